@@ -1,0 +1,160 @@
+"""Unlearn samples from one's own model: any module that returns logits, any map-style data."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ugradsl_core import metrics
+from ugradsl_core.attack import Solver
+from ugradsl_core.config import Config
+from ugradsl_core.errors import ConfigError, ModelError
+from ugradsl_core.training import predict
+from ugradsl_core.types import Execution, Problem, UnlearnResult
+from ugradsl_core.unlearning import get_method
+from ugradsl_core.user_data import MapStyle, prepare
+
+
+@dataclass(frozen=True, eq=False)
+class Unlearned:
+    """What :func:`unlearn` returns.
+
+    Attributes:
+        model: the unlearned model, a new one, in evaluation mode.
+        method: its name.
+        config: every hyperparameter that was used.
+        result: weights, counts, seconds and losses.
+    """
+
+    model: nn.Module
+    method: str
+    config: Config
+    result: UnlearnResult
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of unlearning alone (RTE)."""
+        return self.result.seconds
+
+
+def _fresh_copy(model: nn.Module) -> nn.Module:
+    """A copy whose every layer has been initialised anew.
+
+    Raises:
+        ModelError: a layer with parameters of its own has no ``reset_parameters``.
+    """
+    fresh = copy.deepcopy(model)
+    for name, module in fresh.named_modules():
+        if callable(getattr(module, "reset_parameters", None)):
+            module.reset_parameters()
+        elif next(module.parameters(recurse=False), None) is not None:
+            raise ModelError(
+                f"model: the layer {name or 'model'!r} ({type(module).__name__}) cannot be "
+                "initialised anew; pass make_model=…, a function that returns a fresh model"
+            )
+    return fresh
+
+
+def unlearn(
+    method: str,
+    model: nn.Module,
+    *,
+    retain: MapStyle,
+    forget: MapStyle,
+    seed: int = 0,
+    make_model: Callable[[], nn.Module] | None = None,
+    head: str | None = None,
+    execution: Execution | None = None,
+    workers: int = 0,
+    **parameters: Any,
+) -> Unlearned:
+    """Unlearn ``forget`` from ``model``, which is left as it was.
+
+    Args:
+        method: ``retrain``, ``ft``, ``ga``, ``neggrad+``, ``ugradsl`` or ``ugradsl+``.
+        model: trained on ``retain`` and ``forget``; maps a batch of inputs to logits (n, K).
+        retain: D_r, a map-style data set of (input, label) pairs.
+        forget: D_f.
+        seed: of batches and of layers that draw random numbers; same seed, same weights.
+        make_model: returns a freshly initialised model; ``retrain`` needs it where a layer of
+            ``model`` has no ``reset_parameters``.
+        head: name of the classification layer, for self-adaptive rates; found if not given.
+        execution: device, AMP, compilation and memory format.
+        workers: processes that load data.
+        **parameters: hyperparameters of the method, such as ``lr``, ``epochs``, ``batch_size``,
+            ``p``, and ``alpha`` (None is self-adaptive, with ``beta`` and ``distance``).
+
+    Raises:
+        ConfigError: unknown method or parameter, or a value that breaks its rule.
+        DataError: empty or overlapping sets, or labels outside 0…K−1.
+        ModelError: outputs that are not logits, or weights that are not finite.
+        DivergenceError: the loss became NaN or infinite.
+    """
+    chosen = get_method(method)
+    config = chosen.config(**parameters)
+    if seed < 0:
+        raise ConfigError(f"seed: should not be negative; found {seed!r}")
+    execution = execution or Execution()
+    samples = prepare(model, {"retain": retain, "forget": forget}, execution, workers)
+    if make_model is None:
+        build = (
+            (lambda: _fresh_copy(model)) if method == "retrain" else lambda: copy.deepcopy(model)
+        )
+    else:
+        build = make_model
+    problem = Problem(
+        make_model=build,
+        trained_state={name: value.clone() for name, value in model.state_dict().items()},
+        retain=samples["retain"],
+        forget=samples["forget"],
+        execution=execution,
+        head=head,
+    )
+    result = chosen(problem, config, generator=torch.Generator().manual_seed(seed))
+    unlearned = copy.deepcopy(model)
+    unlearned.load_state_dict(result.state_dict)
+    return Unlearned(unlearned.eval(), method, config, result)
+
+
+def evaluate(
+    model: nn.Module,
+    *,
+    retain: MapStyle,
+    forget: MapStyle,
+    test: MapStyle,
+    execution: Execution | None = None,
+    workers: int = 0,
+    batch_size: int = 512,
+    solver: Solver = "newton",
+    seed: int = 0,
+) -> metrics.Report:
+    """UA, MIA, RA and TA of a model, in percent, with all five MIA scores.
+
+    For class-wise forgetting, pass a ``test`` set without the forgotten class. ``retain`` should
+    not augment. The model is left as it was.
+
+    Args:
+        model: maps a batch of inputs to logits (n, K).
+        retain: D_r.
+        forget: D_f.
+        test: D_te.
+        execution: device and switches.
+        workers: processes that load data.
+        batch_size: of forward passes.
+        solver: of the membership attack, see ``metrics.mia``.
+        seed: of the retain samples that the attack is fitted on.
+
+    Raises:
+        DataError: empty or overlapping sets, or labels outside 0…K−1.
+        ModelError: outputs that are not logits, or weights that are not finite.
+    """
+    execution = execution or Execution()
+    sets = {"retain": retain, "forget": forget, "test": test}
+    samples = prepare(model, sets, execution, workers)
+    placed = copy.deepcopy(model).to(execution.resolve())
+    out = [predict(placed, samples[name], execution, batch_size) for name in sets]
+    pairs = [(prediction.logits, prediction.labels) for prediction in out]
+    return metrics.report(*pairs, solver=solver, seed=seed)

@@ -1,0 +1,136 @@
+"""The membership attack: a support vector machine with an RBF kernel, solved at low rank.
+
+The field's reference attack is scikit-learn's ``SVC(C=3, gamma="auto", kernel="rbf")``, which
+takes minutes on 20,000 samples. The kernels that arise here have a numerical rank of a few dozen,
+so the same convex problem is solved by Newton's method on the explicit features of a pivoted
+Cholesky factorisation: O(n·r²) for rank r.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+
+Array = NDArray[np.float64]
+Solver = Literal["newton", "svc"]
+Decision = Callable[[Array], Array]
+
+PENALTY = 3.0
+_SMOOTHING = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3)
+
+
+def _rbf(a: Array, b: Array, gamma: float) -> Array:
+    squared = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
+    return np.asarray(np.exp(-gamma * np.maximum(squared, 0)))
+
+
+def _pivots(x: Array, gamma: float, tolerance: float, limit: int) -> Array:
+    """Points whose kernel columns span the kernel of ``x`` up to ``tolerance`` on its diagonal."""
+    residual = np.ones(len(x))
+    factor = np.zeros((len(x), limit))
+    chosen: list[int] = []
+    for rank in range(min(limit, len(x))):
+        pivot = int(residual.argmax())
+        if residual[pivot] < tolerance:
+            break
+        column = _rbf(x, x[pivot : pivot + 1], gamma)[:, 0]
+        column -= factor[:, :rank] @ factor[pivot, :rank]
+        factor[:, rank] = column / np.sqrt(residual[pivot])
+        residual = np.maximum(residual - factor[:, rank] ** 2, 0)
+        chosen.append(pivot)
+    return x[chosen]
+
+
+def _hinge(margin: Array, width: float) -> tuple[Array, Array, Array]:
+    """Value, slope and curvature of max(0, 1 − m), rounded off over ``width`` each side of 1."""
+    inside = np.abs(1 - margin) <= width
+    below = margin < 1 - width
+    gap = 1 + width - margin
+    value = np.where(inside, gap**2 / (4 * width), np.where(below, 1 - margin, 0.0))
+    slope = np.where(inside, -gap / (2 * width), np.where(below, -1.0, 0.0))
+    return value, slope, inside / (2 * width)
+
+
+def _solve(features: Array, sign: Array, weight: Array) -> Array:
+    """Minimise ½‖w‖² + Σ weight·hinge(sign·(features·w + b)); the last entry is b."""
+    design = np.hstack([features, np.ones((len(features), 1))]) * sign[:, None]
+    ridge = np.ones(design.shape[1])
+    ridge[-1] = 1e-8
+    solution = np.zeros(design.shape[1])
+
+    def objective(w: Array, width: float) -> float:
+        return float(0.5 * (ridge * w**2).sum() + weight @ _hinge(design @ w, width)[0])
+
+    for width in _SMOOTHING:
+        for _ in range(50):
+            _, slope, curvature = _hinge(design @ solution, width)
+            gradient = ridge * solution + design.T @ (weight * slope)
+            active = curvature > 0
+            rows = design[active]
+            hessian = np.diag(ridge) + rows.T @ (rows * (weight * curvature)[active, None])
+            step = np.linalg.solve(hessian, gradient)
+            # Where no sample lies in the rounded part the Hessian is almost singular: no step may
+            # change a decision value by more than 1.
+            step /= max(1.0, float(np.abs(design @ step).max()))
+            decrement = float(gradient @ step)
+            start, length = objective(solution, width), 1.0
+            if decrement < 1e-9 * max(start, 1.0):
+                break
+            while objective(solution - length * step, width) > start - 0.25 * length * decrement:
+                length /= 2
+                if length < 1e-8:
+                    break
+            solution = solution - length * step
+    solution[-1] = _intercept(features @ solution[:-1], sign, weight)
+    return solution
+
+
+def _intercept(scores: Array, sign: Array, weight: Array) -> float:
+    """The b that minimises Σ weight·hinge(sign·(scores + b)); the middle where it is an interval.
+
+    The loss is piecewise linear in b with a kink at each sign − score, where its slope rises by
+    the sample's weight. LIBSVM resolves the tie in the same way.
+    """
+    kinks = sign - scores
+    order = kinks.argsort(kind="stable")
+    slope = weight[order].cumsum() - weight[sign > 0].sum()
+    tolerance = 1e-9 * weight.sum()
+    first = int((slope >= -tolerance).argmax())
+    last = min(first + 1, len(kinks) - 1) if abs(slope[first]) <= tolerance else first
+    return float(kinks[order[first]] + kinks[order[last]]) / 2
+
+
+def fit_attack(
+    members: Array, nonmembers: Array, *, solver: Solver = "newton", balanced: bool = False
+) -> Decision:
+    """Fit the attack and return its decision function, positive for members.
+
+    Args:
+        members: (n, d), d = 1 for a scalar of each sample.
+        nonmembers: (m, d).
+        solver: ``"newton"``, or ``"svc"`` for scikit-learn's SVC itself.
+        balanced: give both classes the same total weight.
+    """
+    x = np.concatenate([members, nonmembers]).astype(np.float64)
+    sign = np.concatenate([np.ones(len(members)), -np.ones(len(nonmembers))])
+    weight = np.full(len(x), PENALTY)
+    if balanced:
+        weight *= np.where(sign > 0, len(x) / (2 * len(members)), len(x) / (2 * len(nonmembers)))
+    gamma = 1.0 / x.shape[1]
+    if solver == "svc":
+        from sklearn.svm import SVC
+
+        machine = SVC(C=1.0, gamma=gamma, kernel="rbf").fit(x, sign, sample_weight=weight)
+        return lambda new: np.asarray(machine.decision_function(new), dtype=np.float64)
+    order = np.lexsort(x.T)
+    x, sign, weight = x[order], sign[order], weight[order]
+    pivots = _pivots(x, gamma, tolerance=1e-9, limit=256)
+    lower = np.linalg.cholesky(_rbf(pivots, pivots, gamma) + 1e-12 * np.eye(len(pivots)))
+
+    def features(new: Array) -> Array:
+        return np.asarray(solve_triangular(lower, _rbf(pivots, new, gamma), lower=True)).T
+
+    solution = _solve(features(x), sign, weight)
+    return lambda new: features(new) @ solution[:-1] + solution[-1]

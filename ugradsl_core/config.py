@@ -1,0 +1,40 @@
+"""Frozen, validated configuration objects whose errors name field, rule and value."""
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from ugradsl_core.errors import ConfigError, unknown_name
+
+
+class Config(BaseModel):
+    """Base of all configuration objects: frozen, no unknown fields, no NaN or infinity.
+
+    Raises:
+        ConfigError: a ``ValueError`` of one line for each broken rule.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            lines = [_sentence(detail, type(self)) for detail in error.errors()]
+            raise ConfigError("; ".join(lines)) from None
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, validated anew."""
+        return type(self)(**{**self.model_dump(), **changes})
+
+
+def _sentence(detail: ErrorDetails, config: type[BaseModel]) -> str:
+    field = ".".join(str(part) for part in detail["loc"]) or config.__name__
+    if detail["type"] == "extra_forbidden":
+        return str(unknown_name("parameter", field, config.model_fields))
+    rule = detail["msg"].removeprefix("Value error, ")
+    rule = rule[0].lower() + rule[1:]
+    if rule.startswith("input should"):
+        rule = "should" + rule.removeprefix("input should")
+    return f"{field}: {rule}; found {detail['input']!r}"

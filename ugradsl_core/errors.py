@@ -1,0 +1,42 @@
+"""The errors a user can meet, each one sentence: the field, the rule and the value found."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UGradSLError(Exception):
+    """Base of the errors that this package raises on purpose."""
+
+
+class ConfigError(UGradSLError, ValueError):
+    """A parameter breaks its rule."""
+
+
+class DataError(UGradSLError, ValueError):
+    """A data set is missing, damaged, empty, overlapping or wrongly labelled."""
+
+
+class ModelError(UGradSLError, ValueError):
+    """A model does not return logits of the expected shape, or has non-finite weights."""
+
+
+class StoreError(UGradSLError):
+    """A store cannot be read or written."""
+
+
+class DivergenceError(UGradSLError, ArithmeticError):
+    """The loss or the weights became infinite or NaN."""
+
+
+def unknown_name(kind: str, name: object, valid: Iterable[str]) -> ConfigError:
+    """The error for a name that is not in a registry, with its nearest match.
+
+    Args:
+        kind: what the name should be, for example ``"method"``.
+        name: the name found.
+        valid: the names that exist.
+    """
+    choices = sorted(valid)
+    near = difflib.get_close_matches(str(name).lower(), choices, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ConfigError(f"unknown {kind} {name!r}.{hint} Valid: {', '.join(choices)}")

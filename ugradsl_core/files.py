@@ -1,0 +1,42 @@
+"""Files that are whole or absent: written beside their place, then renamed."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ugradsl_core.errors import StoreError
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary file, flush it to disk, and rename it to ``path``.
+
+    Raises:
+        StoreError: the file cannot be written, for example because the disk is full; ``path`` is
+            then as it was, and nothing half-written is left.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        temporary = Path(name)
+        write(temporary)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text by atomic rename."""
+
+    def write(place: Path) -> None:
+        place.write_text(text, "utf-8")
+
+    write_atomically(path, write)

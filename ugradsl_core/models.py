@@ -1,0 +1,142 @@
+"""Backbones by name, their classification head, and calls that also yield features."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ugradsl_core.errors import ConfigError, DataError, ModelError, unknown_name
+
+
+def resnet18(num_classes: int, in_channels: int = 3, width: int = 64) -> nn.Module:
+    """ResNet-18 with the CIFAR stem: a 3×3 convolution of stride 1 and no max-pooling.
+
+    Blocks and forward pass are torchvision's. ``width=64`` is the paper's network; the stages
+    have ``width``, 2, 4 and 8 times ``width`` channels.
+    """
+    from torchvision.models.resnet import BasicBlock, ResNet
+
+    class CifarResNet18(ResNet):  # type: ignore[misc]
+        def __init__(self) -> None:
+            nn.Module.__init__(self)
+            self._norm_layer = nn.BatchNorm2d
+            self.inplanes, self.dilation, self.groups, self.base_width = width, 1, 1, 64
+            self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
+            self.bn1 = nn.BatchNorm2d(width)
+            self.relu = nn.ReLU(inplace=True)
+            self.maxpool = nn.Identity()
+            self.layer1 = self._make_layer(BasicBlock, width, 2)
+            self.layer2 = self._make_layer(BasicBlock, 2 * width, 2, stride=2)
+            self.layer3 = self._make_layer(BasicBlock, 4 * width, 2, stride=2)
+            self.layer4 = self._make_layer(BasicBlock, 8 * width, 2, stride=2)
+            self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
+            self.fc = nn.Linear(8 * width, num_classes)
+            for module in self.modules():
+                if isinstance(module, nn.Conv2d):
+                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    return CifarResNet18()
+
+
+ModelFactory = Callable[[int, int, int], nn.Module]
+MODELS: dict[str, ModelFactory] = {"resnet18": resnet18}
+
+
+def build(name: str, num_classes: int, in_channels: int, width: int) -> nn.Module:
+    """A model of ``MODELS`` with fresh weights.
+
+    Raises:
+        ConfigError: unknown name, or ``width`` below 1.
+    """
+    if name not in MODELS:
+        raise unknown_name("model", name, MODELS)
+    if width < 1:
+        raise ConfigError(f"width: should be at least 1; found {width!r}")
+    return MODELS[name](num_classes, in_channels, width)
+
+
+@contextmanager
+def seeded(generator: Generator) -> Iterator[None]:
+    """Layers that draw from torch's global state (dropout, initialisation) follow ``generator``.
+
+    The global state of the CPU and of the current CUDA device is as before on leaving.
+    """
+    seed = int(torch.randint(2**62, (), generator=generator))
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def check_finite(state: dict[str, Tensor], what: str) -> None:
+    """Raise ModelError if any floating-point tensor of ``state`` holds NaN or infinity."""
+    for name, value in state.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise ModelError(f"{what}: the weights {name!r} hold NaN or infinite values")
+
+
+def check_logits(logits: object, batch_size: int) -> int:
+    """K, after checking that ``logits`` is (batch_size, K).
+
+    Raises:
+        ModelError: it is not a floating-point tensor of that shape.
+    """
+    if not isinstance(logits, Tensor):
+        raise ModelError(f"model: should return a tensor of logits; found {type(logits).__name__}")
+    if logits.ndim != 2 or len(logits) != batch_size or not logits.is_floating_point():
+        raise ModelError(
+            f"model: should return float logits of shape ({batch_size}, K); "
+            f"found {logits.dtype} of shape {tuple(logits.shape)}"
+        )
+    return logits.shape[1]
+
+
+def check_labels(labels: Tensor, num_classes: int, name: str = "labels") -> None:
+    """Raise DataError unless every label lies in 0…K−1."""
+    wrong = labels[(labels < 0) | (labels >= num_classes)]
+    if len(wrong):
+        raise DataError(f"{name}: labels should lie in 0…{num_classes - 1}; found {int(wrong[0])}")
+
+
+def find_head(model: nn.Module, num_classes: int, name: str | None = None) -> nn.Module:
+    """The classification layer, whose input is the feature h_θ(x) of Table 5.
+
+    Args:
+        model: any classifier.
+        num_classes: K.
+        name: its name in ``model.named_modules()``; without one, the last linear layer with K
+            outputs.
+
+    Raises:
+        ModelError: there is no such layer.
+    """
+    modules: dict[str, nn.Module] = dict(model.named_modules())
+    if name is not None:
+        if name not in modules:
+            raise ModelError(str(unknown_name("layer", name, filter(None, modules))))
+        return modules[name]
+    heads = [
+        m for m in modules.values() if isinstance(m, nn.Linear) and m.out_features == num_classes
+    ]
+    if not heads:
+        raise ModelError(
+            f"model: no linear layer with {num_classes} outputs was found; name the "
+            "classification layer with head=…"
+        )
+    return heads[-1]
+
+
+class FeatureTap:
+    """Keeps the input of a layer during the latest forward pass: features without a second one."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        self.features = torch.empty(0)
+        self._handle = layer.register_forward_pre_hook(self._keep)
+
+    def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.features = inputs[0].detach().flatten(1)
+
+    def close(self) -> None:
+        """Remove the hook."""
+        self._handle.remove()

@@ -1,0 +1,67 @@
+"""Small pieces of Markdown that the computed fragments share."""
+
+from collections.abc import Iterable, Sequence
+
+NAMES = {
+    "20newsgroups": "20 Newsgroups",
+    "batch_size": "Batch size",
+    "be": "BE",
+    "bert": "BERT",
+    "bs": "BS",
+    "celeba": "CelebA",
+    "cf-k": "CF-k",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "cifar20": "CIFAR-20",
+    "digits": "Digits",
+    "epochs": "Epochs",
+    "eu-k": "EU-k",
+    "ff": "FF",
+    "ft": "FT",
+    "ga": "GA",
+    "gli": "GLI",
+    "imagenet": "ImageNet",
+    "iu": "IU",
+    "l1-sparse": "ℓ1-sparse",
+    "learning_rate": "Learning rate",
+    "neggrad+": "NegGrad+",
+    "pabi": "PABI",
+    "resnet-18": "ResNet-18",
+    "retrain": "Retrain",
+    "rl": "RL",
+    "salun": "SalUn",
+    "scrub": "SCRUB",
+    "svhn": "SVHN",
+    "tiny-imagenet": "Tiny-ImageNet",
+    "ugradsl": "UGradSL",
+    "ugradsl (adp)": "UGradSL (adaptive)",
+    "ugradsl+": "UGradSL+",
+    "ugradsl+ (adp)": "UGradSL+ (adaptive)",
+    "vgg-16": "VGG-16",
+    "vit": "ViT",
+}
+NOT_RUN_YET = (
+    ":::{note}\nNot run yet: no records have been published for this part of the book.\n:::"
+)
+
+
+def name(key: object) -> str:
+    """The name that readers know a method, data set or parameter by."""
+    return NAMES.get(str(key), str(key))
+
+
+def list_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, kind: str = "") -> str:
+    """A MyST table; a cell may hold any inline Markdown, and ``|`` inside mathematics.
+
+    Args:
+        header: one name for each column.
+        rows: the cells of each row.
+        kind: a CSS class, for example ``numbers`` for columns of numbers after the first.
+    """
+    lines = [":::{list-table}", ":header-rows: 1"]
+    if kind:
+        lines.append(f":class: {kind}")
+    lines.append("")
+    for row in (header, *rows):
+        lines += [f"{'* -' if column == 0 else '  -'} {cell}" for column, cell in enumerate(row)]
+    return "\n".join([*lines, ":::"])

@@ -1,0 +1,83 @@
+"""Forget sets: which samples of D_tr are to be unlearned (Section 5.1, Appendix E.2)."""
+
+import torch
+from torch import Generator, Tensor
+
+from ugradsl_core.errors import ConfigError, DataError
+from ugradsl_core.types import Split
+
+
+def stratified_sample(labels: Tensor, size: int, generator: Generator) -> Tensor:
+    """Sorted indices of ``size`` samples whose class shares are those of ``labels``.
+
+    Shares are rounded by largest remainders, so that the size is exact and every class is within
+    one sample of its share; ties are broken at random.
+    """
+    classes, counts = torch.unique(labels, return_counts=True)
+    exact = counts.to(torch.float64) * size / len(labels)
+    quota = exact.floor().long()
+    tie_break = torch.rand(len(classes), generator=generator, dtype=torch.float64) * 1e-9
+    order = (exact - quota + tie_break).argsort(descending=True)
+    quota[order[: size - int(quota.sum())]] += 1
+    chosen = []
+    for label, count in zip(classes.tolist(), quota.tolist(), strict=True):
+        members = (labels == label).nonzero().flatten()
+        chosen.append(members[torch.randperm(len(members), generator=generator)[:count]])
+    return torch.cat(chosen).sort().values
+
+
+def complement(size: int, index: Tensor) -> Tensor:
+    """Sorted indices below ``size`` that are not in ``index``."""
+    keep = torch.ones(size, dtype=torch.bool)
+    keep[index] = False
+    return keep.nonzero().flatten()
+
+
+def random_split(
+    labels: Tensor, fraction: float, generator: Generator, *, stratified: bool = True
+) -> Split:
+    """Random forgetting: D_f is ``fraction`` of D_tr.
+
+    By default it is drawn from every class in proportion ("we make sure the distribution of D_f
+    is the same as D_tr", Appendix E.2); ``stratified=False`` draws uniformly.
+
+    Raises:
+        ConfigError: ``fraction`` outside (0, 1).
+        DataError: D_f or D_r would be empty.
+    """
+    if not 0 < fraction < 1:
+        raise ConfigError(f"fraction: should lie strictly between 0 and 1; found {fraction!r}")
+    size = round(fraction * len(labels))
+    if size == 0 or size == len(labels):
+        raise DataError(f"fraction: {fraction} of {len(labels)} samples leaves D_f or D_r empty")
+    if stratified:
+        forget = stratified_sample(labels, size, generator)
+    else:
+        forget = torch.randperm(len(labels), generator=generator)[:size].sort().values
+    return Split(complement(len(labels), forget), forget, f"random {fraction:g}")
+
+
+def class_split(labels: Tensor, forgotten_class: int, num_classes: int) -> Split:
+    """Class-wise forgetting: D_f is a whole class of D_tr.
+
+    The class also leaves the test set: see :func:`without_class`.
+
+    Raises:
+        ConfigError: the class is outside 0…K−1.
+        DataError: it has no samples, or all of them.
+    """
+    if not 0 <= forgotten_class < num_classes:
+        raise ConfigError(
+            f"forgotten_class: should lie in 0…{num_classes - 1}; found {forgotten_class!r}"
+        )
+    forget = (labels == forgotten_class).nonzero().flatten()
+    if len(forget) == 0 or len(forget) == len(labels):
+        raise DataError(f"forgotten_class: class {forgotten_class} holds none or all of D_tr")
+    return Split(
+        complement(len(labels), forget), forget, f"class {forgotten_class}", forgotten_class
+    )
+
+
+def without_class(labels: Tensor, forgotten_class: int) -> Tensor:
+    """Indices of the samples of all other classes."""
+    return (labels != forgotten_class).nonzero().flatten()

@@ -1,0 +1,177 @@
+"""The store: trained models and records on disk, verified when read, safe to interrupt.
+
+``models/KEY.safetensors`` with its description and SHA-256 in ``models/KEY.json``;
+``records/KEY.json``, one line each, with a SHA-256 of its content. A damaged file is reported,
+set aside and treated as absent, so that it is computed again.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ugradsl_core.errors import StoreError
+from ugradsl_core.files import write_atomically, write_text
+from ugradsl_core.types import Record, StateDict
+
+FORMAT = 1
+
+
+class DamagedFileWarning(UserWarning):
+    """A file of the store did not pass its check and is computed again."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """An opened store; see :func:`open_store`."""
+
+    root: Path
+
+
+def open_store(root: str | Path) -> Store:
+    """Open the store in ``root``, creating it if there is none.
+
+    Raises:
+        StoreError: ``root`` holds a store of another format, or cannot be written.
+    """
+    root = Path(root)
+    marker = root / "store.json"
+    if marker.exists():
+        try:
+            found = json.loads(marker.read_text("utf-8")).get("format")
+        except (ValueError, AttributeError, OSError):
+            found = "unreadable"
+        if found != FORMAT:
+            raise StoreError(
+                f"{root}: this store has format {found!r}, this version reads format {FORMAT}; "
+                "choose another directory with --store"
+            )
+    elif root.exists() and any(root.iterdir()):
+        raise StoreError(f"{root}: is not empty and not a store; choose another directory")
+    else:
+        write_text(marker, json.dumps({"format": FORMAT}) + "\n")
+    return Store(root)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _set_aside(path: Path, reason: str) -> None:
+    warnings.warn(
+        f"{path.name}: {reason}; it was set aside and is computed again",
+        DamagedFileWarning,
+        stacklevel=3,
+    )
+    path.replace(path.with_name(path.name + ".damaged"))
+
+
+def save_state(store: Store, key: str, state: StateDict, description: Mapping[str, Any]) -> None:
+    """Write weights, then their description with the checksum that makes them valid."""
+    from safetensors.torch import save_file
+
+    path = store.root / "models" / f"{key}.safetensors"
+    tensors = {name: value.contiguous() for name, value in state.items()}
+    write_atomically(path, lambda place: save_file(tensors, place))
+    text = json.dumps({**description, "sha256": _sha256(path)}, sort_keys=True)
+    write_text(path.with_suffix(".json"), text + "\n")
+
+
+def load_state(store: Store, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """Weights and description, or None where they are absent or damaged."""
+    from safetensors.torch import load_file
+
+    path = store.root / "models" / f"{key}.safetensors"
+    if not path.exists() or not path.with_suffix(".json").exists():
+        return None
+    try:
+        description = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        expected = description.pop("sha256")
+    except (ValueError, KeyError, AttributeError):
+        _set_aside(path.with_suffix(".json"), "is not a valid description")
+        return None
+    if _sha256(path) != expected:
+        _set_aside(path, "does not match its checksum")
+        return None
+    return load_file(path), description
+
+
+def record_line(record: Record) -> str:
+    """A record as one line of JSON with the SHA-256 of its content."""
+    content = asdict(record)
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    content["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    return json.dumps(content, sort_keys=True, ensure_ascii=False)
+
+
+def parse_record(line: str) -> Record:
+    """The record of a line.
+
+    Raises:
+        StoreError: the line is truncated, changed, or of another version.
+    """
+    try:
+        content = json.loads(line)
+        expected = content.pop("sha256")
+    except (ValueError, KeyError, AttributeError) as error:
+        raise StoreError("record: the line is truncated or is not a record") from error
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    if hashlib.sha256(text.encode()).hexdigest() != expected:
+        raise StoreError("record: the content does not match its checksum")
+    if set(content) != {field.name for field in fields(Record)}:
+        raise StoreError("record: the fields are those of another version")
+    return Record(**content)
+
+
+def _record_path(store: Store, key: str) -> Path:
+    return store.root / "records" / f"{key}.json"
+
+
+def save_record(store: Store, key: str, record: Record) -> None:
+    """Write a record by atomic rename."""
+    write_text(_record_path(store, key), record_line(record) + "\n")
+
+
+def load_record(store: Store, key: str) -> Record | None:
+    """The record of that key, or None where it is absent or damaged."""
+    path = _record_path(store, key)
+    if not path.exists():
+        return None
+    try:
+        return parse_record(path.read_text("utf-8"))
+    except (StoreError, UnicodeDecodeError) as error:
+        _set_aside(path, str(error))
+        return None
+
+
+def all_records(store: Store) -> list[Record]:
+    """Every intact record, in the order of its key."""
+    keys = sorted(path.stem for path in (store.root / "records").glob("*.json"))
+    loaded = (load_record(store, key) for key in keys)
+    return [record for record in loaded if record is not None]
+
+
+def read_records(path: Path) -> list[Record]:
+    """Published records: a file with one line each.
+
+    Raises:
+        StoreError: a line is damaged; published numbers are never skipped silently.
+    """
+    records = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        try:
+            records.append(parse_record(line))
+        except StoreError as error:
+            raise StoreError(f"{path.name}, line {number}: {error}") from error
+    return records
+
+
+def write_records(path: Path, records: list[Record]) -> None:
+    """Publish records: one line each, by atomic rename."""
+    write_text(path, "".join(record_line(record) + "\n" for record in records))

@@ -1,0 +1,202 @@
+"""The only training loop and the only inference loop."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+
+from ugradsl_core.config import Config
+from ugradsl_core.errors import DivergenceError
+from ugradsl_core.types import Batch, Execution, Samples
+
+StepLoss = Callable[[nn.Module, tuple[Batch, ...]], Tensor]
+EpochPlan = Callable[[int], Iterable[tuple[Batch, ...]]]
+NORMALISATION = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+
+
+class SGDConfig(Config):
+    """Stochastic gradient descent; the schedule's unit is the step."""
+
+    lr: float = Field(0.01, ge=0, description="learning rate; the peak of a schedule")
+    epochs: int = Field(10, ge=0, description="E")
+    batch_size: int = Field(256, ge=1, description="samples in a batch")
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0)
+    schedule: Literal["constant", "one-cycle", "cosine"] = "constant"
+    augment: bool = Field(False, description="random crop and flip, as the data set defines them")
+
+
+@dataclass(frozen=True)
+class TrainLog:
+    """What a training loop did: losses of all steps, samples and seconds."""
+
+    losses: tuple[float, ...]
+    samples: int
+    seconds: float
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps."""
+        return len(self.losses)
+
+
+def shuffled(size: int, batch_size: int, generator: Generator) -> list[Tensor]:
+    """A random order of ``size`` indices in batches; a last batch of one joins the one before.
+
+    BatchNorm cannot train on one sample, and leaving it out would change what an epoch is.
+    """
+    batches = list(torch.split(torch.randperm(size, generator=generator), batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+def cycled(size: int, batch_sizes: Iterable[int], generator: Generator) -> Iterator[Tensor]:
+    """Batches of the given sizes from an endless sequence of random orders of ``size`` indices."""
+    order = torch.empty(0, dtype=torch.long)
+    for wanted in batch_sizes:
+        while len(order) < wanted:
+            order = torch.cat([order, torch.randperm(size, generator=generator)])
+        yield order[:wanted]
+        order = order[wanted:]
+
+
+def _scheduler(
+    optimiser: torch.optim.Optimizer, sgd: SGDConfig, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler | None:
+    if sgd.schedule == "one-cycle":
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, sgd.lr, total_steps=max(steps, 2), cycle_momentum=False
+        )
+    if sgd.schedule == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    return None
+
+
+@contextmanager
+def _modes(model: nn.Module, training: bool, frozen_statistics: bool = False) -> Iterator[None]:
+    before = {module: module.training for module in model.modules()}
+    model.train(training)
+    if frozen_statistics:
+        for module in model.modules():
+            if isinstance(module, NORMALISATION):
+                module.eval()
+    try:
+        yield
+    finally:
+        for module, mode in before.items():
+            module.training = mode
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def train(
+    model: nn.Module,
+    plan: EpochPlan,
+    steps_per_epoch: int,
+    loss: StepLoss,
+    sgd: SGDConfig,
+    execution: Execution,
+    *,
+    frozen_statistics: bool = False,
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> TrainLog:
+    """Minimise ``loss`` by SGD, changing ``model`` in place.
+
+    Args:
+        model: on the execution device.
+        plan: epoch number (from 0) to the batches of each of its steps.
+        steps_per_epoch: their number, for the schedule.
+        loss: of a model and the batches of one step.
+        sgd: optimiser, epochs and schedule.
+        execution: switches.
+        frozen_statistics: BatchNorm layers use and keep their running statistics.
+        on_epoch: called with the epoch's number (from 1) and its mean loss.
+
+    Raises:
+        DivergenceError: a loss or, in the end, a weight is NaN or infinite.
+    """
+    device = execution.resolve()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.SGD(
+        parameters,
+        lr=sgd.lr,
+        momentum=sgd.momentum,
+        weight_decay=sgd.weight_decay,
+        fused=device.type in {"cpu", "cuda"},
+    )
+    scheduler = _scheduler(optimiser, sgd, sgd.epochs * steps_per_epoch)
+    if execution.channels_last and any(p.ndim == 4 for p in parameters):
+        model.to(memory_format=torch.channels_last)
+    network: nn.Module = model
+    if execution.compile:
+        network = torch.compile(model)  # type: ignore[assignment]
+    losses: list[float] = []
+    samples = 0
+    _synchronise(device)
+    start = time.perf_counter()
+    with _modes(model, training=True, frozen_statistics=frozen_statistics):
+        for epoch in range(sgd.epochs):
+            epoch_losses = []
+            for batches in plan(epoch):
+                optimiser.zero_grad(set_to_none=True)
+                with torch.autocast(device.type, torch.bfloat16, enabled=execution.amp):
+                    value = loss(network, batches)
+                value.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                if scheduler is not None:
+                    scheduler.step()
+                epoch_losses.append(value.detach())
+                samples += sum(len(labels) for _, labels in batches)
+            losses += torch.stack(epoch_losses).tolist() if epoch_losses else []
+            _check_losses(losses[len(losses) - len(epoch_losses) :], epoch)
+            if on_epoch is not None:
+                on_epoch(epoch + 1, math.fsum(losses[-len(epoch_losses) :]) / len(epoch_losses))
+    _synchronise(device)
+    seconds = time.perf_counter() - start
+    if not all(bool(torch.isfinite(p).all()) for p in parameters):
+        raise DivergenceError("training diverged: the weights are no longer finite")
+    return TrainLog(tuple(losses), samples, seconds)
+
+
+def _check_losses(losses: list[float], epoch: int) -> None:
+    for step, value in enumerate(losses):
+        if not math.isfinite(value):
+            raise DivergenceError(
+                f"training diverged: loss {value} in epoch {epoch + 1}, step {step + 1}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Logits (N, K), float32, and labels (N,), both on the CPU, in the data set's order."""
+
+    logits: Tensor
+    labels: Tensor
+
+
+def predict(
+    model: nn.Module, samples: Samples, execution: Execution, batch_size: int = 512
+) -> Predictions:
+    """Logits of all samples in evaluation mode, without augmentation or gradients.
+
+    The model's training flags are as before on return.
+    """
+    device = execution.resolve()
+    order = torch.split(torch.arange(len(samples)), batch_size)
+    logits, labels = [], []
+    with _modes(model, training=False), torch.inference_mode():
+        for inputs, targets in samples.batches(order):
+            with torch.autocast(device.type, torch.bfloat16, enabled=execution.amp):
+                logits.append(model(inputs.to(device)).float().cpu())
+            labels.append(targets.cpu())
+    return Predictions(torch.cat(logits), torch.cat(labels))

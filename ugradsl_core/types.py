@@ -1,0 +1,144 @@
+"""Values that flow from step to step: data, split, problem, result, record."""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Generator, Tensor, nn
+
+Batch = tuple[Tensor, Tensor]
+StateDict = Mapping[str, Tensor]
+
+
+class Samples(Protocol):
+    """Labelled samples that can be fetched in batches of chosen indices."""
+
+    @property
+    def labels(self) -> Tensor:
+        """int64, shape (N,), on the CPU."""
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+
+    def __len__(self) -> int: ...
+
+    def batches(
+        self, plan: Iterable[Tensor], *, augment: bool = False, generator: Generator | None = None
+    ) -> Iterator[Batch]:
+        """Inputs and labels of each index tensor in ``plan``, ready for a model."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where and how computations run; none of it changes what is computed.
+
+    Attributes:
+        device: a torch device, or ``"auto"`` for CUDA where there is one, else the CPU.
+        amp: bfloat16 autocast of forward passes.
+        compile: ``torch.compile`` the model.
+        channels_last: NHWC memory format for four-dimensional inputs.
+    """
+
+    device: str = "auto"
+    amp: bool = False
+    compile: bool = False
+    channels_last: bool = True
+
+    def resolve(self) -> torch.device:
+        """The torch device meant by ``device``."""
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(self.device)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Indices into a training set: D_r and D_f, disjoint and covering, sorted."""
+
+    retain: Tensor
+    forget: Tensor
+    description: str
+    forgotten_class: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What an unlearning method may see: never validation or test data.
+
+    Attributes:
+        make_model: returns a model of the right architecture with fresh weights.
+        trained_state: state dict of the original model, trained on D_tr = D_r ∪ D_f.
+        retain: D_r.
+        forget: D_f.
+        execution: device and switches.
+        head: name of the classification layer, or None to find it.
+    """
+
+    make_model: Callable[[], nn.Module]
+    trained_state: StateDict
+    retain: Samples
+    forget: Samples
+    execution: Execution = field(default_factory=Execution)
+    head: str | None = None
+
+    def trained_model(self) -> nn.Module:
+        """A new copy of the original model, on the execution device."""
+        with torch.random.fork_rng(devices=[]):
+            model = self.make_model()
+        model.load_state_dict(copy.copy(dict(self.trained_state)))
+        return model.to(self.execution.resolve())
+
+
+@dataclass(frozen=True, eq=False)
+class UnlearnResult:
+    """What a method returns; metrics are computed from it elsewhere.
+
+    Attributes:
+        state_dict: weights of the unlearned model, on the CPU.
+        steps: optimiser steps taken.
+        forward_samples: samples passed forward, all passes counted.
+        backward_samples: samples passed backward.
+        seconds: wall time of unlearning alone.
+        losses: training loss of each step.
+    """
+
+    state_dict: dict[str, Tensor]
+    steps: int
+    forward_samples: int
+    backward_samples: int
+    seconds: float
+    losses: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """One experiment: a setting, a method and a seed, with everything needed to trust it.
+
+    ``metrics`` are percentages, or empty where ``status`` is not ``"ok"``. ``seconds`` is the
+    wall time of unlearning alone (RTE). ``kind`` is ``"result"`` (test set) or ``"trial"``
+    (validation set, one step of a search).
+    """
+
+    kind: str
+    scale: str
+    setting: Mapping[str, Any]
+    method: str
+    config: Mapping[str, Any]
+    seed: int
+    status: str
+    metrics: Mapping[str, Any]
+    seconds: float
+    steps: int
+    forward_samples: int
+    backward_samples: int
+    setting_hash: str
+    config_hash: str
+    data_checksum: str
+    versions: Mapping[str, str]
+    hardware: Mapping[str, Any]
+    commit: str
+    created: str
+    note: str = ""

@@ -1,0 +1,28 @@
+"""Retrain: training on D_r from fresh weights, the reference of all methods."""
+
+from pydantic import Field
+from torch import Generator
+
+from ugradsl_core.models import seeded
+from ugradsl_core.training import SGDConfig
+from ugradsl_core.types import Problem, UnlearnResult
+from ugradsl_core.unlearning.common import cross_entropy, one_set_plan, run_training, spawn
+
+
+class RetrainConfig(SGDConfig):
+    """Defaults of Table 8 for ResNet-18: lr 0.01, 160 epochs, batch 256."""
+
+    epochs: int = Field(160, ge=0, description="E")
+
+
+def retrain(problem: Problem, config: RetrainConfig, *, generator: Generator) -> UnlearnResult:
+    """Minimise the cross-entropy of D_r from a fresh initialisation, Eq. (1).
+
+    The original model is never read. Initialisation and batches follow ``generator``.
+    """
+    retain_stream, _, model_stream = spawn(generator)
+    with seeded(model_stream):
+        model = problem.make_model()
+    model.to(problem.execution.resolve())
+    plan, steps = one_set_plan(problem.retain, config, retain_stream)
+    return run_training(problem, model, plan, steps, cross_entropy, config, model_stream)

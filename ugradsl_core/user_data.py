@@ -1,0 +1,149 @@
+"""A user's own data sets: labels found, checks made, batches on the device."""
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.utils.data import DataLoader, Subset, default_collate
+
+from ugradsl_core import models
+from ugradsl_core.errors import DataError, ModelError
+from ugradsl_core.types import Batch, Execution
+
+
+class MapStyle(Protocol):
+    """A map-style data set of (input, label) pairs, as ``torch.utils.data`` defines it."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+@dataclass(frozen=True, eq=False)
+class UserSamples:
+    """A user's data set behind the interface of ``types.Samples``.
+
+    Augmentation is the data set's own. ``workers`` processes load it.
+    """
+
+    dataset: MapStyle
+    labels: Tensor
+    num_classes: int
+    device: torch.device
+    workers: int = 0
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(
+        self, plan: Iterable[Tensor], *, augment: bool = False, generator: Generator | None = None
+    ) -> Iterator[Batch]:
+        """Collated items of each index tensor, on the device."""
+        if self.workers == 0:
+            for rows in plan:
+                inputs, labels = default_collate([self.dataset[i] for i in rows.tolist()])
+                yield inputs.to(self.device), torch.as_tensor(labels).to(self.device)
+            return
+        loader: DataLoader[Any] = DataLoader(
+            self.dataset,  # type: ignore[arg-type]
+            batch_sampler=[rows.tolist() for rows in plan],
+            num_workers=self.workers,
+            generator=generator,
+        )
+        for inputs, labels in loader:
+            yield inputs.to(self.device), torch.as_tensor(labels).to(self.device)
+
+
+def _labels_of(dataset: MapStyle, name: str) -> Tensor:
+    """All labels, read from an attribute where there is one, else by visiting every item."""
+    if isinstance(dataset, Subset):
+        parent = _labels_of(_sized(dataset.dataset), name)
+        return parent[torch.as_tensor(dataset.indices, dtype=torch.long)]
+    for attribute in ("targets", "labels"):
+        found = getattr(dataset, attribute, None)
+        if isinstance(found, (Tensor, list, tuple)) or hasattr(found, "__array__"):
+            labels = torch.as_tensor(found)
+            break
+    else:
+        tensors = getattr(dataset, "tensors", None)
+        try:
+            labels = (
+                tensors[1]
+                if isinstance(tensors, tuple)
+                else torch.tensor([int(dataset[i][1]) for i in range(len(dataset))])
+            )
+        except (TypeError, IndexError, ValueError) as error:
+            raise DataError(
+                f"{name}: items should be (input, integer label) pairs ({error})"
+            ) from error
+    if labels.ndim != 1 or labels.is_floating_point() or len(labels) != len(dataset):
+        raise DataError(
+            f"{name}: should have one integer label for each of its {len(dataset)} items; "
+            f"found {labels.dtype} of shape {tuple(labels.shape)}"
+        )
+    return labels.long().cpu()
+
+
+def _origin(dataset: MapStyle) -> tuple[object, list[int]]:
+    """The innermost data set and which of its items this one holds, in order."""
+    if not isinstance(dataset, Subset):
+        return dataset, list(range(len(dataset)))
+    root, items = _origin(_sized(dataset.dataset))
+    return root, [items[int(i)] for i in dataset.indices]
+
+
+def _sized(dataset: object) -> MapStyle:
+    return dataset  # type: ignore[return-value]
+
+
+def _check_disjoint(sets: Mapping[str, MapStyle]) -> None:
+    seen: list[tuple[str, object, set[int]]] = []
+    for name, dataset in sets.items():
+        root, members = _origin(dataset)
+        items = set(members)
+        for other, other_root, other_items in seen:
+            shared = len(items & other_items) if root is other_root else 0
+            if shared:
+                raise DataError(
+                    f"{other} and {name}: should be disjoint; {shared} samples are shared"
+                )
+        seen.append((name, root, items))
+
+
+def prepare(
+    model: nn.Module,
+    sets: Mapping[str, MapStyle],
+    execution: Execution,
+    workers: int,
+) -> dict[str, UserSamples]:
+    """Check model and data before anything is computed, and wrap the data."""
+    for name, dataset in sets.items():
+        if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
+            raise DataError(
+                f"{name}: should be a map-style data set with __len__ and __getitem__; "
+                f"found {type(dataset).__name__}"
+            )
+        if len(dataset) == 0:
+            raise DataError(f"{name}: is empty")
+    _check_disjoint(sets)
+    models.check_finite(model.state_dict(), "model")
+    device = execution.resolve()
+    labels = {name: _labels_of(dataset, name) for name, dataset in sets.items()}
+    first = next(iter(sets.values()))
+    probe, _ = default_collate([first[0]])
+    copied = copy.deepcopy(model).to(device).eval()
+    with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+        try:
+            logits = copied(probe.to(device))
+        except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"model: cannot process an item of the data ({error})") from error
+    num_classes = models.check_logits(logits, 1)
+    for name, values in labels.items():
+        models.check_labels(values, num_classes, name)
+    return {
+        name: UserSamples(dataset, labels[name], num_classes, device, workers)
+        for name, dataset in sets.items()
+    }
