@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from ugradsl_core.errors import DataError, unknown_name
-from ugradsl_core.types import Batch
+from ugradsl_core.types import Augmentation, Batch
 
 DATA_ROOT_VARIABLE = "UGRADSL_DATA"
 
@@ -21,8 +21,9 @@ DATA_ROOT_VARIABLE = "UGRADSL_DATA"
 class Transform:
     """From stored values to model inputs: ``(value / scale − mean) / std`` for each channel.
 
-    Augmentation, where asked for, is the usual one: a random crop after zero padding of
-    ``crop_padding`` pixels, and a horizontal flip with probability ½ if ``flip``.
+    Augmentation, where asked for, is the usual one: a horizontal flip with probability ½ where
+    ``flip`` allows it, and with ``"crop-flip"`` also a random crop after zero padding of
+    ``crop_padding`` pixels.
     """
 
     scale: float
@@ -75,7 +76,11 @@ class Dataset:
         return replace(self, inputs=self.inputs.to(device))
 
     def batches(
-        self, plan: Iterable[Tensor], *, augment: bool = False, generator: Generator | None = None
+        self,
+        plan: Iterable[Tensor],
+        *,
+        augment: Augmentation = "none",
+        generator: Generator | None = None,
     ) -> Iterator[Batch]:
         """Float inputs (n, C, H, W), channels last in memory, and labels, for each index tensor."""
         device = self.inputs.device
@@ -85,8 +90,8 @@ class Dataset:
         for chosen in plan:
             rows = chosen if self.index is None else self.index[chosen]
             stored = self.inputs[rows.to(device)]
-            if augment:
-                stored = _augment(stored, self.transform, generator)
+            if augment != "none":
+                stored = _augment(stored, self.transform, augment, generator)
             values = torch.addcmul(offset, stored.to(torch.float32), factor)
             yield values.permute(0, 3, 1, 2), self.all_labels[rows].to(device)
 
@@ -99,13 +104,15 @@ class DataBundle:
     test: Dataset
 
 
-def _augment(stored: Tensor, transform: Transform, generator: Generator | None) -> Tensor:
+def _augment(
+    stored: Tensor, transform: Transform, augment: Augmentation, generator: Generator | None
+) -> Tensor:
     n, height, width, _ = stored.shape
     device, pad = stored.device, transform.crop_padding
     if transform.flip:
         flip = torch.randint(2, (n, 1, 1, 1), generator=generator, dtype=torch.bool).to(device)
         stored = torch.where(flip, stored.flip(2), stored)
-    if pad:
+    if pad and augment == "crop-flip":
         padded = F.pad(stored, (0, 0, pad, pad, pad, pad))
         corner = torch.randint(2 * pad + 1, (2, n, 1), generator=generator).to(device)
         rows = (corner[0] + torch.arange(height, device=device)).unsqueeze(2)

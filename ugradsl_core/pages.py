@@ -6,20 +6,28 @@ includes. To add a fragment, write a function from the book's folder to Markdown
 """
 
 import json
-import platform
-import subprocess
-from collections.abc import Callable, Iterable
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ugradsl_core import pages_errata
-from ugradsl_core.pages_markdown import NOT_RUN_YET, list_table, name
+from ugradsl_core import pages_errata, provenance
+from ugradsl_core.pages_markdown import NOT_RUN_YET, NOT_SEARCHED_YET, list_table, name
 from ugradsl_core.paper import load_table
+from ugradsl_core.settings import (
+    SCALES,
+    get_preset,
+    load_presets,
+    preset_config,
+    preset_setting,
+    title_of,
+)
 
 Fragment = Callable[[Path], str]
 
-PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "papermill", "jupyter-book")
+BUILD_TOOLS = ("pandas", "matplotlib", "papermill", "jupyter-book", "sphinx")
+PRESET_COLUMNS = ("lr", "epochs", "batch_size", "p", "alpha")
+PRESET_HEADER = ("Method", "lr", "Epochs", "Batch", "$p$", "$\\alpha$", "Where from")
 
 
 def write(book: Path, target: Path) -> None:
@@ -65,23 +73,53 @@ def hyperparameters_paper(book: Path) -> str:
 
 
 def hyperparameters_ours(book: Path) -> str:
-    """Every preset, by scale and setting."""
+    """Every preset: a table of methods for each scale and setting."""
     parts = []
-    for path in sorted((Path(__file__).parent / "presets").glob("*.json")):
-        preset = json.loads(path.read_text(encoding="utf-8"))
-        parts.append(f"### {path.stem}\n\n```json\n{json.dumps(preset, indent=2)}\n```")
-    return "\n\n".join(parts) or NOT_RUN_YET
+    for scale in SCALES:
+        for preset, content in load_presets(scale).items():
+            rows = [_preset_row(label, preset, scale) for label in content["methods"]]
+            table = list_table(PRESET_HEADER, rows, kind="presets") if rows else NOT_SEARCHED_YET
+            setting = setting_text(preset_setting(preset, scale).identity())
+            parts.append(f"### {preset}, at the `{scale}` scale\n\n{setting}.\n\n{table}")
+    return "\n\n".join(parts)
+
+
+def _preset_row(label: str, preset: str, scale: str) -> list[str]:
+    config = preset_config(label, preset, scale).model_dump()
+    numbers = [config.get(parameter, "–") for parameter in PRESET_COLUMNS]
+    cells = [_number(number) for number in numbers]
+    source = get_preset(preset, scale)["methods"][label]["source"]
+    return [title_of(label), *cells, source.get("note") or source.get("kind", "")]
+
+
+def _number(value: object) -> str:
+    return "adaptive" if value is None else str(value).replace("-", "−")
+
+
+def setting_text(setting: Mapping[str, Any]) -> str:
+    """A setting as half a sentence: data, what is forgotten, model and training."""
+    model, training = setting["model"], setting["training"]
+    size = setting.get("train_size")
+    if setting["paradigm"] == "class-wise":
+        forgotten = f"class {setting.get('forgotten_class', 0)} forgotten"
+    else:
+        forgotten = f"a random {setting.get('fraction', 0):.0%} forgotten"
+    return ", ".join(
+        [
+            name(setting["dataset"]) + (f" ({size} training images)" if size else ""),
+            forgotten,
+            f"{name(model['name'])} of width {model['width']}",
+            f"{training['epochs']} epochs at learning rate {training['lr']}",
+        ]
+    )
 
 
 def status_versions(book: Path) -> str:
     """What this build of the book was made with."""
-    rows = [("Code", _commit(book)), ("Python", platform.python_version())]
-    for package in PACKAGES:
-        try:
-            rows.append((package, version(package)))
-        except PackageNotFoundError:
-            rows.append((package, "not installed"))
-    return list_table(("Part", "Version"), rows)
+    commit = provenance.commit()
+    code = "not under version control" if commit == "unknown" else f"commit `{_short(commit)}`"
+    packages = {**provenance.versions(), **{tool: version(tool) for tool in BUILD_TOOLS}}
+    return list_table(("Part", "Version"), [("code", code), *packages.items()])
 
 
 def status_records(book: Path) -> str:
@@ -95,19 +133,20 @@ def status_records(book: Path) -> str:
 
 def _record_row(path: Path) -> list[str]:
     records = read_records(path)
-    bad = sum(record.get("status", "ok") != "ok" for record in records)
-    seeds = _distinct(record["seed"] for record in records)
-    count = f"{len(records)}: {_distinct(record['method'] for record in records)}; seeds {seeds}"
-    commits = _distinct(f"`{str(record['commit'])[:10]}`" for record in records)
-    days = sorted({str(record["created"])[:10] for record in records})
+    unfinished = sum(record["status"] != "ok" for record in records)
+    days = sorted({record["created"][:10] for record in records})
+    machines = _distinct(record["hardware"]["processor"] for record in records)
     return [
         f"`{path.name}`",
-        _distinct(record["scale"] for record in records),
-        _distinct(_pairs(record["setting"]) for record in records),
-        count + (f"; {bad} did not finish" if bad else ""),
-        f"{commits}; {_distinct(_pairs(record['versions']) for record in records)}",
-        f"{' to '.join(days[:: max(len(days) - 1, 1)])}; "
-        f"{_distinct(_pairs(record['hardware']) for record in records)}",
+        _distinct(f"`{record['scale']}`" for record in records),
+        _distinct(setting_text(record["setting"]) for record in records),
+        f"{len(records)}: {_distinct(name(record['method']) for record in records)}; "
+        f"seeds {_distinct(sorted({record['seed'] for record in records}))}"
+        + (f"; {unfinished} did not finish" if unfinished else ""),
+        _distinct(f"`{_short(record['commit'])}`" for record in records)
+        + "; "
+        + _distinct(f"torch {record['versions']['torch']}" for record in records),
+        " to ".join(dict.fromkeys((days[0], days[-1]))) + f"; {machines}",
     ]
 
 
@@ -130,12 +169,6 @@ def _distinct(values: Iterable[object]) -> str:
     return ", ".join(dict.fromkeys(map(str, values)))
 
 
-def _pairs(values: object) -> str:
-    if not isinstance(values, dict):
-        return str(values)
-    return " ".join(f"{key} {value}" for key, value in values.items())
-
-
 def _scientific(printed: str) -> str:
     """``1e-2`` as the mathematics it stands for; other text as it is."""
     mantissa, e, exponent = printed.partition("e")
@@ -144,19 +177,10 @@ def _scientific(printed: str) -> str:
     return f"$10^{{{exponent}}}$" if mantissa == "1" else f"${mantissa} \\cdot 10^{{{exponent}}}$"
 
 
-def _commit(folder: Path) -> str:
-    """The commit that a build was made from, and whether anything differs from it."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        commit = git("log", "-1", "--format=commit `%h` of %cs")
-        changed = git("status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return "not under version control"
-    return f"{commit}, with later changes" if changed else commit
+def _short(commit: str) -> str:
+    """Ten digits of a commit, and the mark of uncommitted changes."""
+    digits, mark, rest = commit.partition("+")
+    return digits[:10] + mark + rest
 
 
 FRAGMENTS: dict[str, Fragment] = {

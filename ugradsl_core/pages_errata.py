@@ -1,7 +1,8 @@
 """Fragments of the readings page: what the paper's own tables show when they are compared."""
 
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ugradsl_core.pages_markdown import list_table
 from ugradsl_core.pages_markdown import name as readable
@@ -47,7 +48,8 @@ def printed_order(book: Path) -> str:
     for key, line in table[chosen].groupby(SETTING, sort=False):
         number, _, _, _, method, parameter, value = key
         printed = dict(zip(line.metric, line.printed, strict=True))
-        where = f"Table {number}, {readable(method)}, {parameter.replace('_', ' ')} {value}"
+        what = str(parameter).replace("_", " ")
+        where = f"Table {number}, {readable(method)}, {what} {value}"
         rows.append([where, *(printed[name] for name in MEASURES)])
     return list_table(("Where", *MEASURES), rows, kind="numbers")
 
@@ -108,7 +110,7 @@ def printed_gaps(book: Path) -> str:
     return list_table(("The printed Avg. Gap is …", "Lines"), rows, kind="numbers")
 
 
-def _place(line: dict[str, object]) -> str:
+def _place(line: Mapping[Hashable, Any]) -> str:
     parts = [line["dataset"], line["backbone"], line["paradigm"], line["method"]]
     if line["forget_size"]:
         parts.append(line["forget_size"])

@@ -27,6 +27,7 @@ NAMES = {
     "neggrad+": "NegGrad+",
     "pabi": "PABI",
     "resnet-18": "ResNet-18",
+    "resnet18": "ResNet-18",
     "retrain": "Retrain",
     "rl": "RL",
     "salun": "SalUn",
@@ -42,6 +43,9 @@ NAMES = {
 }
 NOT_RUN_YET = (
     ":::{note}\nNot run yet: no records have been published for this part of the book.\n:::"
+)
+NOT_SEARCHED_YET = (
+    ":::{note}\nNot searched yet: no method has hyperparameters for this setting.\n:::"
 )
 
 

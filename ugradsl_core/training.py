@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 
 from ugradsl_core.config import Config
 from ugradsl_core.errors import DivergenceError
-from ugradsl_core.types import Batch, Execution, Samples
+from ugradsl_core.types import Augmentation, Batch, Execution, Samples
 
 StepLoss = Callable[[nn.Module, tuple[Batch, ...]], Tensor]
 EpochPlan = Callable[[int], Iterable[tuple[Batch, ...]]]
@@ -29,7 +29,7 @@ class SGDConfig(Config):
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(5e-4, ge=0)
     schedule: Literal["constant", "one-cycle", "cosine"] = "constant"
-    augment: bool = Field(False, description="random crop and flip, as the data set defines them")
+    augment: Augmentation = Field("none", description="random horizontal flips, and crops")
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Generator, Tensor, nn
 
 Batch = tuple[Tensor, Tensor]
 StateDict = Mapping[str, Tensor]
+Augmentation = Literal["none", "flip", "crop-flip"]
 
 
 class Samples(Protocol):
@@ -26,7 +27,11 @@ class Samples(Protocol):
     def __len__(self) -> int: ...
 
     def batches(
-        self, plan: Iterable[Tensor], *, augment: bool = False, generator: Generator | None = None
+        self,
+        plan: Iterable[Tensor],
+        *,
+        augment: Augmentation = "none",
+        generator: Generator | None = None,
     ) -> Iterator[Batch]:
         """Inputs and labels of each index tensor in ``plan``, ready for a model."""
 

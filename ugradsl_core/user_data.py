@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Subset, default_collate
 
 from ugradsl_core import models
 from ugradsl_core.errors import DataError, ModelError
-from ugradsl_core.types import Batch, Execution
+from ugradsl_core.types import Augmentation, Batch, Execution
 
 
 class MapStyle(Protocol):
@@ -39,7 +39,11 @@ class UserSamples:
         return len(self.labels)
 
     def batches(
-        self, plan: Iterable[Tensor], *, augment: bool = False, generator: Generator | None = None
+        self,
+        plan: Iterable[Tensor],
+        *,
+        augment: Augmentation = "none",
+        generator: Generator | None = None,
     ) -> Iterator[Batch]:
         """Collated items of each index tensor, on the device."""
         if self.workers == 0:

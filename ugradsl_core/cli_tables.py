@@ -1,0 +1,34 @@
+"""Tables on a terminal."""
+
+import math
+from collections.abc import Sequence
+
+from ugradsl_core.results import one_setting, summary
+from ugradsl_core.types import Record
+
+COLUMNS = ("UA", "MIA", "RA", "TA", "mean_of_gaps", "RTE")
+HEADERS = ("method", "n", "UA %", "MIA %", "RA %", "TA %", "Avg. Gap", "RTE s")
+
+
+def spread(mean: float, std: float, digits: int = 2) -> str:
+    """``mean ± std``; the mean alone for one seed; a dash where there is nothing."""
+    if math.isnan(mean):
+        return "–"
+    return f"{mean:.{digits}f}" + ("" if math.isnan(std) else f" ± {std:.{digits}f}")
+
+
+def print_summary(records: Sequence[Record]) -> None:
+    """Print methods, metrics and gaps of one setting."""
+    first = one_setting(records)
+    rows: list[tuple[str, ...]] = [HEADERS]
+    for row in summary(records).to_dict(orient="records"):
+        n = f"{row['n']}" + (f" (+{row['diverged']} diverged)" if row["diverged"] else "")
+        cells = [spread(row[name], row[f"{name}_std"]) for name in COLUMNS]
+        rows.append((str(row["method"]), n, *cells))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADERS))]
+    setting = first.setting
+    what = setting["forgotten_class"] if "forgotten_class" in setting else setting["fraction"]
+    print(f"\n{setting['dataset']}, {setting['paradigm']} ({what}), scale {first.scale}")
+    for line in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
+    print("Avg. Gap: mean over seeds of each seed's gap to Retrain, in percentage points.")

@@ -1,0 +1,236 @@
+"""Tables to figures; nothing is computed here.
+
+Figures are SVG on a transparent ground in greys and colours that can be read on light and on dark
+pages and by colour-blind readers, and the same from byte to byte for the same data. A method has
+the same colour in the whole book.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#7b8087"
+COLOURS = {
+    "original": "#7b8087",
+    "retrain": "#7b8087",
+    "ft": "#3a8fc4",
+    "ga": "#d0742b",
+    "neggrad+": "#a9791f",
+    "ugradsl": "#c2619a",
+    "ugradsl:adaptive": "#c2619a",
+    "ugradsl+": "#1f9b77",
+    "ugradsl+:adaptive": "#1f9b77",
+}
+STYLE = {
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": INK,
+    "grid.alpha": 0.25,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 10.5,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "svg.hashsalt": "ugradsl",
+    "svg.fonttype": "path",
+}
+WIDTH = 5.4
+
+
+def colour(label: str) -> str:
+    """The colour of a method; grey for one that has none."""
+    return COLOURS.get(label, INK)
+
+
+def _subplots(rows: int, columns: int, height: float, **options: Any) -> "tuple[Figure, Any]":
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def to_svg(figure: "Figure") -> str:
+    """The figure as SVG text, without a date."""
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def show(figure: "Figure") -> Any:
+    """The figure as a notebook displays it."""
+    from IPython.display import SVG
+
+    return SVG(to_svg(figure))  # type: ignore[no-untyped-call]
+
+
+def _gap_panel(axis: "Axes", panel: "pd.DataFrame", title: str) -> None:
+    places = range(len(panel))
+    for place, row in zip(places, panel.to_dict(orient="records"), strict=True):
+        hollow = str(row["label"]).endswith(":adaptive")
+        axis.barh(
+            place,
+            row["gap"],
+            height=0.62,
+            color="none" if hollow else colour(row["label"]),
+            edgecolor=colour(row["label"]),
+            hatch="////" if hollow else None,
+            linewidth=1.2,
+        )
+        seeds = row.get("seeds")
+        if isinstance(seeds, Sequence):
+            axis.plot(seeds, [place] * len(seeds), "o", color=INK, ms=3.5, mew=0, zorder=3)
+    axis.set_yticks(places, panel["method"])
+    axis.invert_yaxis()
+    axis.set_title(title)
+    axis.grid(axis="x")
+    axis.set_axisbelow(True)
+    axis.tick_params(axis="y", length=0)
+
+
+def gaps(panels: "Mapping[str, pd.DataFrame]") -> "Figure":
+    """Bars of Avg. Gap, one panel below the other.
+
+    Args:
+        panels: title → columns ``label``, ``method``, ``gap`` (percentage points) and, where
+            there are any, ``seeds`` (the gap of each seed, drawn as dots).
+    """
+    heights = [len(panel) + 1.2 for panel in panels.values()]
+    figure, axes = _subplots(
+        len(panels),
+        1,
+        0.31 * sum(heights) + 0.5,
+        gridspec_kw={"height_ratios": heights},
+    )
+    for axis, (title, panel) in zip(axes[:, 0], panels.items(), strict=True):
+        _gap_panel(axis, panel, title)
+    axes[-1, 0].set_xlabel("Avg. Gap to Retrain (percentage points, smaller is better)")
+    return figure
+
+
+def metric_profile(table: "pd.DataFrame", metrics: Sequence[str]) -> "Figure":
+    """Each metric of each method with its spread, beside a line at Retrain's.
+
+    Args:
+        table: ``results.summary`` of one setting.
+        metrics: columns of it, in percent.
+    """
+    figure, axes = _subplots(len(metrics), 1, 0.24 * len(table) * len(metrics) + 0.9, sharey=True)
+    reference = table[table.label == "retrain"]
+    for axis, name in zip(axes[:, 0], metrics, strict=True):
+        if len(reference):
+            axis.axvline(float(reference[name].iloc[0]), color=INK, lw=1, ls=(0, (4, 3)))
+        for place, row in enumerate(table.to_dict(orient="records")):
+            hollow = str(row["label"]).endswith(":adaptive")
+            spread = row[f"{name}_std"]
+            axis.errorbar(
+                row[name],
+                place,
+                xerr=None if spread != spread else spread,  # noqa: PLR0124
+                fmt="o",
+                ms=6,
+                color=colour(row["label"]),
+                mfc="none" if hollow else colour(row["label"]),
+            )
+        axis.set_title(f"{name} (%)")
+        axis.grid(axis="x")
+        axis.tick_params(axis="y", length=0)
+    axes[0, 0].set_yticks(range(len(table)), table["method"])
+    axes[0, 0].invert_yaxis()
+    return figure
+
+
+def histograms(groups: Mapping[str, Sequence[float]], xlabel: str) -> "Figure":
+    """One histogram below the other, on the same bins over [0, 1].
+
+    Args:
+        groups: title → values in [0, 1].
+        xlabel: what the values are.
+    """
+    figure, axes = _subplots(len(groups), 1, 1.15 * len(groups) + 0.5, sharex=True, sharey=True)
+    bins = [i / 20 for i in range(21)]
+    for axis, (title, values) in zip(axes[:, 0], groups.items(), strict=True):
+        label = title.split(" ")[0].lower()
+        axis.hist(values, bins=bins, color=colour(label), weights=[100 / len(values)] * len(values))
+        axis.set_title(title)
+        axis.grid(axis="y")
+        axis.set_axisbelow(True)
+    axes[-1, 0].set_xlabel(xlabel)
+    figure.supylabel("share of samples (%)", fontsize=10.5, color=INK)
+    return figure
+
+
+def bars(
+    series: Mapping[str, Sequence[float]], categories: Sequence[str], xlabel: str, ylabel: str
+) -> "Figure":
+    """Grouped bars: one group for each category, one colour for each series.
+
+    Args:
+        series: name → one value for each category.
+        categories: names of the groups.
+        xlabel: what the categories are.
+        ylabel: what the values are, with their unit.
+    """
+    figure, axes = _subplots(1, 1, 3.0)
+    axis = axes[0, 0]
+    palette = ("#3a8fc4", "#c2619a", "#1f9b77", "#d0742b")
+    width = 0.8 / len(series)
+    for number, (name, values) in enumerate(series.items()):
+        places = [i + (number - (len(series) - 1) / 2) * width for i in range(len(categories))]
+        axis.bar(places, values, width * 0.92, label=name, color=palette[number % 4])
+    axis.axhline(0, color=INK, lw=0.8)
+    axis.set_xticks(range(len(categories)), categories)
+    axis.set_xlabel(xlabel)
+    axis.set_ylabel(ylabel)
+    axis.grid(axis="y")
+    axis.set_axisbelow(True)
+    figure.legend(loc="outside upper left", ncols=2, labelcolor=INK, fontsize=9.5)
+    return figure
+
+
+def curves(
+    series: Mapping[str, Sequence[float]],
+    x: Sequence[float],
+    xlabel: str,
+    ylabel: str,
+    marked: float | None = None,
+) -> "Figure":
+    """Lines over a common axis.
+
+    Args:
+        series: name → one value for each of ``x``.
+        x: the common axis.
+        xlabel: its name and unit.
+        ylabel: name and unit of the values.
+        marked: a value of ``x`` to mark with a vertical line.
+    """
+    figure, axes = _subplots(1, 1, 3.1)
+    axis = axes[0, 0]
+    palette = ("#3a8fc4", "#c2619a", "#1f9b77", "#d0742b")
+    dashes = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+    for number, (name, values) in enumerate(series.items()):
+        axis.plot(x, values, color=palette[number % 4], ls=dashes[number % 4], lw=2, label=name)
+    if marked is not None:
+        axis.axvline(marked, color=INK, lw=1, ls=(0, (4, 3)))
+    axis.set_xlabel(xlabel)
+    axis.set_ylabel(ylabel)
+    axis.grid()
+    figure.legend(loc="outside upper left", ncols=2, labelcolor=INK, fontsize=9.5)
+    return figure

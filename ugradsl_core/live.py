@@ -1,0 +1,74 @@
+"""The live run of a notebook: its parameters to records."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ugradsl_core import experiments, settings
+from ugradsl_core.parameters import Experiment, parse_seeds, split_list
+from ugradsl_core.store import open_store
+from ugradsl_core.training import SGDConfig
+from ugradsl_core.types import Execution, Record
+
+
+def preset_name(parameters: Experiment) -> str:
+    """The preset that a notebook's parameters start from."""
+    kind = "class" if hasattr(parameters, "forgotten_class") else "random10"
+    return f"{parameters.dataset}-{kind}"
+
+
+def setting_of(parameters: Experiment) -> settings.Setting:
+    """The preset's setting with the parameters' forget set.
+
+    Raises:
+        ConfigError: the scale has no preset for the data set.
+    """
+    setting = settings.preset_setting(preset_name(parameters), parameters.scale)
+    changes = {
+        name: getattr(parameters, name)
+        for name in ("fraction", "forgotten_class")
+        if hasattr(parameters, name)
+    }
+    return setting.replace(**changes)
+
+
+def configs_of(parameters: Experiment) -> dict[str, SGDConfig]:
+    """The preset's config of each method, with α and p changed where they are given.
+
+    α changes methods with a fixed rate only; p all methods of Eq. (8).
+    """
+    configs = {}
+    for label in split_list(parameters.methods):
+        config = settings.preset_config(label, preset_name(parameters), parameters.scale)
+        given: Mapping[str, Any] = {"alpha": parameters.alpha, "p": parameters.p}
+        changes = {
+            name: value
+            for name, value in given.items()
+            if value is not None and getattr(config, name, None) is not None
+        }
+        configs[label] = config.replace(**changes)
+    return configs
+
+
+def run(parameters: Experiment, *, verbose: bool = True) -> list[Record]:
+    """Records of all methods and seeds; a line for each as it ends."""
+    setting, configs = setting_of(parameters), configs_of(parameters)
+    seeds: Sequence[int] = parse_seeds(parameters.seeds)
+    execution = Execution()
+    loaded = experiments.load_data(setting, execution, parameters.data_root)
+    total, done = len(configs) * len(seeds), 0
+
+    def report(record: Record) -> None:
+        nonlocal done
+        done += 1
+        if verbose:
+            print(
+                f"{done:3}/{total}  {record.method:9} seed {record.seed}  {record.status}  "
+                f"{record.seconds:.1f} s"
+            )
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(parameters.store or folder)
+        return experiments.run_grid(
+            setting, loaded, configs, seeds, store, execution, on_record=report
+        )

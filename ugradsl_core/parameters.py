@@ -1,0 +1,146 @@
+"""Parameters of the notebooks: names, types and ranges, checked before anything runs."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from ugradsl_core.config import Config
+from ugradsl_core.data import DATASETS
+from ugradsl_core.errors import ConfigError, unknown_name
+from ugradsl_core.settings import split_label
+from ugradsl_core.unlearning import get_method
+
+NOTEBOOK_FOLDER = Path(__file__).parent.parent / "notebooks"
+
+
+class Quickstart(Config):
+    """Parameters of *Quickstart*."""
+
+    method: str = Field("ugradsl", description="a method of `ugradsl methods`")
+    fraction: float = Field(0.1, gt=0, lt=1, description="share of the training set to forget")
+    alpha: float | None = Field(-0.4, le=1, description="smooth rate α; None is self-adaptive")
+    p: float = Field(0.9, ge=0, le=1, description="weight of the retain term")
+    lr: float = Field(0.05, gt=0, description="learning rate of unlearning")
+    epochs: int = Field(10, ge=0, description="epochs of unlearning")
+    seed: int = Field(0, ge=0)
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        get_method(value)
+        return value
+
+
+class StepByStep(Config):
+    """Parameters of *UGradSL step by step*."""
+
+    alpha: float = Field(-0.4, le=1, description="smooth rate α")
+    p: float = Field(0.9, ge=0, le=1, description="weight of the retain term")
+    beta: float | None = Field(None, ge=0, le=1, description="distance threshold β; None: median")
+    distance: Literal["cosine", "euclidean"] = "cosine"
+    batch_size: int = Field(6, ge=2, le=32, description="samples of B_f and of B_r")
+    lr: float = Field(0.05, gt=0, description="learning rate of the one step that is taken")
+    seed: int = Field(0, ge=0)
+
+
+class Experiment(Config):
+    """Parameters that the experiment notebooks share."""
+
+    dataset: str = Field("digits", description="a data set of `ugradsl datasets`")
+    scale: Literal["smoke", "bench", "paper"] = "smoke"
+    methods: str = Field(
+        "retrain,ft,ga,neggrad+,ugradsl,ugradsl:adaptive,ugradsl+,ugradsl+:adaptive",
+        description="comma-separated labels; retrain is the reference",
+    )
+    seeds: str = Field("0,1", description="comma-separated whole numbers")
+    alpha: float | None = Field(None, le=1, description="smooth rate α; None keeps the preset's")
+    p: float | None = Field(None, ge=0, le=1, description="retain weight; None keeps the preset's")
+    data_root: str | None = Field(None, description="directory of the data; None: UGRADSL_DATA")
+    store: str | None = Field(None, description="store directory; None is a temporary one")
+
+    @field_validator("dataset")
+    @classmethod
+    def _known_dataset(cls, value: str) -> str:
+        if value not in DATASETS:
+            raise unknown_name("data set", value, DATASETS)
+        return value
+
+    @field_validator("methods")
+    @classmethod
+    def _known_methods(cls, value: str) -> str:
+        labels = split_list(value)
+        for label in labels:
+            split_label(label)
+        if "retrain" not in labels:
+            raise ConfigError("should name retrain, from which gaps are measured")
+        return value
+
+    @field_validator("seeds")
+    @classmethod
+    def _whole_numbers(cls, value: str) -> str:
+        parse_seeds(value)
+        return value
+
+
+class RandomForgetting(Experiment):
+    """Parameters of *Random forgetting*."""
+
+    fraction: float = Field(0.1, gt=0, lt=1, description="share of the training set to forget")
+
+
+class ClassWiseForgetting(Experiment):
+    """Parameters of *Class-wise forgetting*."""
+
+    forgotten_class: int = Field(3, ge=0, description="the class to forget, 0…K−1")
+
+
+NOTEBOOKS: dict[str, type[Config]] = {
+    "quickstart": Quickstart,
+    "ugradsl_step_by_step": StepByStep,
+    "random_forgetting": RandomForgetting,
+    "class_wise_forgetting": ClassWiseForgetting,
+}
+
+
+def split_list(text: str) -> list[str]:
+    """The parts of a comma-separated list, without blanks.
+
+    Raises:
+        ConfigError: nothing in it.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        raise ConfigError(f"should be a comma-separated list; found {text!r}")
+    return parts
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Whole numbers from 0 of a comma-separated list.
+
+    Raises:
+        ConfigError: something else in it.
+    """
+    parts = split_list(text)
+    wrong = [part for part in parts if not part.isdecimal()]
+    if wrong:
+        raise ConfigError(f"seeds: should be whole numbers from 0; found {wrong[0]!r}")
+    return [int(part) for part in parts]
+
+
+def check_parameters(notebook: str, **values: Any) -> Any:
+    """The validated parameters of a notebook.
+
+    Raises:
+        ConfigError: unknown notebook or parameter, or a value that breaks its rule.
+    """
+    if notebook not in NOTEBOOKS:
+        raise unknown_name("notebook", notebook, NOTEBOOKS)
+    return NOTEBOOKS[notebook](**values)
+
+
+def parse_parameters(notebook: str, pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """Values of the right type from the command line, checked by :func:`check_parameters`."""
+    given = {name: None if text in {"None", "null"} else text for name, text in pairs}
+    checked = check_parameters(notebook, **given)
+    return {name: getattr(checked, name) for name in given}

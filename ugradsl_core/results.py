@@ -1,0 +1,169 @@
+"""Records to tables: means, spread, gaps to Retrain, and verdicts whose rules are fixed here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ugradsl_core.errors import DataError
+from ugradsl_core.metrics import GAP_METRICS, average_gap, gap_of_means, mean_of_gaps
+from ugradsl_core.settings import label_of, title_of
+from ugradsl_core.store import read_records
+from ugradsl_core.types import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RESULTS = Path(__file__).parent.parent / "book" / "results"
+METRICS = (*GAP_METRICS, "add_MIA")
+
+
+def published(name: str, scale: str, root: Path | None = None) -> list[Record]:
+    """Published records of a setting, or an empty list where it has not been run."""
+    path = (root or RESULTS) / f"{name}-{scale}.jsonl"
+    return read_records(path) if path.exists() else []
+
+
+def record_label(record: Record) -> str:
+    """The label of a record's method, such as ``ugradsl:adaptive``."""
+    return label_of(record.method, dict(record.config))
+
+
+def frame(records: Sequence[Record]) -> "pd.DataFrame":
+    """One row for each record: label, seed, status, metrics (percent), seconds and samples."""
+    import pandas as pd
+
+    rows = [
+        {
+            "label": record_label(record),
+            "method": title_of(record_label(record)),
+            "seed": record.seed,
+            "status": record.status,
+            **{name: record.metrics.get(name, float("nan")) for name in METRICS},
+            "RTE": record.seconds,
+            "forward": record.forward_samples,
+            "backward": record.backward_samples,
+        }
+        for record in records
+    ]
+    columns = ["label", "method", "seed", "status", *METRICS, "RTE", "forward", "backward"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def by_label(records: Sequence[Record]) -> dict[str, dict[int, Record]]:
+    """Records that ended well, by label and seed, in order of appearance."""
+    groups: dict[str, dict[int, Record]] = {}
+    for record in records:
+        group = groups.setdefault(record_label(record), {})
+        if record.status == "ok":
+            group[record.seed] = record
+    return groups
+
+
+def paired(records: Sequence[Record], label: str) -> tuple[list[Any], list[Any]]:
+    """Metrics of a method and of Retrain for the seeds that both have."""
+    groups = by_label(records)
+    runs, references = groups.get(label, {}), groups.get("retrain", {})
+    seeds = sorted(set(runs) & set(references))
+    return [runs[s].metrics for s in seeds], [references[s].metrics for s in seeds]
+
+
+def summary(records: Sequence[Record]) -> "pd.DataFrame":
+    """One row for each method: mean and sample standard deviation over seeds, and both gaps.
+
+    Columns are ``label``, ``method``, ``n`` (seeds that ended well), ``diverged``, ``UA``,
+    ``UA_std``, …, ``RTE`` (seconds), ``passes`` (samples forward plus backward), ``gap_of_means``
+    and ``mean_of_gaps`` (with ``mean_of_gaps_std``), both paired with Retrain by seed.
+    """
+    import pandas as pd
+
+    table = frame(records)
+    rows = []
+    for label, group in table.groupby("label", sort=False):
+        good = group[group.status == "ok"]
+        runs, references = paired(records, str(label))
+        row: dict[str, Any] = {
+            "label": label,
+            "method": title_of(str(label)),
+            "n": len(good),
+            "diverged": int((group.status == "diverged").sum()),
+        }
+        for name in (*METRICS, "RTE"):
+            row[name], row[f"{name}_std"] = good[name].mean(), good[name].std(ddof=1)
+        row["passes"] = (good["forward"] + good["backward"]).mean()
+        if label != "retrain" and runs:
+            gaps = [average_gap(a, b) for a, b in zip(runs, references, strict=True)]
+            row["gap_of_means"] = gap_of_means(runs, references)
+            row["mean_of_gaps"] = mean_of_gaps(runs, references)
+            row["mean_of_gaps_std"] = float(pd.Series(gaps).std(ddof=1))
+        rows.append(row)
+    columns = ["gap_of_means", "mean_of_gaps", "mean_of_gaps_std"]
+    result = pd.DataFrame(rows)
+    return result.reindex(columns=[*[c for c in result.columns if c not in columns], *columns])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a claim came out.
+
+    Attributes:
+        claim: what the paper says.
+        outcome: ``reproduced``, ``partly``, ``not reproduced`` or ``not run``.
+        evidence: the numbers behind it, in a sentence.
+    """
+
+    claim: str
+    outcome: str
+    evidence: str
+
+
+def improves(records: Sequence[Record], better: str, worse: str) -> Verdict:
+    """The verdict on "``better`` improves on ``worse``", by Avg. Gap to Retrain, seed by seed.
+
+    Reproduced: the gap is smaller in every seed, of which there are at least three. Partly: it is
+    smaller in the mean over seeds. Not reproduced: otherwise. Not run: a method has no records.
+    """
+    claim = f"{title_of(better)} improves on {title_of(worse)}"
+    gaps: dict[str, dict[int, float]] = {}
+    groups = by_label(records)
+    references = groups.get("retrain", {})
+    for label in (better, worse):
+        gaps[label] = {
+            seed: average_gap(record.metrics, references[seed].metrics)
+            for seed, record in groups.get(label, {}).items()
+            if seed in references
+        }
+    seeds = sorted(set(gaps[better]) & set(gaps[worse]))
+    if not seeds:
+        return Verdict(claim, "not run", "No published records of both methods.")
+    differences = [gaps[worse][seed] - gaps[better][seed] for seed in seeds]
+    mean = sum(differences) / len(differences)
+    wins = sum(difference > 0 for difference in differences)
+    outcome = "not reproduced"
+    if mean > 0:
+        outcome = "reproduced" if wins == len(seeds) >= 3 else "partly"
+    means = [sum(gaps[label][s] for s in seeds) / len(seeds) for label in (better, worse)]
+    evidence = (
+        f"Avg. Gap {means[0]:.2f} against {means[1]:.2f} percentage points; smaller in {wins} of "
+        f"{len(seeds)} seed{'s' * (len(seeds) > 1)}."
+    )
+    return Verdict(claim, outcome, evidence)
+
+
+def one_setting(records: Sequence[Record]) -> Record:
+    """The first record, after checking that all are of one setting, so that a table may mix them.
+
+    Raises:
+        DataError: no records, or records of several settings.
+    """
+    if not records:
+        raise DataError("records: there are none")
+    if len({(record.setting_hash, record.scale) for record in records}) > 1:
+        raise DataError("records: are of several settings; a table compares methods in one")
+    return records[0]
+
+
+def best_in(table: "pd.DataFrame") -> str:
+    """The label with the smallest mean of gaps."""
+    judged = table.dropna(subset=["mean_of_gaps"])
+    return str(judged.sort_values("mean_of_gaps")["label"].iloc[0])

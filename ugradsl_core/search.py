@@ -1,0 +1,108 @@
+"""Hyperparameter search: one budget for every method, judged on validation data alone."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ugradsl_core.errors import ConfigError
+from ugradsl_core.experiments import Data, Progress, run_one, stream
+from ugradsl_core.metrics import average_gap
+from ugradsl_core.settings import Setting, split_label
+from ugradsl_core.store import Store
+from ugradsl_core.training import SGDConfig
+from ugradsl_core.types import Execution, Record
+from ugradsl_core.unlearning import get_method
+
+SEARCH_SEED = 1000
+DIVERGED_GAP = 100.0
+
+Space = Mapping[str, tuple[Any, ...]]
+
+_LR = ("log", 1e-3, 0.2)
+_MIXED: Space = {"lr": _LR, "p": ("uniform", 0.8, 0.99)}
+_SMOOTHED: Space = {**_MIXED, "alpha": ("uniform", -0.9, -0.1)}
+
+# label → (values that every trial has, first trial, space). The first trial is a configuration
+# that one would try without a search; the others are drawn from the space.
+SPACES: dict[str, tuple[dict[str, Any], dict[str, Any], Space]] = {
+    "ft": ({"epochs": 10}, {"lr": 0.05}, {"lr": _LR}),
+    "ga": ({"epochs": 5}, {"lr": 1e-3}, {"lr": ("log", 1e-4, 0.1)}),
+    "neggrad+": ({"epochs": 10}, {"lr": 0.05, "p": 0.9}, _MIXED),
+    "ugradsl": ({"epochs": 10}, {"lr": 0.05, "p": 0.9, "alpha": -0.4}, _SMOOTHED),
+    "ugradsl:adaptive": ({"epochs": 10}, {"lr": 0.05, "p": 0.9}, _MIXED),
+    "ugradsl+": ({"epochs": 5}, {"lr": 0.05, "p": 0.9, "alpha": -0.4}, _SMOOTHED),
+    "ugradsl+:adaptive": ({"epochs": 5}, {"lr": 0.05, "p": 0.9}, _MIXED),
+}
+
+
+def trial_gap(record: Record, reference: Record) -> float:
+    """The objective: Avg. Gap to Retrain on validation data; 100 for a run that diverged."""
+    if record.status != "ok":
+        return DIVERGED_GAP
+    return average_gap(record.metrics, reference.metrics)
+
+
+def _suggest(trial: Any, space: Space) -> dict[str, Any]:
+    values = {}
+    for name, (kind, low, high) in space.items():
+        value = trial.suggest_float(name, low, high, log=kind == "log")
+        values[name] = float(f"{value:.3g}")
+    return values
+
+
+def search(
+    label: str,
+    setting: Setting,
+    loaded: Data,
+    trials: int,
+    store: Store,
+    execution: Execution,
+    *,
+    progress: Progress = lambda _: None,
+    on_trial: Callable[[int, Record, float], Any] = lambda *_: None,
+) -> tuple[SGDConfig, float, list[Record]]:
+    """The best config of a method, its validation gap, and the records of all trials.
+
+    Optuna's TPE sampler, seeded for each trial by its number, so that a search that was stopped
+    ends as one that was not. Models, forget set and batches are those of a seed that is used for
+    nothing else; Retrain's is the reference. Every trial is a record of kind ``"trial"``.
+
+    Raises:
+        ConfigError: no search space for ``label``, or fewer than one trial.
+    """
+    import optuna
+
+    if label not in SPACES:
+        raise ConfigError(f"method: {label!r} has no search space; valid: {', '.join(SPACES)}")
+    if trials < 1:
+        raise ConfigError(f"trials: should be at least 1; found {trials}")
+    fixed, first, space = SPACES[label]
+    method, variant = split_label(label)
+    batch_size = setting.training.batch_size
+    common = {**variant, **fixed, "batch_size": batch_size, "augment": setting.training.augment}
+    retrain = get_method("retrain").config(**setting.training.model_dump())
+
+    def run(name: str, config: SGDConfig) -> Record:
+        return run_one(
+            setting, loaded, name, config, SEARCH_SEED, store, execution,
+            judge="validation", progress=progress,
+        )  # fmt: skip
+
+    reference = run("retrain", retrain)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="minimize")
+    study.enqueue_trial(first)
+    records: list[Record] = []
+    configs: list[SGDConfig] = []
+    for number in range(trials):
+        seed = int(stream(SEARCH_SEED, f"search:{label}:{number}").initial_seed() % 2**32)
+        study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=4)
+        trial = study.ask()
+        config = get_method(method).config(**{**common, **_suggest(trial, space)})
+        record = run(label, config)
+        gap = trial_gap(record, reference)
+        study.tell(trial, gap)
+        records.append(record)
+        configs.append(config)
+        on_trial(number + 1, record, gap)
+    best = study.best_trial.number
+    return configs[best], float(study.best_value), [reference, *records]
