@@ -1,160 +1,42 @@
 """One setting, method and seed to one record; models trained once and shared by all methods."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import torch
-from torch import Generator, nn
+from torch import nn
 
-from ugradsl_core import data, metrics, models, provenance, splits
+from ugradsl_core import data, metrics, provenance
 from ugradsl_core.config import Config
-from ugradsl_core.errors import DataError, DivergenceError
+from ugradsl_core.errors import DivergenceError
+from ugradsl_core.problems import (
+    Data,
+    Judge,
+    Progress,
+    judged_set,
+    load_data,
+    make_problem,
+    model_key,
+    silent,
+    stream,
+)
 from ugradsl_core.settings import Setting, digest, split_label
-from ugradsl_core.store import Store, load_record, load_state, save_record, save_state
-from ugradsl_core.training import SGDConfig, predict, train
-from ugradsl_core.types import Execution, Problem, Record, Split, UnlearnResult
+from ugradsl_core.store import (
+    Store,
+    drop_state,
+    keep_checkpoint,
+    load_record,
+    load_state,
+    save_record,
+    save_state,
+)
+from ugradsl_core.training import SGDConfig, predict
+from ugradsl_core.types import Execution, Problem, Record, UnlearnResult
 from ugradsl_core.unlearning import get_method
-from ugradsl_core.unlearning.common import cross_entropy, one_set_plan
 
-Judge = Literal["test", "validation"]
-Progress = Callable[[str], None]
-SUBSET_SEED = 0
-
-
-def _silent(_: str) -> None:
-    pass
-
-
-def stream(seed: int, purpose: str) -> Generator:
-    """The generator of a purpose under a seed; different purposes are independent."""
-    hashed = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(hashed[:7], "big"))
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """The data of a setting: the same for all seeds."""
-
-    train: data.Dataset
-    validation: data.Dataset
-    test: data.Dataset
-    checksum: str
-
-
-def load_data(
-    setting: Setting, execution: Execution, root: str | None = None, *, download: bool = False
-) -> Data:
-    """Load a setting's data set and cut its training subset and validation set.
-
-    Raises:
-        DataError: fewer images than the setting asks for.
-    """
-    bundle = data.load(setting.dataset, root, download=download, device=execution.resolve())
-    labels, total = bundle.train.labels, len(bundle.train)
-    size = total - setting.validation_size if setting.train_size is None else setting.train_size
-    if size < 2 or size + setting.validation_size > total:
-        raise DataError(
-            f"train_size + validation_size: should be at most {total}, the training images of "
-            f"{setting.dataset}; found {size} + {setting.validation_size}"
-        )
-    if setting.paradigm == "class-wise" and setting.forgotten_class >= bundle.train.num_classes:
-        raise DataError(
-            f"forgotten_class: should lie in 0…{bundle.train.num_classes - 1}; "
-            f"found {setting.forgotten_class}"
-        )
-    generator = torch.Generator().manual_seed(SUBSET_SEED)
-    chosen = splits.stratified_sample(labels, size, generator)
-    rest = splits.complement(total, chosen)
-    drawn = splits.stratified_sample(labels[rest], setting.validation_size, generator)
-    return Data(
-        bundle.train.take(chosen),
-        bundle.train.take(rest[drawn]),
-        bundle.test,
-        digest([bundle.train.checksum, bundle.test.checksum]),
-    )
-
-
-def make_split(setting: Setting, train: data.Dataset, seed: int) -> Split:
-    """The forget set of a seed."""
-    if setting.paradigm == "class-wise":
-        return splits.class_split(train.labels, setting.forgotten_class, train.num_classes)
-    return splits.random_split(train.labels, setting.fraction, stream(seed, "split"))
-
-
-def make_model(setting: Setting, train: data.Dataset) -> nn.Module:
-    """The setting's backbone with fresh weights."""
-    channels = train.inputs.shape[-1]
-    return models.build(setting.model.name, train.num_classes, channels, setting.model.width)
-
-
-def judged_set(setting: Setting, loaded: Data, judge: Judge) -> data.Dataset:
-    """The test or validation set; without the forgotten class in class-wise forgetting."""
-    chosen = loaded.test if judge == "test" else loaded.validation
-    if len(chosen) == 0:
-        raise DataError("validation_size: a search needs validation samples; found 0")
-    if setting.paradigm == "class-wise":
-        return chosen.take(splits.without_class(chosen.labels, setting.forgotten_class))
-    return chosen
-
-
-def _model_key(setting: Setting, loaded: Data, seed: int, kind: str) -> str:
-    identity = setting.identity()
-    if kind == "original":
-        for field in ("paradigm", "fraction", "forgotten_class"):
-            identity.pop(field, None)
-    return f"{kind}-{digest([identity, loaded.checksum, seed])}"
-
-
-def original_state(
-    setting: Setting,
-    loaded: Data,
-    seed: int,
-    store: Store,
-    execution: Execution,
-    progress: Progress = _silent,
-) -> dict[str, torch.Tensor]:
-    """Weights of the original model of a seed: from the store, or trained and stored."""
-    key = _model_key(setting, loaded, seed, "original")
-    stored = load_state(store, key)
-    if stored is not None:
-        return stored[0]
-    generator = stream(seed, "original")
-    with models.seeded(generator):
-        model = make_model(setting, loaded.train)
-    model.to(execution.resolve())
-    config = setting.training
-    plan, steps = one_set_plan(loaded.train, config, generator)
-
-    def report(epoch: int, loss: float) -> None:
-        progress(f"original, seed {seed}: epoch {epoch}/{config.epochs}, loss {loss:.3f}")
-
-    with models.seeded(generator):
-        train(model, plan, steps, cross_entropy, config, execution, on_epoch=report)
-    state = {name: value.cpu() for name, value in model.state_dict().items()}
-    save_state(store, key, state, {"setting": setting.identity(), "seed": seed})
-    return state
-
-
-def make_problem(
-    setting: Setting,
-    loaded: Data,
-    seed: int,
-    store: Store,
-    execution: Execution,
-    progress: Progress = _silent,
-) -> Problem:
-    """The unlearning problem of a seed; trains the original model if the store has none."""
-    state = original_state(setting, loaded, seed, store, execution, progress)
-    split = make_split(setting, loaded.train, seed)
-    return Problem(
-        make_model=lambda: make_model(setting, loaded.train),
-        trained_state=state,
-        retain=loaded.train.take(split.retain),
-        forget=loaded.train.take(split.forget),
-        execution=execution,
-    )
+__all__ = ["evaluate_state", "load_data", "run_grid", "run_one", "stream", "warm_up"]
 
 
 def warm_up(problem: Problem) -> None:
@@ -191,11 +73,13 @@ def _unlearn(
     method, _ = split_label(label)
     if method != "retrain":
         return get_method(method)(problem, config, generator=stream(seed, "unlearn"))
-    key = _model_key(setting, loaded, seed, "retrain") + f"-{digest(config.model_dump())}"
+    key = model_key(setting, loaded, seed, "retrain") + f"-{digest(config.model_dump())}"
     stored = load_state(store, key)
     if stored is not None:
         return UnlearnResult(stored[0], **stored[1]["result"])
-    result = get_method(method)(problem, config, generator=stream(seed, "retrain"))
+    unfinished = f"{key}-partial"
+    kept = replace(problem, checkpoint=partial(keep_checkpoint, store, unfinished))
+    result = get_method(method)(kept, config, generator=stream(seed, "retrain"))
     facts = {
         "steps": result.steps,
         "forward_samples": result.forward_samples,
@@ -203,6 +87,7 @@ def _unlearn(
         "seconds": result.seconds,
     }
     save_state(store, key, result.state_dict, {"result": facts, "seed": seed})
+    drop_state(store, unfinished)
     return result
 
 
@@ -224,7 +109,7 @@ def run_one(
     execution: Execution,
     *,
     judge: Judge = "test",
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Record:
     """The record of one method and seed: from the store, or computed and stored.
 
@@ -279,7 +164,7 @@ def run_grid(
     store: Store,
     execution: Execution,
     *,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     on_record: Callable[[Record], Any] = lambda _: None,
 ) -> list[Record]:
     """Records of all methods and seeds, seed by seed; what the store has is not computed again."""

@@ -5,9 +5,10 @@ pages and by colour-blind readers, and the same from byte to byte for the same d
 the same colour in the whole book.
 """
 
+import functools
 import io
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +49,22 @@ STYLE = {
     "svg.fonttype": "path",
 }
 WIDTH = 5.4
+SEED_MARK: dict[str, Any] = {"ms": 4.5, "mfc": "#2b2f36", "mec": "#f4f4f4", "mew": 0.9}
+PALETTE = ("#3a8fc4", "#c2619a", "#1f9b77", "#d0742b")
+DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+
+P = ParamSpec("P")
+
+
+def _styled(draw: "Callable[P, Figure]") -> "Callable[P, Figure]":
+    @functools.wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> "Figure":
+        import matplotlib as mpl
+
+        with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+            return draw(*args, **kwargs)
+
+    return styled
 
 
 def colour(label: str) -> str:
@@ -56,12 +73,10 @@ def colour(label: str) -> str:
 
 
 def _subplots(rows: int, columns: int, height: float, **options: Any) -> "tuple[Figure, Any]":
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        return figure, figure.subplots(rows, columns, squeeze=False, **options)
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
 def to_svg(figure: "Figure") -> str:
@@ -96,7 +111,7 @@ def _gap_panel(axis: "Axes", panel: "pd.DataFrame", title: str) -> None:
         )
         seeds = row.get("seeds")
         if isinstance(seeds, Sequence):
-            axis.plot(seeds, [place] * len(seeds), "o", color=INK, ms=3.5, mew=0, zorder=3)
+            axis.plot(seeds, [place] * len(seeds), "o", zorder=3, **SEED_MARK)
     axis.set_yticks(places, panel["method"])
     axis.invert_yaxis()
     axis.set_title(title)
@@ -105,6 +120,7 @@ def _gap_panel(axis: "Axes", panel: "pd.DataFrame", title: str) -> None:
     axis.tick_params(axis="y", length=0)
 
 
+@_styled
 def gaps(panels: "Mapping[str, pd.DataFrame]") -> "Figure":
     """Bars of Avg. Gap, one panel below the other.
 
@@ -121,10 +137,13 @@ def gaps(panels: "Mapping[str, pd.DataFrame]") -> "Figure":
     )
     for axis, (title, panel) in zip(axes[:, 0], panels.items(), strict=True):
         _gap_panel(axis, panel, title)
-    axes[-1, 0].set_xlabel("Avg. Gap to Retrain (percentage points, smaller is better)")
+    figure.supxlabel(
+        "Avg. Gap to Retrain (percentage points; smaller is better)", fontsize=10, color=INK
+    )
     return figure
 
 
+@_styled
 def metric_profile(table: "pd.DataFrame", metrics: Sequence[str]) -> "Figure":
     """Each metric of each method with its spread, beside a line at Retrain's.
 
@@ -157,6 +176,7 @@ def metric_profile(table: "pd.DataFrame", metrics: Sequence[str]) -> "Figure":
     return figure
 
 
+@_styled
 def histograms(groups: Mapping[str, Sequence[float]], xlabel: str) -> "Figure":
     """One histogram below the other, on the same bins over [0, 1].
 
@@ -172,13 +192,18 @@ def histograms(groups: Mapping[str, Sequence[float]], xlabel: str) -> "Figure":
         axis.set_title(title)
         axis.grid(axis="y")
         axis.set_axisbelow(True)
-    axes[-1, 0].set_xlabel(xlabel)
-    figure.supylabel("share of samples (%)", fontsize=10.5, color=INK)
+    figure.supxlabel(xlabel, fontsize=10, color=INK)
+    figure.supylabel("share of samples (%)", fontsize=10, color=INK)
     return figure
 
 
+@_styled
 def bars(
-    series: Mapping[str, Sequence[float]], categories: Sequence[str], xlabel: str, ylabel: str
+    series: Mapping[str, Sequence[float]],
+    categories: Sequence[str],
+    xlabel: str,
+    ylabel: str,
+    palette: Sequence[str] = PALETTE,
 ) -> "Figure":
     """Grouped bars: one group for each category, one colour for each series.
 
@@ -187,24 +212,25 @@ def bars(
         categories: names of the groups.
         xlabel: what the categories are.
         ylabel: what the values are, with their unit.
+        palette: one colour for each series.
     """
     figure, axes = _subplots(1, 1, 3.0)
     axis = axes[0, 0]
-    palette = ("#3a8fc4", "#c2619a", "#1f9b77", "#d0742b")
     width = 0.8 / len(series)
     for number, (name, values) in enumerate(series.items()):
         places = [i + (number - (len(series) - 1) / 2) * width for i in range(len(categories))]
-        axis.bar(places, values, width * 0.92, label=name, color=palette[number % 4])
+        axis.bar(places, values, width * 0.92, label=name, color=palette[number % len(palette)])
     axis.axhline(0, color=INK, lw=0.8)
     axis.set_xticks(range(len(categories)), categories)
     axis.set_xlabel(xlabel)
     axis.set_ylabel(ylabel)
     axis.grid(axis="y")
     axis.set_axisbelow(True)
-    figure.legend(loc="outside upper left", ncols=2, labelcolor=INK, fontsize=9.5)
+    figure.legend(loc="outside upper left", ncols=3, labelcolor=INK, fontsize=9.5)
     return figure
 
 
+@_styled
 def curves(
     series: Mapping[str, Sequence[float]],
     x: Sequence[float],
@@ -223,14 +249,12 @@ def curves(
     """
     figure, axes = _subplots(1, 1, 3.1)
     axis = axes[0, 0]
-    palette = ("#3a8fc4", "#c2619a", "#1f9b77", "#d0742b")
-    dashes = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
     for number, (name, values) in enumerate(series.items()):
-        axis.plot(x, values, color=palette[number % 4], ls=dashes[number % 4], lw=2, label=name)
+        axis.plot(x, values, color=PALETTE[number % 4], ls=DASHES[number % 4], lw=2, label=name)
     if marked is not None:
         axis.axvline(marked, color=INK, lw=1, ls=(0, (4, 3)))
     axis.set_xlabel(xlabel)
     axis.set_ylabel(ylabel)
     axis.grid()
-    figure.legend(loc="outside upper left", ncols=2, labelcolor=INK, fontsize=9.5)
+    figure.legend(loc="outside upper left", ncols=3, labelcolor=INK, fontsize=9.5)
     return figure

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.experiments import Data, Progress, run_one, stream
+from ugradsl_core.experiments import run_one
 from ugradsl_core.metrics import average_gap
+from ugradsl_core.problems import Data, Progress, stream
 from ugradsl_core.settings import Setting, split_label
 from ugradsl_core.store import Store
 from ugradsl_core.training import SGDConfig

@@ -8,13 +8,14 @@ set aside and treated as absent, so that it is computed again.
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Generator, Tensor
 
+from ugradsl_core.checkpoint import Checkpoint
 from ugradsl_core.errors import StoreError
 from ugradsl_core.files import write_atomically, write_text
 from ugradsl_core.types import Record, StateDict
@@ -100,6 +101,22 @@ def load_state(store: Store, key: str) -> tuple[dict[str, Tensor], dict[str, Any
         _set_aside(path, "does not match its checksum")
         return None
     return load_file(path), description
+
+
+def drop_state(store: Store, key: str) -> None:
+    """Remove weights that are no longer needed."""
+    for suffix in (".json", ".safetensors"):
+        (store.root / "models" / f"{key}{suffix}").unlink(missing_ok=True)
+
+
+def keep_checkpoint(store: Store, key: str, generators: Sequence[Generator]) -> Checkpoint:
+    """A checkpoint under that key; a damaged one is treated as absent."""
+
+    def load() -> dict[str, Tensor] | None:
+        found = load_state(store, key)
+        return None if found is None else found[0]
+
+    return Checkpoint(load, lambda tensors: save_state(store, key, tensors, {}), generators)
 
 
 def record_line(record: Record) -> str:

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
+from ugradsl_core.checkpoint import Checkpoint, capture, restore
 from ugradsl_core.config import Config
 from ugradsl_core.errors import DivergenceError
 from ugradsl_core.types import Augmentation, Batch, Execution, Samples
@@ -109,6 +110,7 @@ def train(
     *,
     frozen_statistics: bool = False,
     on_epoch: Callable[[int, float], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TrainLog:
     """Minimise ``loss`` by SGD, changing ``model`` in place.
 
@@ -121,6 +123,7 @@ def train(
         execution: switches.
         frozen_statistics: BatchNorm layers use and keep their running statistics.
         on_epoch: called with the epoch's number (from 1) and its mean loss.
+        checkpoint: where to continue from, and where to leave the state from time to time.
 
     Raises:
         DivergenceError: a loss or, in the end, a weight is NaN or infinite.
@@ -140,12 +143,15 @@ def train(
     network: nn.Module = model
     if execution.compile:
         network = torch.compile(model)  # type: ignore[assignment]
-    losses: list[float] = []
-    samples = 0
+    losses, samples, first_epoch, earlier = _resume(checkpoint, model, optimiser)
+    if scheduler is not None and first_epoch:
+        optimiser.step()  # without gradients: PyTorch wants one before the scheduler's
+        for _ in range(first_epoch * steps_per_epoch):
+            scheduler.step()
     _synchronise(device)
     start = time.perf_counter()
     with _modes(model, training=True, frozen_statistics=frozen_statistics):
-        for epoch in range(sgd.epochs):
+        for epoch in range(first_epoch, sgd.epochs):
             epoch_losses = []
             for batches in plan(epoch):
                 optimiser.zero_grad(set_to_none=True)
@@ -159,13 +165,35 @@ def train(
                 samples += sum(len(labels) for _, labels in batches)
             losses += torch.stack(epoch_losses).tolist() if epoch_losses else []
             _check_losses(losses[len(losses) - len(epoch_losses) :], epoch)
+            if checkpoint is not None and checkpoint.is_due(epoch + 1, sgd.epochs):
+                seconds = earlier + time.perf_counter() - start
+                kept = {
+                    "losses": losses,
+                    "samples": samples,
+                    "epoch": epoch + 1,
+                    "seconds": seconds,
+                }
+                tensors = {k: torch.tensor(v, dtype=torch.float64) for k, v in kept.items()}
+                checkpoint.save({**capture(model, optimiser, checkpoint.generators), **tensors})
             if on_epoch is not None:
                 on_epoch(epoch + 1, math.fsum(losses[-len(epoch_losses) :]) / len(epoch_losses))
     _synchronise(device)
-    seconds = time.perf_counter() - start
+    seconds = earlier + time.perf_counter() - start
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
         raise DivergenceError("training diverged: the weights are no longer finite")
     return TrainLog(tuple(losses), samples, seconds)
+
+
+def _resume(
+    checkpoint: Checkpoint | None, model: nn.Module, optimiser: torch.optim.Optimizer
+) -> tuple[list[float], int, int, float]:
+    """Losses, samples, epochs and seconds so far: those of a saved state, which is restored."""
+    saved = None if checkpoint is None else checkpoint.load()
+    if checkpoint is None or saved is None:
+        return [], 0, 0, 0.0
+    restore(saved, model, optimiser, checkpoint.generators)
+    samples, epoch, seconds = (saved[name].item() for name in ("samples", "epoch", "seconds"))
+    return saved["losses"].tolist(), int(samples), int(epoch), float(seconds)
 
 
 def _check_losses(losses: list[float], epoch: int) -> None:

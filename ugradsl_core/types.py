@@ -1,12 +1,14 @@
 """Values that flow from step to step: data, split, problem, result, record."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import Generator, Tensor, nn
+
+from ugradsl_core.checkpoint import Checkpoint
 
 Batch = tuple[Tensor, Tensor]
 StateDict = Mapping[str, Tensor]
@@ -80,6 +82,7 @@ class Problem:
         forget: D_f.
         execution: device and switches.
         head: name of the classification layer, or None to find it.
+        checkpoint: makes the checkpoint of a long run from its generators; None keeps none.
     """
 
     make_model: Callable[[], nn.Module]
@@ -88,6 +91,7 @@ class Problem:
     forget: Samples
     execution: Execution = field(default_factory=Execution)
     head: str | None = None
+    checkpoint: Callable[[Sequence[Generator]], Checkpoint] | None = None
 
     def trained_model(self) -> nn.Module:
         """A new copy of the original model, on the execution device."""

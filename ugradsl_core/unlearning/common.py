@@ -1,12 +1,13 @@
 """What the methods share: random streams, one-batch plans, and the result of a training loop."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
+from ugradsl_core.checkpoint import Checkpoint
 from ugradsl_core.models import seeded
 from ugradsl_core.training import EpochPlan, SGDConfig, StepLoss, TrainLog, shuffled, train
 from ugradsl_core.types import Batch, Problem, Samples, UnlearnResult
@@ -58,7 +59,7 @@ def run_training(
     model_stream: Generator,
     *,
     frozen_statistics: bool = False,
-    on_epoch: Callable[[int, float], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> UnlearnResult:
     """Train ``model`` and pack what came out; each sample of a step passes once each way."""
     with seeded(model_stream):
@@ -70,7 +71,7 @@ def run_training(
             config,
             problem.execution,
             frozen_statistics=frozen_statistics,
-            on_epoch=on_epoch,
+            checkpoint=checkpoint,
         )
     return result_of(model, log)
 

@@ -25,4 +25,7 @@ def retrain(problem: Problem, config: RetrainConfig, *, generator: Generator) ->
         model = problem.make_model()
     model.to(problem.execution.resolve())
     plan, steps = one_set_plan(problem.retain, config, retain_stream)
-    return run_training(problem, model, plan, steps, cross_entropy, config, model_stream)
+    checkpoint = problem.checkpoint([retain_stream]) if problem.checkpoint else None
+    return run_training(
+        problem, model, plan, steps, cross_entropy, config, model_stream, checkpoint=checkpoint
+    )
