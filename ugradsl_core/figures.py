@@ -23,9 +23,7 @@ COLOURS = {
     "ga": "#d0742b",
     "neggrad+": "#a9791f",
     "ugradsl": "#c2619a",
-    "ugradsl:adaptive": "#c2619a",
     "ugradsl+": "#1f9b77",
-    "ugradsl+:adaptive": "#1f9b77",
 }
 STYLE = {
     "figure.facecolor": "none",
@@ -69,7 +67,7 @@ def _styled(draw: "Callable[P, Figure]") -> "Callable[P, Figure]":
 
 def colour(label: str) -> str:
     """The colour of a method; grey for one that has none."""
-    return COLOURS.get(label, INK)
+    return COLOURS.get(label.partition(":")[0], INK)
 
 
 def _subplots(rows: int, columns: int, height: float, **options: Any) -> "tuple[Figure, Any]":
@@ -99,7 +97,7 @@ def show(figure: "Figure") -> Any:
 def _gap_panel(axis: "Axes", panel: "pd.DataFrame", title: str) -> None:
     places = range(len(panel))
     for place, row in zip(places, panel.to_dict(orient="records"), strict=True):
-        hollow = str(row["label"]).endswith(":adaptive")
+        hollow = ":" in str(row["label"])
         axis.barh(
             place,
             row["gap"],
@@ -157,7 +155,7 @@ def metric_profile(table: "pd.DataFrame", metrics: Sequence[str]) -> "Figure":
         if len(reference):
             axis.axvline(float(reference[name].iloc[0]), color=INK, lw=1, ls=(0, (4, 3)))
         for place, row in enumerate(table.to_dict(orient="records")):
-            hollow = str(row["label"]).endswith(":adaptive")
+            hollow = ":" in str(row["label"])
             spread = row[f"{name}_std"]
             axis.errorbar(
                 row[name],

@@ -5,15 +5,15 @@ includes. To add a fragment, write a function from the book's folder to Markdown
 ``FRAGMENTS`` under a file name, and put ``{include} _generated/<file name>`` into a page.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ugradsl_core import pages_errata, provenance
+from ugradsl_core import pages_errata, pages_landing, provenance
 from ugradsl_core.pages_markdown import NOT_RUN_YET, NOT_SEARCHED_YET, list_table, name
 from ugradsl_core.paper import load_table
+from ugradsl_core.results import record_label
 from ugradsl_core.settings import (
     SCALES,
     get_preset,
@@ -22,10 +22,12 @@ from ugradsl_core.settings import (
     preset_setting,
     title_of,
 )
+from ugradsl_core.store import read_records
+from ugradsl_core.tables import describe
 
 Fragment = Callable[[Path], str]
 
-BUILD_TOOLS = ("pandas", "matplotlib", "papermill", "jupyter-book", "sphinx")
+BUILD_TOOLS = ("pandas", "matplotlib", "papermill", "jupyter-book", "Sphinx")
 PRESET_COLUMNS = ("lr", "epochs", "batch_size", "p", "alpha")
 PRESET_HEADER = ("Method", "lr", "Epochs", "Batch", "$p$", "$\\alpha$", "Where from")
 
@@ -43,11 +45,6 @@ def write(book: Path, target: Path) -> None:
         path = target / file_name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
-
-
-def landing(book: Path) -> str:
-    """What came out: the first figure, results and verdicts."""
-    return NOT_RUN_YET
 
 
 def notation(book: Path) -> str:
@@ -127,42 +124,30 @@ def status_records(book: Path) -> str:
     files = sorted((book / "results").glob("*.jsonl"))
     if not files:
         return NOT_RUN_YET
-    header = ("File", "Scale", "Setting", "Records", "Code and versions", "Run")
+    header = ("File", "Setting and scale", "Records", "Run with")
     return list_table(header, [_record_row(path) for path in files], kind="records")
 
 
 def _record_row(path: Path) -> list[str]:
     records = read_records(path)
-    unfinished = sum(record["status"] != "ok" for record in records)
-    days = sorted({record["created"][:10] for record in records})
-    machines = _distinct(record["hardware"]["processor"] for record in records)
+    methods = dict.fromkeys(title_of(record_label(record)) for record in records)
+    seeds = sorted({record.seed for record in records})
+    unfinished = sum(record.status != "ok" for record in records)
+    days = sorted({record.created[:10] for record in records})
     return [
         f"`{path.name}`",
-        _distinct(f"`{record['scale']}`" for record in records),
-        _distinct(setting_text(record["setting"]) for record in records),
-        f"{len(records)}: {_distinct(name(record['method']) for record in records)}; "
-        f"seeds {_distinct(sorted({record['seed'] for record in records}))}"
+        _distinct(describe(record) for record in records),
+        f"{len(records)}: {_distinct(methods)}; seeds {_distinct(seeds)}"
         + (f"; {unfinished} did not finish" if unfinished else ""),
-        _distinct(f"`{_short(record['commit'])}`" for record in records)
-        + "; "
-        + _distinct(f"torch {record['versions']['torch']}" for record in records),
-        " to ".join(dict.fromkeys((days[0], days[-1]))) + f"; {machines}",
+        "; ".join(
+            [
+                _distinct(f"commit `{_short(record.commit)}`" for record in records),
+                _distinct(f"torch {record.versions['torch']}" for record in records),
+                _distinct(record.hardware["processor"] for record in records),
+                _distinct((days[0], days[-1])),
+            ]
+        ),
     ]
-
-
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """The records of one file.
-
-    Raises:
-        ValueError: a line is damaged; a published file with a hole in it is never shown.
-    """
-    records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}, line {number}: not a record ({error})") from None
-    return records
 
 
 def _distinct(values: Iterable[object]) -> str:
@@ -184,7 +169,8 @@ def _short(commit: str) -> str:
 
 
 FRAGMENTS: dict[str, Fragment] = {
-    "landing.md": landing,
+    "landing.md": pages_landing.landing,
+    pages_landing.FIGURE: pages_landing.landing_figure,
     "notation.md": notation,
     "hyperparameters-paper.md": hyperparameters_paper,
     "hyperparameters-ours.md": hyperparameters_ours,

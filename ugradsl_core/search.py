@@ -18,20 +18,25 @@ DIVERGED_GAP = 100.0
 
 Space = Mapping[str, tuple[Any, ...]]
 
-_LR = ("log", 1e-3, 0.2)
+_LR = ("log", 0.01, 0.2)
 _MIXED: Space = {"lr": _LR, "p": ("uniform", 0.8, 0.99)}
 _SMOOTHED: Space = {**_MIXED, "alpha": ("uniform", -0.9, -0.1)}
+
+_ADAPTIVE = {"epochs": 10}, {"lr": 0.05, "p": 0.9}, _MIXED
+_ADAPTIVE_PLUS = {"epochs": 4}, {"lr": 0.05, "p": 0.9}, _MIXED
 
 # label → (values that every trial has, first trial, space). The first trial is a configuration
 # that one would try without a search; the others are drawn from the space.
 SPACES: dict[str, tuple[dict[str, Any], dict[str, Any], Space]] = {
     "ft": ({"epochs": 10}, {"lr": 0.05}, {"lr": _LR}),
-    "ga": ({"epochs": 5}, {"lr": 1e-3}, {"lr": ("log", 1e-4, 0.1)}),
+    "ga": ({"epochs": 5}, {"lr": 5e-3}, {"lr": ("log", 1e-3, 0.1)}),
     "neggrad+": ({"epochs": 10}, {"lr": 0.05, "p": 0.9}, _MIXED),
     "ugradsl": ({"epochs": 10}, {"lr": 0.05, "p": 0.9, "alpha": -0.4}, _SMOOTHED),
-    "ugradsl:adaptive": ({"epochs": 10}, {"lr": 0.05, "p": 0.9}, _MIXED),
-    "ugradsl+": ({"epochs": 5}, {"lr": 0.05, "p": 0.9, "alpha": -0.4}, _SMOOTHED),
-    "ugradsl+:adaptive": ({"epochs": 5}, {"lr": 0.05, "p": 0.9}, _MIXED),
+    "ugradsl:adaptive": _ADAPTIVE,
+    "ugradsl:adaptive-nls": _ADAPTIVE,
+    "ugradsl+": ({"epochs": 4}, {"lr": 0.05, "p": 0.9, "alpha": -0.4}, _SMOOTHED),
+    "ugradsl+:adaptive": _ADAPTIVE_PLUS,
+    "ugradsl+:adaptive-nls": _ADAPTIVE_PLUS,
 }
 
 
@@ -63,8 +68,8 @@ def search(
 ) -> tuple[SGDConfig, float, list[Record]]:
     """The best config of a method, its validation gap, and the records of all trials.
 
-    Optuna's TPE sampler, seeded for each trial by its number, so that a search that was stopped
-    ends as one that was not. Models, forget set and batches are those of a seed that is used for
+    Optuna's Gaussian-process sampler after four random trials, seeded for each trial by its
+    number, so that a search that was stopped ends as one that was not. Models, forget set and batches are those of a seed that is used for
     nothing else; Retrain's is the reference. Every trial is a record of kind ``"trial"``.
 
     Raises:
@@ -96,7 +101,9 @@ def search(
     configs: list[SGDConfig] = []
     for number in range(trials):
         seed = int(stream(SEARCH_SEED, f"search:{label}:{number}").initial_seed() % 2**32)
-        study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=4)
+        study.sampler = optuna.samplers.GPSampler(
+            seed=seed, n_startup_trials=4, deterministic_objective=True
+        )
         trial = study.ask()
         config = get_method(method).config(**{**common, **_suggest(trial, space)})
         record = run(label, config)

@@ -14,9 +14,15 @@ from ugradsl_core.training import SGDConfig
 from ugradsl_core.unlearning import METHODS, get_method
 
 SCALES = ("smoke", "bench", "paper")
-VARIANTS = {
-    "ugradsl:adaptive": ("ugradsl", {"alpha": None}),
-    "ugradsl+:adaptive": ("ugradsl+", {"alpha": None}),
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    f"{method}:adaptive{suffix}": (method, {"alpha": None, "adaptive_sign": sign})
+    for method in ("ugradsl", "ugradsl+")
+    for suffix, sign in (("", "positive"), ("-nls", "negative"), ("-inverse", "inverse"))
+}
+VARIANT_TITLES = {
+    "adaptive": "adaptive",
+    "adaptive-nls": "adaptive, NLS",
+    "adaptive-inverse": "adaptive, inverse",
 }
 
 
@@ -81,8 +87,9 @@ def label_of(method: str, config: dict[str, Any]) -> str:
 
 def title_of(label: str) -> str:
     """How a label is printed in tables and figures."""
-    method, fixed = split_label(label)
-    return METHODS[method].title + (" (adaptive)" if fixed else "")
+    method, _ = split_label(label)
+    variant = label.partition(":")[2]
+    return METHODS[method].title + (f" ({VARIANT_TITLES[variant]})" if variant else "")
 
 
 def preset_path(scale: str) -> Path:

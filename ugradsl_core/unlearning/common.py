@@ -8,6 +8,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from ugradsl_core.checkpoint import Checkpoint
+from ugradsl_core.errors import ModelError
 from ugradsl_core.models import seeded
 from ugradsl_core.training import EpochPlan, SGDConfig, StepLoss, TrainLog, shuffled, train
 from ugradsl_core.types import Batch, Problem, Samples, UnlearnResult
@@ -61,18 +62,31 @@ def run_training(
     frozen_statistics: bool = False,
     checkpoint: Checkpoint | None = None,
 ) -> UnlearnResult:
-    """Train ``model`` and pack what came out; each sample of a step passes once each way."""
-    with seeded(model_stream):
-        log = train(
-            model,
-            plan,
-            steps,
-            loss,
-            config,
-            problem.execution,
-            frozen_statistics=frozen_statistics,
-            checkpoint=checkpoint,
-        )
+    """Train ``model`` and pack what came out; each sample of a step passes once each way.
+
+    Raises:
+        DivergenceError: a loss or a weight is NaN or infinite.
+        ModelError: BatchNorm met a batch of one sample.
+    """
+    try:
+        with seeded(model_stream):
+            log = train(
+                model,
+                plan,
+                steps,
+                loss,
+                config,
+                problem.execution,
+                frozen_statistics=frozen_statistics,
+                checkpoint=checkpoint,
+            )
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ModelError(
+            "model: its BatchNorm cannot train on a batch of one sample; forget more than one, or "
+            "use bn_mode='joint' or 'frozen' where the method has it"
+        ) from error
     return result_of(model, log)
 
 
