@@ -1,5 +1,6 @@
 """Hyperparameter search: one budget for every method, judged on validation data alone."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -69,8 +70,9 @@ def search(
     """The best config of a method, its validation gap, and the records of all trials.
 
     Optuna's Gaussian-process sampler after four random trials, seeded for each trial by its
-    number, so that a search that was stopped ends as one that was not. Models, forget set and batches are those of a seed that is used for
-    nothing else; Retrain's is the reference. Every trial is a record of kind ``"trial"``.
+    number, so that a search that was stopped ends as one that was not. Models, forget set and
+    batches are those of a seed that is used for nothing else; Retrain's is the reference. Every
+    trial is a record of kind ``"trial"``.
 
     Raises:
         ConfigError: no search space for ``label``, or fewer than one trial.
@@ -101,9 +103,11 @@ def search(
     configs: list[SGDConfig] = []
     for number in range(trials):
         seed = int(stream(SEARCH_SEED, f"search:{label}:{number}").initial_seed() % 2**32)
-        study.sampler = optuna.samplers.GPSampler(
-            seed=seed, n_startup_trials=4, deterministic_objective=True
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.sampler = optuna.samplers.GPSampler(
+                seed=seed, n_startup_trials=4, deterministic_objective=True
+            )
         trial = study.ask()
         config = get_method(method).config(**{**common, **_suggest(trial, space)})
         record = run(label, config)

@@ -90,8 +90,11 @@ def seeds_of(records: Sequence[Record]) -> str:
     return f"seed{'s' * (len(seeds) > 1)} " + ", ".join(map(str, seeds))
 
 
-def results_table(records: Sequence[Record], csv_name: str) -> str:
-    """Records of one setting: mean ± standard deviation over seeds, gaps, and cost."""
+def results_table(records: Sequence[Record], csv_name: str, *, brief: bool = False) -> str:
+    """Records of one setting: mean ± standard deviation over seeds, gaps, and cost.
+
+    ``brief`` leaves out the second gap and the passes; they are still in the download.
+    """
     first = one_setting(records)
     table = summary(records)
     rows = []
@@ -102,15 +105,20 @@ def results_table(records: Sequence[Record], csv_name: str) -> str:
         passes = f"{row['passes'] / 1000:,.1f}"
         means = spread(row["gap_of_means"], float("nan"))
         seconds = spread(row["RTE"], row["RTE_std"], 1)
-        rows.append([str(row["method"]) + diverged, *cells, gap, means, seconds, passes])
-    header = ["Method", "UA %", "MIA %", "RA %", "TA %", "Avg. Gap", "Gap of means", "RTE s",
-              "Passes, thousands"]  # fmt: skip
+        more = [] if brief else [means, passes]
+        rows.append([str(row["method"]) + diverged, *cells, gap, seconds, *more])
+    header = ["Method", "UA %", "MIA %", "RA %", "TA %", "Avg. Gap", "RTE s"]
     caption = (
         f"Ours: {describe(first)}; {seeds_of(records)}. Mean ± sample standard deviation over "
         "seeds. Avg. Gap is the mean over seeds of each seed's gap to Retrain, in percentage "
-        "points; “gap of means” is the other definition. RTE is the wall time of unlearning; "
-        "passes are samples forward plus backward."
+        "points. RTE is the wall time of unlearning."
     )
+    if not brief:
+        header += ["Gap of means", "Passes, thousands"]
+        caption += (
+            " “Gap of means” is the other definition of Avg. Gap. Passes are samples forward "
+            "plus backward."
+        )
     return to_html(header, rows, caption, table, csv_name, _best(table))
 
 
