@@ -184,8 +184,8 @@ def experiment(
         configs["retrain"] = METHODS["retrain"].config(**trained)
     seed_list = parameters.parse_seeds(seeds)
     execution = Execution(device=device)
-    opened = open_store(store)
     loaded = experiments.load_data(setting, execution, data_root, download=download)
+    opened = open_store(store)
     with tqdm(total=len(configs) * len(seed_list), unit="run", file=sys.stderr) as bar:
         records = experiments.run_grid(
             setting,
@@ -225,8 +225,9 @@ def tune(
 
     setting = settings.preset_setting(name, scale)
     labels = list(search.SPACES) if methods == "all" else parameters.split_list(methods)
-    execution, opened = Execution(device=device), open_store(store)
+    execution = Execution(device=device)
     loaded = experiments.load_data(setting, execution, data_root, download=download)
+    opened = open_store(store)
     records: list[Record] = []
     with tqdm(total=len(labels) * trials, unit="trial", file=sys.stderr) as bar:
         for label in labels:

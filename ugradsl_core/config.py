@@ -1,5 +1,6 @@
 """Frozen, validated configuration objects whose errors name field, rule and value."""
 
+import re
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -33,7 +34,13 @@ def _sentence(detail: ErrorDetails, config: type[BaseModel]) -> str:
     field = ".".join(str(part) for part in detail["loc"]) or config.__name__
     if detail["type"] == "extra_forbidden":
         return str(unknown_name("parameter", field, config.model_fields))
-    rule = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "literal_error":
+        choices = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
+        return str(unknown_name(field, detail["input"], choices))
+    if detail["type"] == "value_error":
+        reason = str(detail["ctx"]["error"])
+        return reason if reason.startswith(("unknown", field)) else f"{field}: {reason}"
+    rule = detail["msg"]
     rule = rule[0].lower() + rule[1:]
     if rule.startswith("input should"):
         rule = "should" + rule.removeprefix("input should")

@@ -50,7 +50,8 @@ class Experiment(Config):
     dataset: str = Field("digits", description="a data set of `ugradsl datasets`")
     scale: Literal["smoke", "bench", "paper"] = "smoke"
     methods: str = Field(
-        "retrain,ft,ga,neggrad+,ugradsl,ugradsl:adaptive,ugradsl+,ugradsl+:adaptive",
+        "retrain,ft,ga,neggrad+,ugradsl,ugradsl:adaptive,ugradsl:adaptive-nls,"
+        "ugradsl+,ugradsl+:adaptive,ugradsl+:adaptive-nls",
         description="comma-separated labels; retrain is the reference",
     )
     seeds: str = Field("0,1", description="comma-separated whole numbers")
