@@ -95,8 +95,8 @@ def unlearn(
     """
     chosen = get_method(method)
     config = chosen.config(**parameters)
-    if seed < 0:
-        raise ConfigError(f"seed: should not be negative; found {seed!r}")
+    if not isinstance(seed, int) or seed < 0:
+        raise ConfigError(f"seed: should be a whole number from 0; found {seed!r}")
     execution = execution or Execution()
     samples = prepare(model, {"retain": retain, "forget": forget}, execution, workers)
     if make_model is None:

@@ -7,11 +7,13 @@ Cholesky factorisation: O(n·r²) for rank r.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
+from threadpoolctl import ThreadpoolController
 
 Array = NDArray[np.float64]
 Solver = Literal["newton", "svc"]
@@ -102,6 +104,11 @@ def _intercept(scores: Array, sign: Array, weight: Array) -> float:
     return float(kinks[order[first]] + kinks[order[last]]) / 2
 
 
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
 def fit_attack(
     members: Array, nonmembers: Array, *, solver: Solver = "newton", balanced: bool = False
 ) -> Decision:
@@ -126,11 +133,13 @@ def fit_attack(
         return lambda new: np.asarray(machine.decision_function(new), dtype=np.float64)
     order = np.lexsort(x.T)
     x, sign, weight = x[order], sign[order], weight[order]
-    pivots = _pivots(x, gamma, tolerance=1e-9, limit=256)
+    with _libraries().limit(limits=1, user_api="blas"):
+        pivots = _pivots(x, gamma, tolerance=1e-9, limit=256)
     lower = np.linalg.cholesky(_rbf(pivots, pivots, gamma) + 1e-12 * np.eye(len(pivots)))
 
     def features(new: Array) -> Array:
         return np.asarray(solve_triangular(lower, _rbf(pivots, new, gamma), lower=True)).T
 
-    solution = _solve(features(x), sign, weight)
+    with _libraries().limit(limits=1, user_api="blas"):  # threads cost more than these sizes gain
+        solution = _solve(features(x), sign, weight)
     return lambda new: features(new) @ solution[:-1] + solution[-1]

@@ -3,11 +3,13 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ugradsl_core import data, parameters, results, settings
+from ugradsl_core.cli_experiments import experiment, tune
+from ugradsl_core.cli_options import AsJson, Parameters, Scale, SettingName, join_pairs, pairs
 from ugradsl_core.cli_tables import print_summary
 from ugradsl_core.errors import ConfigError, UGradSLError
 from ugradsl_core.unlearning import METHODS
@@ -19,34 +21,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-SettingName = Annotated[str, typer.Argument(help="A preset, such as cifar10-random10.")]
-Scale = Annotated[str, typer.Option(help="smoke, bench or paper.")]
-StoreFolder = Annotated[Path, typer.Option("--store", help="Directory of models and records.")]
-DataRoot = Annotated[
-    str | None, typer.Option("--data-root", help="Directory of the data. Default: $UGRADSL_DATA.")
-]
-Download = Annotated[bool, typer.Option("--download", help="Fetch missing data.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, … or auto.")]
-PAIRS = {"allow_extra_args": True, "ignore_unknown_options": True}
-
-
-def _pairs(arguments: list[str]) -> list[tuple[str, str]]:
-    """``-p NAME VALUE`` (or ``-p NAME=VALUE``) from the arguments that Typer left over."""
-    pairs, rest = [], list(arguments)
-    while rest:
-        option = rest.pop(0)
-        if option not in {"-p", "--parameter"}:
-            raise ConfigError(f"unexpected argument {option!r}; parameters are -p NAME VALUE")
-        if rest and "=" in rest[0]:
-            name, value = rest.pop(0).split("=", 1)
-        elif len(rest) >= 2:
-            name, value = rest.pop(0), rest.pop(0)
-        else:
-            raise ConfigError("-p: needs a name and a value, as in -p alpha -0.2")
-        pairs.append((name, value))
-    return pairs
 
 
 @app.command()
@@ -94,16 +68,16 @@ def presets(scale: Scale = "smoke", as_json: AsJson = False) -> None:
             print(f"  {label:18} {values}")
 
 
-@app.command(context_settings=PAIRS)
+@app.command()
 def run(
-    context: typer.Context,
     notebook: Annotated[str, typer.Argument(help="Its name, such as random_forgetting.")],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Default: NOTEBOOK-run.ipynb here.")
     ] = None,
+    parameter: Parameters = None,
 ) -> None:
     """Execute a notebook by papermill with -p NAME VALUE …, after checking every parameter."""
-    values = parameters.parse_parameters(notebook, _pairs(context.args))
+    values = parameters.parse_parameters(notebook, pairs(parameter))
     source = parameters.NOTEBOOK_FOLDER / f"{notebook}.ipynb"
     if not source.exists():
         raise ConfigError(f"notebook: {source} does not exist; run from a clone of the project")
@@ -122,139 +96,8 @@ def run(
     print(f"Written to {target}")
 
 
-def _setting(name: str, scale: str, pairs: list[tuple[str, str]]) -> tuple[settings.Setting, Any]:
-    """The preset's setting with changes, and changes of single methods by label."""
-    setting = settings.preset_setting(name, scale).model_dump()
-    changes: dict[str, dict[str, Any]] = {}
-    for key, text in pairs:
-        head, _, field = key.rpartition(".")
-        value = None if text in {"None", "null"} else text
-        if head in {"model", "training"}:
-            setting[head][field] = value
-        elif head:
-            settings.split_label(head)
-            changes.setdefault(head, {})[field] = value
-        else:
-            setting[field] = value
-    return settings.Setting(**setting), changes
-
-
-def _labels(text: str, name: str, scale: str) -> list[str]:
-    if text != "all":
-        return parameters.split_list(text)
-    return ["retrain", *settings.get_preset(name, scale)["methods"]]
-
-
-@app.command(context_settings=PAIRS)
-def experiment(
-    context: typer.Context,
-    name: SettingName,
-    scale: Scale = "smoke",
-    methods: Annotated[str, typer.Option(help="Comma-separated, or all.")] = "all",
-    seeds: Annotated[str, typer.Option(help="Comma-separated whole numbers.")] = "0",
-    store: StoreFolder = Path("store"),
-    data_root: DataRoot = None,
-    download: Download = False,
-    device: Device = "auto",
-    publish: Annotated[
-        Path | None, typer.Option(help="Also write all these records to a file.")
-    ] = None,
-) -> None:
-    """Run one setting × methods × seeds into the store; what is there is not run again.
-
-    -p fraction 0.2, -p training.epochs 5 or -p ugradsl.alpha -0.2 change the preset.
-    """
-    from tqdm import tqdm
-
-    from ugradsl_core import experiments
-    from ugradsl_core.store import open_store, write_records
-    from ugradsl_core.types import Execution
-
-    setting, changes = _setting(name, scale, _pairs(context.args))
-    labels = _labels(methods, name, scale)
-    unused = set(changes) - set(labels)
-    if unused:
-        raise ConfigError(f"-p {min(unused)}.…: this method is not among --methods")
-    configs = {
-        label: settings.preset_config(label, name, scale, **changes.get(label, {}))
-        for label in labels
-    }
-    if "retrain" in configs:
-        trained = {**setting.training.model_dump(), **changes.get("retrain", {})}
-        configs["retrain"] = METHODS["retrain"].config(**trained)
-    seed_list = parameters.parse_seeds(seeds)
-    execution = Execution(device=device)
-    loaded = experiments.load_data(setting, execution, data_root, download=download)
-    opened = open_store(store)
-    with tqdm(total=len(configs) * len(seed_list), unit="run", file=sys.stderr) as bar:
-        records = experiments.run_grid(
-            setting,
-            loaded,
-            configs,
-            seed_list,
-            opened,
-            execution,
-            progress=bar.set_postfix_str,
-            on_record=lambda _: bar.update(),
-        )
-    print_summary(records)
-    if publish is not None:
-        write_records(publish, records)
-        print(f"{len(records)} records written to {publish}")
-
-
-@app.command()
-def tune(
-    name: SettingName,
-    scale: Scale = "smoke",
-    methods: Annotated[str, typer.Option(help="Comma-separated, or all.")] = "all",
-    trials: Annotated[int, typer.Option(help="Trials of each method.")] = 8,
-    store: StoreFolder = Path("store"),
-    data_root: DataRoot = None,
-    download: Download = False,
-    device: Device = "auto",
-    publish: Annotated[Path | None, typer.Option(help="Also write all trials to a file.")] = None,
-    save: Annotated[bool, typer.Option(help="Write the winners into the presets.")] = False,
-) -> None:
-    """Search hyperparameters with one budget for all methods, judged on validation data."""
-    from tqdm import tqdm
-
-    from ugradsl_core import experiments, provenance, search
-    from ugradsl_core.store import open_store, write_records
-    from ugradsl_core.types import Execution, Record
-
-    setting = settings.preset_setting(name, scale)
-    labels = list(search.SPACES) if methods == "all" else parameters.split_list(methods)
-    execution = Execution(device=device)
-    loaded = experiments.load_data(setting, execution, data_root, download=download)
-    opened = open_store(store)
-    records: list[Record] = []
-    with tqdm(total=len(labels) * trials, unit="trial", file=sys.stderr) as bar:
-        for label in labels:
-            best, gap, tried = search.search(
-                label,
-                setting,
-                loaded,
-                trials,
-                opened,
-                execution,
-                progress=bar.set_postfix_str,
-                on_trial=lambda *_: bar.update(),
-            )
-            records += tried if not records else tried[1:]
-            values = best.model_dump()
-            bar.write(f"{label}: validation gap {gap:.2f} with {values}", file=sys.stderr)
-            if save:
-                source = {
-                    "kind": "search",
-                    "trials": trials,
-                    "seed": search.SEARCH_SEED,
-                    "validation_gap": round(gap, 4),
-                    "commit": provenance.commit(),
-                }
-                settings.store_winner(label, name, scale, values, source)
-    if publish is not None:
-        write_records(publish, records)
+app.command()(experiment)
+app.command()(tune)
 
 
 @app.command()
@@ -289,7 +132,7 @@ def table(
 def main() -> None:
     """Run the command; a user's error is one line on stderr and exit code 2."""
     try:
-        app()
+        app(args=join_pairs(sys.argv[1:]))
     except UGradSLError as error:
         print(f"ugradsl: {error}", file=sys.stderr)
         sys.exit(2)

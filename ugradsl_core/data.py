@@ -208,9 +208,12 @@ def _data_root(root: Path | None, name: str, download: bool) -> Path:
             )
         root = Path(from_environment)
     if not root.is_dir():
-        if not download:
+        if not download or root.exists():
             raise DataError(f"{name}: the data root {root} is not a directory")
-        root.mkdir(parents=True)
+        try:
+            root.mkdir(parents=True)
+        except OSError as error:
+            raise DataError(f"{name}: the data root {root} cannot be made ({error})") from error
     return root
 
 

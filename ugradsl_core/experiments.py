@@ -56,6 +56,8 @@ def evaluate_state(
     pairs = []
     for samples in (problem.retain, problem.forget, judged):
         out = predict(model, samples, problem.execution)
+        if not bool(torch.isfinite(out.logits).all()):
+            raise DivergenceError("the unlearned model's logits are no longer finite")
         pairs.append((out.logits, out.labels))
     return metrics.report(*pairs)
 
@@ -118,7 +120,7 @@ def run_one(
     key = record_key(setting, loaded, label, config, seed, judge)
     known = load_record(store, key)
     if known is not None:
-        return known
+        return replace(known, scale=setting.scale)
     problem = make_problem(setting, loaded, seed, store, execution, progress)
     warm_up(problem)
     progress(f"{label}, seed {seed}")

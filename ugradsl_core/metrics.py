@@ -117,16 +117,18 @@ def mia(
         solver: ``"newton"`` (fast) or ``"svc"`` (scikit-learn's SVC; minutes at 20,000 samples).
 
     Raises:
-        DataError: one of the three sets is empty.
+        DataError: one of the three sets is empty or has logits that are not finite.
     """
     sets = {
         "member": (member_logits, member_labels),
         "nonmember": (nonmember_logits, nonmember_labels),
         "forget": (forget_logits, forget_labels),
     }
-    for name, (_, labels) in sets.items():
+    for name, (logits, labels) in sets.items():
         if len(labels) == 0:
             raise DataError(f"mia: the {name} set is empty")
+        if not bool(torch.isfinite(logits).all()):
+            raise DataError(f"mia: the logits of the {name} set hold NaN or infinite values")
     member, nonmember, forget = (attack_scalars(*pair) for pair in sets.values())
     scores = {}
     for name, values in forget.items():

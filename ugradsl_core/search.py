@@ -1,13 +1,13 @@
 """Hyperparameter search: one budget for every method, judged on validation data alone."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ugradsl_core.errors import ConfigError
+from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.experiments import run_one
 from ugradsl_core.metrics import average_gap
-from ugradsl_core.problems import Data, Progress, stream
+from ugradsl_core.problems import Data, Progress, judged_set, stream
 from ugradsl_core.settings import Setting, split_label
 from ugradsl_core.store import Store
 from ugradsl_core.training import SGDConfig
@@ -39,6 +39,15 @@ SPACES: dict[str, tuple[dict[str, Any], dict[str, Any], Space]] = {
     "ugradsl+:adaptive": _ADAPTIVE_PLUS,
     "ugradsl+:adaptive-nls": _ADAPTIVE_PLUS,
 }
+
+
+def check_search(labels: Sequence[str], trials: int) -> None:
+    """Raise ConfigError unless every label has a search space and there is at least one trial."""
+    for label in labels:
+        if label not in SPACES:
+            raise unknown_name("method to tune", label, SPACES)
+    if trials < 1:
+        raise ConfigError(f"trials: should be at least 1; found {trials}")
 
 
 def trial_gap(record: Record, reference: Record) -> float:
@@ -76,13 +85,12 @@ def search(
 
     Raises:
         ConfigError: no search space for ``label``, or fewer than one trial.
+        DataError: the setting has no validation samples.
     """
     import optuna
 
-    if label not in SPACES:
-        raise ConfigError(f"method: {label!r} has no search space; valid: {', '.join(SPACES)}")
-    if trials < 1:
-        raise ConfigError(f"trials: should be at least 1; found {trials}")
+    check_search([label], trials)
+    judged_set(setting, loaded, "validation")
     fixed, first, space = SPACES[label]
     method, variant = split_label(label)
     batch_size = setting.training.batch_size

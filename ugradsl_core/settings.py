@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ugradsl_core.config import Config
+from ugradsl_core.data import DATASETS
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.files import write_text
+from ugradsl_core.models import MODELS
 from ugradsl_core.training import SGDConfig
 from ugradsl_core.unlearning import METHODS, get_method
 
@@ -32,6 +34,13 @@ class ModelSpec(Config):
     name: str = "resnet18"
     width: int = Field(64, ge=1, description="channels of the first stage; the paper has 64")
 
+    @field_validator("name")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in MODELS:
+            raise unknown_name("model", value, MODELS)
+        return value
+
 
 class Setting(Config):
     """A data set, a paradigm, a model and how the original and retrained models are trained.
@@ -50,6 +59,13 @@ class Setting(Config):
     forgotten_class: int = Field(0, ge=0, description="for class-wise forgetting")
     model: ModelSpec = ModelSpec()
     training: SGDConfig = SGDConfig()
+
+    @field_validator("dataset")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in DATASETS:
+            raise unknown_name("data set", value, DATASETS)
+        return value
 
     def identity(self) -> dict[str, Any]:
         """The fields that determine results: all but the label ``scale``."""

@@ -14,12 +14,19 @@ Distance = Literal["cosine", "euclidean"]
 AdaptiveSign = Literal["positive", "negative", "inverse"]
 
 
-def _check_alpha(alpha: float | Tensor) -> None:
-    worst = (
-        alpha if isinstance(alpha, (int, float)) else (float(alpha.max()) if alpha.numel() else 0)
-    )
-    if not worst <= 1:
-        raise ConfigError(f"alpha: should lie in (−∞, 1] (Section 3.1); found {worst!r}")
+def _check_alpha(alpha: float | Tensor, size: int) -> None:
+    """One finite rate of at most 1, or one for each of ``size`` samples."""
+    rates = torch.as_tensor(alpha)
+    if rates.ndim and rates.shape != (size,):
+        raise ConfigError(
+            f"alpha: should be one rate or one for each of the {size} samples; "
+            f"found shape {tuple(rates.shape)}"
+        )
+    wrong = rates[~(torch.isfinite(rates) & (rates <= 1))]
+    if len(wrong.flatten()):
+        raise ConfigError(
+            f"alpha: should lie in (−∞, 1] (Section 3.1); found {wrong.flatten()[0].item()!r}"
+        )
 
 
 def gls_labels(labels: Tensor, alpha: float | Tensor, num_classes: int) -> Tensor:
@@ -35,10 +42,10 @@ def gls_labels(labels: Tensor, alpha: float | Tensor, num_classes: int) -> Tenso
         (N, K), rows summing to 1: 1 + (1−K)/K·α at the true label, α/K elsewhere.
 
     Raises:
-        ConfigError: α above 1 or NaN.
+        ConfigError: α above 1, not finite or of the wrong shape.
         DataError: a label outside 0…K−1.
     """
-    _check_alpha(alpha)
+    _check_alpha(alpha, len(labels))
     check_labels(labels, num_classes)
     dtype = alpha.dtype if isinstance(alpha, Tensor) else torch.get_default_dtype()
     rate = torch.as_tensor(alpha, dtype=dtype, device=labels.device).reshape(-1, 1)
@@ -59,9 +66,16 @@ def gls_loss(
         reduction: ``"mean"`` over samples, ``"sum"`` as in Eq. (8), or ``"none"``.
 
     Raises:
-        ConfigError: α above 1 or NaN, or an unknown reduction.
+        ConfigError: α above 1, not finite or of the wrong shape, or an unknown reduction.
+        DataError: shapes that do not fit, or a label outside 0…K−1.
     """
-    _check_alpha(alpha)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise DataError(
+            "gls_loss: needs logits (N, K) and labels (N,); "
+            f"found {tuple(logits.shape)} and {tuple(labels.shape)}"
+        )
+    _check_alpha(alpha, len(labels))
+    check_labels(labels, logits.shape[1])
     if reduction not in {"mean", "sum", "none"}:
         raise ConfigError(f"reduction: should be 'mean', 'sum' or 'none'; found {reduction!r}")
     return smoothed_cross_entropy(logits, labels, alpha, reduction)

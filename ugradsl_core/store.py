@@ -52,16 +52,19 @@ def open_store(root: str | Path) -> Store:
                 f"{root}: this store has format {found!r}, this version reads format {FORMAT}; "
                 "choose another directory with --store"
             )
-    elif root.exists() and any(root.iterdir()):
+    elif root.exists() and any(not p.name.startswith(".store.json") for p in root.iterdir()):
         raise StoreError(f"{root}: is not empty and not a store; choose another directory")
     else:
         write_text(marker, json.dumps({"format": FORMAT}) + "\n")
     return Store(root)
 
 
-def _sha256(path: Path) -> str:
+def _seal(path: Path, description: Mapping[str, Any]) -> str:
+    """SHA-256 of a file and of what is said of it."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        sealed = hashlib.file_digest(file, "sha256")
+    sealed.update(json.dumps(dict(description), sort_keys=True).encode())
+    return sealed.hexdigest()
 
 
 def _set_aside(path: Path, reason: str) -> None:
@@ -75,13 +78,21 @@ def _set_aside(path: Path, reason: str) -> None:
 
 def save_state(store: Store, key: str, state: StateDict, description: Mapping[str, Any]) -> None:
     """Write weights, then their description with the checksum that makes them valid."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     path = store.root / "models" / f"{key}.safetensors"
     tensors = {name: value.contiguous() for name, value in state.items()}
-    write_atomically(path, lambda place: save_file(tensors, place))
-    text = json.dumps({**description, "sha256": _sha256(path)}, sort_keys=True)
-    write_text(path.with_suffix(".json"), text + "\n")
+
+    def write(place: Path) -> None:
+        try:
+            save_file(tensors, place)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+    write_atomically(path, write)
+    sidecar = {"description": dict(description), "sha256": _seal(path, description)}
+    write_text(path.with_suffix(".json"), json.dumps(sidecar, sort_keys=True) + "\n")
 
 
 def load_state(store: Store, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -92,12 +103,12 @@ def load_state(store: Store, key: str) -> tuple[dict[str, Tensor], dict[str, Any
     if not path.exists() or not path.with_suffix(".json").exists():
         return None
     try:
-        description = json.loads(path.with_suffix(".json").read_text("utf-8"))
-        expected = description.pop("sha256")
-    except (ValueError, KeyError, AttributeError):
+        sidecar = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        description, expected = dict(sidecar["description"]), sidecar["sha256"]
+    except (ValueError, KeyError, TypeError):
         _set_aside(path.with_suffix(".json"), "is not a valid description")
         return None
-    if _sha256(path) != expected:
+    if _seal(path, description) != expected:
         _set_aside(path, "does not match its checksum")
         return None
     return load_file(path), description
@@ -136,7 +147,7 @@ def parse_record(line: str) -> Record:
     try:
         content = json.loads(line)
         expected = content.pop("sha256")
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError("record: the line is truncated or is not a record") from error
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     if hashlib.sha256(text.encode()).hexdigest() != expected:

@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 
 from ugradsl_core.checkpoint import Checkpoint, capture, restore
 from ugradsl_core.config import Config
-from ugradsl_core.errors import DivergenceError
+from ugradsl_core.errors import DivergenceError, ModelError
 from ugradsl_core.types import Augmentation, Batch, Execution, Samples
 
 StepLoss = Callable[[nn.Module, tuple[Batch, ...]], Tensor]
@@ -127,9 +127,12 @@ def train(
 
     Raises:
         DivergenceError: a loss or, in the end, a weight is NaN or infinite.
+        ModelError: no parameter is trainable.
     """
     device = execution.resolve()
     parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise ModelError("model: has no trainable parameter; all are frozen")
     optimiser = torch.optim.SGD(
         parameters,
         lr=sgd.lr,

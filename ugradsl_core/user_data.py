@@ -1,6 +1,7 @@
 """A user's own data sets: labels found, checks made, batches on the device."""
 
 import copy
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -51,11 +52,15 @@ class UserSamples:
                 inputs, labels = default_collate([self.dataset[i] for i in rows.tolist()])
                 yield inputs.to(self.device), torch.as_tensor(labels).to(self.device)
             return
+        rows_of_all = [rows.tolist() for rows in plan]
+        seeds = torch.Generator()
+        if generator is not None:  # a copy: the loader must not disturb the order of later epochs
+            seeds.set_state(generator.get_state())
         loader: DataLoader[Any] = DataLoader(
             self.dataset,  # type: ignore[arg-type]
-            batch_sampler=[rows.tolist() for rows in plan],
+            batch_sampler=rows_of_all,
             num_workers=self.workers,
-            generator=generator,
+            generator=seeds,
         )
         for inputs, labels in loader:
             yield inputs.to(self.device), torch.as_tensor(labels).to(self.device)
@@ -66,29 +71,37 @@ def _labels_of(dataset: MapStyle, name: str) -> Tensor:
     if isinstance(dataset, Subset):
         parent = _labels_of(_sized(dataset.dataset), name)
         return parent[torch.as_tensor(dataset.indices, dtype=torch.long)]
-    for attribute in ("targets", "labels"):
-        found = getattr(dataset, attribute, None)
-        if isinstance(found, (Tensor, list, tuple)) or hasattr(found, "__array__"):
-            labels = torch.as_tensor(found)
-            break
-    else:
-        tensors = getattr(dataset, "tensors", None)
+    declared = _declared_labels(dataset)
+    return _visited_labels(dataset, name) if declared is None else declared
+
+
+def _declared_labels(dataset: MapStyle) -> Tensor | None:
+    """Integer labels that the data set holds as ``targets``, ``labels`` or its second tensor."""
+    if getattr(dataset, "target_transform", None) is not None:
+        return None
+    tensors = getattr(dataset, "tensors", None)
+    second = tensors[1] if isinstance(tensors, tuple) and len(tensors) > 1 else None
+    for found in (getattr(dataset, "targets", None), getattr(dataset, "labels", None), second):
         try:
-            labels = (
-                tensors[1]
-                if isinstance(tensors, tuple)
-                else torch.tensor([int(dataset[i][1]) for i in range(len(dataset))])
-            )
-        except (TypeError, IndexError, ValueError) as error:
+            labels = torch.as_tensor(found)
+        except (TypeError, ValueError, RuntimeError):
+            continue
+        if labels.shape == (len(dataset),) and not labels.is_floating_point():
+            return labels.long().cpu()
+    return None
+
+
+def _visited_labels(dataset: MapStyle, name: str) -> Tensor:
+    labels = []
+    for i in range(len(dataset)):
+        try:
+            _, label = dataset[i]
+            labels.append(operator.index(label))
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise DataError(
-                f"{name}: items should be (input, integer label) pairs ({error})"
+                f"{name}: items should be (input, integer label) pairs; item {i} is not ({error})"
             ) from error
-    if labels.ndim != 1 or labels.is_floating_point() or len(labels) != len(dataset):
-        raise DataError(
-            f"{name}: should have one integer label for each of its {len(dataset)} items; "
-            f"found {labels.dtype} of shape {tuple(labels.shape)}"
-        )
-    return labels.long().cpu()
+    return torch.tensor(labels)
 
 
 def _origin(dataset: MapStyle) -> tuple[object, list[int]]:

@@ -95,7 +95,8 @@ def _smooth_rate(
     if config.alpha is not None:
         return config.alpha
     assert tap is not None
-    rate = adaptive_alpha(tap.features, retain_features, config.beta, config.distance)
+    features = tap.features.float(), retain_features.float()
+    rate = adaptive_alpha(*features, config.beta, config.distance)
     return signed_alpha(rate, config.adaptive_sign)
 
 

@@ -1,0 +1,71 @@
+"""Ratios of two interleaved timings, printed, kept as JSON, and held to a limit."""
+
+import gc
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+Timed = Callable[[], float | None]
+
+
+def size(name: str, default: int) -> int:
+    """A size of the benchmarks: the environment variable ``UGRADSL_BENCHMARK_<NAME>``."""
+    return int(os.environ.get(f"UGRADSL_BENCHMARK_{name}", default))
+
+
+DEVICE = os.environ.get("UGRADSL_BENCHMARK_DEVICE", "cpu")
+
+
+def seconds(call: Timed) -> float:
+    """Wall time of ``call``, or the seconds that it returns where it knows better."""
+    gc.collect()
+    if DEVICE.startswith("cuda"):
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    own = call()
+    if DEVICE.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter() - start if own is None else own
+
+
+def compare(name: str, ours: Timed, bare: Timed, limit: float) -> None:
+    """Time both in turn, in both orders, after one call each; compare the medians.
+
+    ``UGRADSL_BENCHMARK_JSON`` names a file of one JSON line for each measurement.
+    ``UGRADSL_BENCHMARK_CHECK=0`` measures without holding the ratio to its limit.
+    """
+    times: dict[str, list[float]] = {"ours": [], "bare": []}
+    calls = {"ours": ours, "bare": bare}
+    for call in calls.values():
+        call()
+    for repeat in range(size("REPEATS", 7)):
+        for which in ("ours", "bare") if repeat % 2 else ("bare", "ours"):
+            times[which].append(seconds(calls[which]))
+    medians = {which: statistics.median(values) for which, values in times.items()}
+    ratio = medians["ours"] / medians["bare"]
+    print(
+        f"\n{name}: {ratio:.3f} (limit {limit}): "
+        f"{1e3 * medians['ours']:.1f} ms against {1e3 * medians['bare']:.1f} ms"
+    )
+    target = os.environ.get("UGRADSL_BENCHMARK_JSON")
+    if target:
+        line = {
+            "name": name,
+            "ratio": ratio,
+            "limit": limit,
+            **times,
+            "device": DEVICE,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        with Path(target).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    if os.environ.get("UGRADSL_BENCHMARK_CHECK", "1") != "0":
+        assert ratio <= limit, f"{name}: {ratio:.3f} is above {limit}"

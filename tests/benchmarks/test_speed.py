@@ -1,0 +1,216 @@
+"""Speed as ratios in one run: ``pytest tests/benchmarks -s``, on a machine that does nothing else.
+
+The bare loops are what one would write by hand: normalised channels-last tensors in memory, the
+same batches, the same fused SGD. Sizes come from the environment, see ``measure.size``.
+"""
+
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from measure import DEVICE, compare, seconds, size
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ugradsl_core.data import Dataset, Transform
+from ugradsl_core.experiments import evaluate_state
+from ugradsl_core.models import resnet18
+from ugradsl_core.training import SGDConfig, train
+from ugradsl_core.types import Batch, Execution, Problem
+from ugradsl_core.unlearning import METHODS, make_config
+from ugradsl_core.unlearning.common import cross_entropy, one_set_plan
+
+WIDTH = size("WIDTH", 8)
+BATCH = size("BATCH", 128)
+EXECUTION = Execution(device=DEVICE)
+PLACE = torch.device(DEVICE)
+
+
+def pictures(n: int, seed: int, contrast: tuple[float, float] = (1.0, 1.0)) -> Dataset:
+    """32×32 colour pictures of random blocks; contrast varies from picture to picture."""
+    g = torch.Generator().manual_seed(seed)
+    blocks = torch.randint(-127, 128, (n, 4, 4, 3), generator=g).float()
+    low, high = contrast
+    blocks *= low + (high - low) * torch.rand(n, 1, 1, 1, generator=g)
+    inputs = (128 + blocks).to(torch.uint8)
+    inputs = inputs.repeat_interleave(8, 1).repeat_interleave(8, 2).contiguous()
+    return Dataset(
+        name="random",
+        inputs=inputs.to(PLACE),
+        all_labels=torch.randint(10, (n,), generator=g),
+        num_classes=10,
+        transform=Transform(255.0, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
+        class_names=tuple("0123456789"),
+        source="random",
+        checksum="",
+    )
+
+
+def in_memory(samples: Dataset, batch_size: int, steps: int | None = None) -> list[Batch]:
+    """Ready batches; ``steps`` of them, from the start again where there are fewer samples."""
+    count = len(samples)
+    steps = -(-count // batch_size) if steps is None else steps
+    order = torch.arange(min(count, steps * batch_size))
+    order = order.repeat(-(-steps * batch_size // len(order)))
+    plan = [order[i * batch_size : (i + 1) * batch_size] for i in range(steps)]
+    return list(samples.batches(plan))
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return resnet18(10, 3, WIDTH).to(PLACE, memory_format=torch.channels_last)
+
+
+def sgd(model: nn.Module, lr: float) -> torch.optim.SGD:
+    return torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, weight_decay=5e-4, fused=True)
+
+
+def test_a_training_epoch_costs_a_bare_loop() -> None:
+    images = size("IMAGES", 2560) // BATCH * BATCH
+    samples = pictures(images, 0)
+    config = SGDConfig(lr=0.01, epochs=1, batch_size=BATCH)
+    plan, steps = one_set_plan(samples, config, torch.Generator().manual_seed(0))
+    ours, bare = network(), network()
+    batches = in_memory(samples, BATCH)
+    assert len(batches) == steps
+
+    def epoch() -> None:
+        train(ours, plan, steps, cross_entropy, config, EXECUTION)
+
+    def bare_epoch() -> None:
+        optimiser = sgd(bare, 0.01)
+        bare.train()
+        for inputs, labels in batches:
+            optimiser.zero_grad(set_to_none=True)
+            F.cross_entropy(bare(inputs), labels).backward()
+            optimiser.step()
+
+    compare("training epoch / bare loop", epoch, bare_epoch, 1.05)
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    steps = max(size("IMAGES", 2560) // (2 * BATCH), 1)
+    return Problem(
+        make_model=lambda: resnet18(10, 3, WIDTH),
+        trained_state=network().state_dict(),
+        retain=pictures(4 * steps * BATCH, 1),
+        forget=pictures(steps * BATCH, 2),
+        execution=EXECUTION,
+    )
+
+
+def unlearn(problem: Problem, alpha: float | None) -> float:
+    """Seconds of one epoch of UGradSL."""
+    config = make_config("ugradsl", lr=0.001, epochs=1, batch_size=BATCH, alpha=alpha)
+    generator = torch.Generator().manual_seed(0)
+    return METHODS["ugradsl"](problem, config, generator=generator).seconds
+
+
+def test_an_epoch_of_ugradsl_costs_a_bare_loop(problem: Problem) -> None:
+    forget: list[Batch] = in_memory(problem.forget, BATCH)
+    retain: list[Batch] = in_memory(problem.retain, BATCH, len(forget))
+
+    def bare_epoch() -> float:
+        model = network()
+        optimiser = sgd(model, 0.001)
+        model.train()
+        start = time.perf_counter()
+        for (inputs_r, labels_r), (inputs_f, labels_f) in zip(retain, forget, strict=True):
+            optimiser.zero_grad(set_to_none=True)
+            loss = 0.9 * F.cross_entropy(model(inputs_r), labels_r)
+            loss = loss - 0.1 * F.cross_entropy(model(inputs_f), labels_f)
+            loss.backward()
+            optimiser.step()
+        if PLACE.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    compare("UGradSL epoch / bare loop", lambda: unlearn(problem, -0.4), bare_epoch, 1.05)
+
+
+def test_adaptive_rates_cost_little(problem: Problem) -> None:
+    compare(
+        "self-adaptive UGradSL / fixed rate",
+        lambda: unlearn(problem, None),
+        lambda: unlearn(problem, -0.4),
+        1.10,
+    )
+
+
+def realistic(n_attack: int, n_forget: int) -> tuple[nn.Module, Dataset, Dataset, Dataset]:
+    """A network and three sets with logits like those after training, without training.
+
+    BatchNorm statistics are those of the pictures; the head is centred and scaled until the median
+    margin is 6. Labels are the network's own answers for 99.5 % of D_r and 65 % of the others,
+    which also have less contrast, so that members are more confident.
+    """
+    sets = [
+        pictures(n_attack, 3, (0.6, 1.0)),
+        pictures(n_forget, 4, (0.2, 1.0)),
+        pictures(n_attack, 5, (0.2, 1.0)),
+    ]
+    model = network()
+    with torch.no_grad():
+        for inputs, _ in in_memory(sets[2], BATCH)[:4]:
+            model.train()(inputs)
+        model.eval()
+        logits = torch.cat([model(x) for x, _ in in_memory(sets[2], BATCH)[:20]])
+        top = (logits - logits.mean(0)).topk(2, dim=1).values
+        scale = 6 / float((top[:, 0] - top[:, 1]).median())
+        head = model.fc
+        head.bias.copy_(scale * (head.bias - logits.mean(0)))
+        head.weight.mul_(scale)
+        g = torch.Generator().manual_seed(6)
+        for samples, share in zip(sets, (0.995, 0.65, 0.65), strict=True):
+            answers = torch.cat([model(x).argmax(1).cpu() for x, _ in in_memory(samples, 500)])
+            kept = torch.rand(len(samples), generator=g) < share
+            samples.all_labels[kept] = answers[: len(samples)][kept]
+    return model, *sets
+
+
+def test_evaluation_costs_its_forward_passes() -> None:
+    model, retain, forget, test = realistic(size("ATTACK", 10_000), size("FORGET", 1_000))
+    problem = Problem(
+        make_model=lambda: resnet18(10, 3, WIDTH),
+        trained_state=model.state_dict(),
+        retain=retain,
+        forget=forget,
+        execution=EXECUTION,
+    )
+    inputs: list[Tensor] = []
+    for samples in (retain, forget, test):
+        plan = torch.arange(len(samples)).split(512)
+        inputs += [x for x, _ in samples.batches(plan)]
+
+    def evaluation() -> None:
+        evaluate_state(problem, problem.trained_state, test)
+
+    def passes() -> None:
+        with torch.inference_mode():
+            for x in inputs:
+                model(x).cpu()
+
+    report = evaluate_state(problem, problem.trained_state, test)
+    print(f"\nUA {report.UA:.1f}, RA {report.RA:.1f}, TA {report.TA:.1f}, {dict(report.mia)}")
+    assert report.RA > report.TA
+    compare("evaluation / its forward passes", evaluation, passes, 1.3)
+
+
+def test_importing_costs_torch_and_torchvision() -> None:
+    def importing(what: str) -> None:
+        subprocess.run([sys.executable, "-c", f"import {what}"], check=True)
+
+    compare(
+        "import ugradsl_core / import torch, torchvision",
+        lambda: importing("ugradsl_core"),
+        lambda: importing("torch, torchvision"),
+        1.5,
+    )
+
+
+def test_the_clock_counts_what_a_call_reports() -> None:
+    assert seconds(lambda: 3.0) == 3.0
+    assert seconds(lambda: time.sleep(0.01)) >= 0.01

@@ -1,0 +1,91 @@
+"""Imports flow one way, modules stay short, and importing the package stays cheap."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ugradsl_core
+
+PACKAGE = Path(ugradsl_core.__file__).parent
+
+# Each module imports only from those above it. A new module needs its place here.
+LAYERS = [
+    ["errors", "checkpoint", "types", "config", "files"],
+    ["data", "splits", "models", "smoothing", "training"],
+    ["unlearning.common", "unlearning.mixed"],
+    ["unlearning.retrain", "unlearning.ft", "unlearning.ga", "unlearning.neggrad_plus"],
+    ["unlearning.ugradsl", "unlearning"],
+    ["attack", "metrics"],
+    ["user_data", "api", "__init__"],
+    ["provenance", "settings", "store", "problems", "experiments", "search"],
+    ["results", "paper"],
+    ["parameters", "live"],
+    ["cli_options", "cli_tables", "cli_experiments", "cli", "__main__"],
+    ["tables", "figures"],
+    ["pages_markdown", "pages_errata", "pages_landing", "pages"],
+]
+ORDER = [module for layer in LAYERS for module in layer]
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of the package that a file imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] != "ugradsl_core":
+                continue
+            inner = name.removeprefix("ugradsl_core").removeprefix(".")
+            while inner and inner not in MODULES:  # a function or class of a module
+                inner = inner.rpartition(".")[0]
+            found.add(inner or "__init__")
+    return found
+
+
+def test_every_module_has_its_place() -> None:
+    assert sorted(ORDER) == sorted(MODULES)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_flow_one_way(module: str) -> None:
+    above = set(ORDER[: ORDER.index(module)])
+    assert imports(MODULES[module]) <= above
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_is_longer_than_300_lines(module: str) -> None:
+    assert len(MODULES[module].read_text("utf-8").splitlines()) <= 300
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def test_importing_the_package_leaves_heavy_libraries_out() -> None:
+    loaded = modules_after("import ugradsl_core")
+    heavy = {"pandas", "matplotlib", "seaborn", "sklearn", "optuna", "papermill", "typer"}
+    assert not heavy & loaded
+
+
+def test_the_metrics_import_neither_models_nor_loaders() -> None:
+    assert imports(MODULES["metrics"]) == {"attack", "errors"}

@@ -1,0 +1,98 @@
+"""Tables and verdicts from records made by hand."""
+
+import math
+from pathlib import Path
+
+import pytest
+from records import record
+
+from ugradsl_core.errors import DataError
+from ugradsl_core.results import (
+    best_in,
+    frame,
+    improves,
+    one_setting,
+    paired,
+    published,
+    summary,
+)
+from ugradsl_core.store import write_records
+
+RETRAIN = [record("retrain", seed, 30.0, 50.0, 100.0, 70.0) for seed in range(3)]
+
+
+def gaps(label: str, *sizes: float) -> list:
+    """Runs whose Avg. Gap to RETRAIN is as given: UA is off by four times as much."""
+    return [record(label, s, 30.0 + 4 * size, 50.0, 100.0, 70.0) for s, size in enumerate(sizes)]
+
+
+def test_summary_by_hand() -> None:
+    runs = [*RETRAIN, *gaps("ugradsl", 1, -1, 3), record("ga", 0), *gaps("ugradsl:adaptive", 2)]
+    table = summary(runs).set_index("label")
+    assert list(table.index) == ["retrain", "ugradsl", "ga", "ugradsl:adaptive"]
+    row = table.loc["ugradsl"]
+    assert (row["n"], row["diverged"], row["method"]) == (3, 0, "UGradSL")
+    assert row["UA"] == pytest.approx(34)
+    assert row["UA_std"] == pytest.approx(8)  # 34, 26, 42; n − 1
+    assert row["gap_of_means"] == pytest.approx(1)
+    assert row["mean_of_gaps"] == pytest.approx(5 / 3)
+    assert row["mean_of_gaps_std"] == pytest.approx(math.sqrt(4 / 3))
+    assert (row["RTE"], row["passes"]) == (1.5, 30)
+    assert math.isnan(table.loc["retrain", "mean_of_gaps"])
+    assert (table.loc["ga", "n"], table.loc["ga", "diverged"]) == (0, 1)
+    assert math.isnan(table.loc["ga", "UA"])
+    assert table.loc["ugradsl:adaptive", "method"] == "UGradSL (adaptive)"
+    assert math.isnan(table.loc["ugradsl:adaptive", "UA_std"])
+    assert best_in(table.reset_index()) == "ugradsl"
+
+
+def test_runs_are_paired_with_retrain_of_their_own_seed() -> None:
+    runs = [record("retrain", 2, 9.0, 9.0, 9.0, 9.0), *gaps("ft", 1, 1, 1), record("ft", 3)]
+    found, references = paired(runs, "ft")
+    assert len(found) == 1
+    assert references[0]["UA"] == 9.0
+    assert paired(gaps("ft", 1), "ft") == ([], [])
+
+
+def test_a_frame_has_a_row_for_each_record_even_of_none() -> None:
+    assert list(frame([*RETRAIN, record("ga", 0)])["status"]) == ["ok"] * 3 + ["diverged"]
+    assert list(frame([]).columns) == list(frame(RETRAIN).columns)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "outcome"),
+    [
+        ((1, 1, 1), (2, 2, 2), "reproduced"),
+        ((1, 1, 3), (2, 2, 2), "partly"),  # smaller in the mean, not in every seed
+        ((1, 1), (2, 2), "partly"),  # two seeds only
+        ((2, 2, 2), (2, 2, 2), "not reproduced"),
+        ((3, 3, 1), (2, 2, 2), "not reproduced"),
+        ((), (2, 2), "not run"),
+    ],
+)
+def test_verdicts(better: tuple[float, ...], worse: tuple[float, ...], outcome: str) -> None:
+    runs = [*RETRAIN, *gaps("ugradsl", *better), *gaps("ga", *worse)]
+    verdict = improves(runs, "ugradsl", "ga")
+    assert verdict.outcome == outcome
+    assert verdict.claim == "UGradSL improves on GA"
+    if better:
+        assert f"of {len(better)} seeds" in verdict.evidence
+
+
+def test_a_verdict_without_retrain_is_not_run() -> None:
+    assert improves([*gaps("ugradsl", 1), *gaps("ga", 2)], "ugradsl", "ga").outcome == "not run"
+
+
+def test_tables_do_not_mix_settings_or_scales() -> None:
+    assert one_setting(RETRAIN) is RETRAIN[0]
+    with pytest.raises(DataError, match="there are none"):
+        one_setting([])
+    for change in ({"scale": "bench"}, {"setting_hash": "other"}):
+        with pytest.raises(DataError, match="several settings"):
+            one_setting([*RETRAIN, record("ga", 0, **change)])
+
+
+def test_published_records_are_found_by_name_and_scale(tmp_path: Path) -> None:
+    write_records(tmp_path / "digits-random10-smoke.jsonl", RETRAIN)
+    assert published("digits-random10", "smoke", tmp_path) == RETRAIN
+    assert published("digits-random10", "bench", tmp_path) == []

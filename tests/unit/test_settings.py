@@ -1,0 +1,206 @@
+"""Settings, labels and presets; parameters of the notebooks."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ugradsl_core import settings
+from ugradsl_core.errors import ConfigError
+from ugradsl_core.parameters import (
+    NOTEBOOKS,
+    check_parameters,
+    parse_parameters,
+    parse_seeds,
+    split_list,
+)
+from ugradsl_core.settings import (
+    SCALES,
+    VARIANTS,
+    Setting,
+    digest,
+    get_preset,
+    label_of,
+    load_presets,
+    preset_config,
+    preset_setting,
+    split_label,
+    title_of,
+)
+from ugradsl_core.unlearning import METHODS, make_config
+
+LABELS = [*METHODS, *VARIANTS]
+PRESETS = [(scale, name) for scale in SCALES for name in load_presets(scale)]
+
+
+@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize(("scale", "name"), PRESETS)
+def test_every_preset_is_valid_for_every_method(scale: str, name: str, label: str) -> None:
+    config = preset_config(label, name, scale)
+    assert label_of(split_label(label)[0], config.model_dump()) == label
+    stored = get_preset(name, scale)["methods"].get(label)
+    if stored is not None:
+        for key, value in stored["config"].items():
+            assert getattr(config, key) == value
+        assert stored["source"]["kind"]
+
+
+@pytest.mark.parametrize(("scale", "name"), PRESETS)
+def test_every_preset_has_a_valid_setting_of_its_scale(scale: str, name: str) -> None:
+    setting = preset_setting(name, scale)
+    assert setting.scale == scale
+    assert name.startswith(setting.dataset)
+    assert setting.paradigm == ("class-wise" if name.endswith("class") else "random")
+
+
+@pytest.mark.parametrize(("scale", "name"), PRESETS)
+def test_retrain_is_trained_as_the_original_was(scale: str, name: str) -> None:
+    setting = preset_setting(name, scale)
+    assert preset_config("retrain", name, scale).model_dump() == setting.training.model_dump()
+
+
+@pytest.mark.parametrize(("scale", "name"), PRESETS)
+def test_presets_name_known_methods_only(scale: str, name: str) -> None:
+    assert set(get_preset(name, scale)["methods"]) <= set(LABELS)
+
+
+def test_changes_go_on_top_of_a_preset_and_are_checked() -> None:
+    config = preset_config("ugradsl", "digits-random10", "smoke", p=0.5)
+    assert config.model_dump()["p"] == 0.5
+    with pytest.raises(ConfigError, match="p: should be less than or equal to 1"):
+        preset_config("ugradsl", "digits-random10", "smoke", p=2)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"paradigm": "class"}, "unknown paradigm 'class'. Did you mean 'class-wise'?"),
+        ({"fraction": 0}, "fraction: should be greater than 0; found 0"),
+        ({"fraction": 1.0}, "fraction: should be less than 1; found 1.0"),
+        ({"fraction": float("nan")}, "fraction: should be a finite number"),
+        ({"forgotten_class": -1}, "forgotten_class: should be greater than or equal to 0"),
+        ({"train_size": 1}, "train_size: should be greater than or equal to 2"),
+        ({"scale": "huge"}, "unknown scale 'huge'. Valid: bench, paper, smoke"),
+        ({"datset": "digits"}, "unknown parameter 'datset'. Did you mean 'dataset'"),
+        ({"model": {"widht": 8}}, "unknown parameter 'widht'. Did you mean 'width'"),
+        ({"model": {"width": 0}}, "width: should be greater than or equal to 1"),
+        ({"training": {"lr": -1}}, "lr: should be greater than or equal to 0"),
+    ],
+)
+def test_bad_settings_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Setting(**values)
+    assert message in str(caught.value)
+
+
+def test_identity_leaves_out_the_label_and_what_the_paradigm_does_not_use() -> None:
+    base = Setting()
+    assert base.identity() == Setting(scale="paper").identity()
+    assert base.identity() == Setting(forgotten_class=5).identity()
+    assert base.identity() != Setting(fraction=0.2).identity()
+    by_class = Setting(paradigm="class-wise")
+    assert by_class.identity() == Setting(paradigm="class-wise", fraction=0.2).identity()
+    assert by_class.identity() != Setting(paradigm="class-wise", forgotten_class=5).identity()
+
+
+def test_digests_depend_on_content_and_not_on_order() -> None:
+    assert digest({"a": 1, "b": [0.1]}) == digest({"b": [0.1], "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
+    assert len(digest(None)) == 12
+
+
+def test_labels_and_titles() -> None:
+    assert split_label("ga") == ("ga", {})
+    method, fixed = split_label("ugradsl+:adaptive")
+    assert (method, fixed["alpha"]) == ("ugradsl+", None)
+    assert title_of("ugradsl:adaptive") == "UGradSL (adaptive)"
+    assert label_of("neggrad+", {}) == "neggrad+"
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_label_comes_back_from_the_config_it_fixes(label: str) -> None:
+    method, fixed = split_label(label)
+    assert label_of(method, make_config(method, **fixed).model_dump()) == label
+    assert len({title_of(other) for other in LABELS}) == len(LABELS)
+
+
+def test_unknown_names_come_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"unknown method 'ugradsl:adaptiv'\. Did you mean"):
+        split_label("ugradsl:adaptiv")
+    with pytest.raises(ConfigError, match=r"unknown scale 'smok'\. Did you mean 'smoke'"):
+        load_presets("smok")
+    with pytest.raises(
+        ConfigError, match=r"unknown smoke setting 'digits'\. Did you mean 'digits-"
+    ):
+        get_preset("digits", "smoke")
+
+
+def test_a_winner_is_written_into_its_preset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "smoke.json"
+    path.write_text(json.dumps(load_presets("smoke")))
+    before = path.read_text()
+    monkeypatch.setattr(settings, "preset_path", lambda _: path)
+    config, source = {"lr": 0.03}, {"kind": "search", "seed": 1000}
+    settings.store_winner("ga", "digits-random10", "smoke", config, source)
+    assert preset_config("ga", "digits-random10", "smoke").lr == 0.03
+    changed, original = json.loads(path.read_text()), json.loads(before)
+    original["digits-random10"]["methods"]["ga"] = {"config": config, "source": source}
+    assert changed == original
+    with pytest.raises(ConfigError, match="not a preset"):
+        settings.store_winner("ga", "digits", "smoke", config, source)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_every_notebook_has_valid_defaults(notebook: str) -> None:
+    assert check_parameters(notebook) == NOTEBOOKS[notebook]()
+
+
+@pytest.mark.parametrize(
+    ("notebook", "values", "message"),
+    [
+        ("quickstart", {"method": "ugradls"}, "unknown method 'ugradls'. Did you mean 'ugradsl'"),
+        ("quickstart", {"alpha": 2}, "alpha: should be less than or equal to 1; found 2"),
+        ("quickstart", {"alhpa": 0}, "unknown parameter 'alhpa'. Did you mean 'alpha'"),
+        ("quickstart", {"fraction": 1}, "fraction: should be less than 1"),
+        ("ugradsl_step_by_step", {"beta": -1}, "beta: should be greater than or equal to 0"),
+        (
+            "ugradsl_step_by_step",
+            {"distance": "l2"},
+            "unknown distance 'l2'. Valid: cosine, euclidean",
+        ),
+        ("random_forgetting", {"dataset": "cifar"}, "unknown data set 'cifar'. Did you mean"),
+        ("random_forgetting", {"methods": "retrain,gaa"}, "unknown method 'gaa'. Did you mean 'ga"),
+        ("random_forgetting", {"methods": "ga"}, "should name retrain"),
+        ("random_forgetting", {"seeds": "0,x"}, "whole numbers from 0; found 'x'"),
+        ("random_forgetting", {"forgotten_class": 1}, "unknown parameter 'forgotten_class'"),
+        ("class_wise_forgetting", {"forgotten_class": -1}, "greater than or equal to 0"),
+        ("quickstrat", {}, "unknown notebook 'quickstrat'. Did you mean 'quickstart'"),
+    ],
+)
+def test_bad_notebook_parameters(notebook: str, values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_parameters(notebook, **values)
+    assert message in str(caught.value)
+
+
+def test_text_becomes_values_of_the_right_type() -> None:
+    pairs = [("alpha", "-0.2"), ("epochs", "3"), ("method", "ga")]
+    assert parse_parameters("quickstart", pairs) == {"alpha": -0.2, "epochs": 3, "method": "ga"}
+    for nothing in ("None", "null"):
+        assert parse_parameters("quickstart", [("alpha", nothing)]) == {"alpha": None}
+    with pytest.raises(ConfigError, match="epochs"):
+        parse_parameters("quickstart", [("epochs", "many")])
+
+
+def test_lists_and_seeds() -> None:
+    assert split_list(" a, b ,,c") == ["a", "b", "c"]
+    assert parse_seeds("0, 2,10") == [0, 2, 10]
+    for wrong in ("", " , "):
+        with pytest.raises(ConfigError, match="comma-separated list"):
+            split_list(wrong)
+    for wrong in ("-1", "1.5", "a"):
+        with pytest.raises(ConfigError, match="whole numbers"):
+            parse_seeds(wrong)
