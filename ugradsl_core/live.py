@@ -32,13 +32,21 @@ def setting_of(parameters: Experiment) -> settings.Setting:
     return setting.replace(**changes)
 
 
+def labels_of(parameters: Experiment) -> list[str]:
+    """The labels to run; ``all`` is Retrain and every method of the preset."""
+    if parameters.methods != "all":
+        return split_list(parameters.methods)
+    preset = settings.get_preset(preset_name(parameters), parameters.scale)
+    return ["retrain", *preset["methods"]]
+
+
 def configs_of(parameters: Experiment) -> dict[str, SGDConfig]:
     """The preset's config of each method, with α and p changed where they are given.
 
     α changes methods with a fixed rate only; p all methods of Eq. (8).
     """
     configs = {}
-    for label in split_list(parameters.methods):
+    for label in labels_of(parameters):
         config = settings.preset_config(label, preset_name(parameters), parameters.scale)
         given: Mapping[str, Any] = {"alpha": parameters.alpha, "p": parameters.p}
         changes = {
@@ -61,9 +69,10 @@ def run(parameters: Experiment, *, verbose: bool = True) -> list[Record]:
     def report(record: Record) -> None:
         nonlocal done
         done += 1
+        title = settings.title_of(settings.label_of(record.method, dict(record.config)))
         if verbose:
             print(
-                f"{done:3}/{total}  {record.method:9} seed {record.seed}  {record.status}  "
+                f"{done:3}/{total}  {title:24} seed {record.seed}  {record.status}  "
                 f"{record.seconds:.1f} s"
             )
 

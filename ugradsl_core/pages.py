@@ -14,6 +14,7 @@ from ugradsl_core import pages_errata, pages_landing, provenance
 from ugradsl_core.pages_markdown import NOT_RUN_YET, NOT_SEARCHED_YET, list_table, name
 from ugradsl_core.paper import load_table
 from ugradsl_core.results import record_label
+from ugradsl_core.search import SPACES
 from ugradsl_core.settings import (
     SCALES,
     get_preset,
@@ -77,7 +78,8 @@ def hyperparameters_ours(book: Path) -> str:
             rows = [_preset_row(label, preset, scale) for label in content["methods"]]
             table = list_table(PRESET_HEADER, rows, kind="presets") if rows else NOT_SEARCHED_YET
             setting = setting_text(preset_setting(preset, scale).identity())
-            parts.append(f"### {preset}, at the `{scale}` scale\n\n{setting}.\n\n{table}")
+            note = content.get("note", "")
+            parts.append(f"### {preset}, at the `{scale}` scale\n\n{setting}. {note}\n\n{table}")
     return "\n\n".join(parts)
 
 
@@ -86,7 +88,28 @@ def _preset_row(label: str, preset: str, scale: str) -> list[str]:
     numbers = [config.get(parameter, "–") for parameter in PRESET_COLUMNS]
     cells = [_number(number) for number in numbers]
     source = get_preset(preset, scale)["methods"][label]["source"]
-    return [title_of(label), *cells, source.get("note") or source.get("kind", "")]
+    return [title_of(label), *cells, _source_text(source)]
+
+
+def _source_text(source: Mapping[str, Any]) -> str:
+    if source["kind"] != "search":
+        return str(source["note"])
+    return f"search, {source['trials']} trials; validation gap {source['validation_gap']:.2f}"
+
+
+def search_spaces(book: Path) -> str:
+    """What the search varies for each method, and where its first trial is."""
+    rows = []
+    for label, (fixed, first, space) in SPACES.items():
+        ranges = (
+            f"{name} in [{low:g}, {high:g}]{' (log)' if kind == 'log' else ''}"
+            for name, (kind, low, high) in space.items()
+        )
+        given = ", ".join(f"{key} {value}" for key, value in fixed.items())
+        start = ", ".join(f"{key} {value}" for key, value in first.items())
+        cells = [given, ", ".join(ranges), start]
+        rows.append([title_of(label), *(cell.replace("-", "−") for cell in cells)])
+    return list_table(("Method", "Fixed", "Searched", "First trial"), rows, kind="presets")
 
 
 def _number(value: object) -> str:
@@ -174,6 +197,7 @@ FRAGMENTS: dict[str, Fragment] = {
     "notation.md": notation,
     "hyperparameters-paper.md": hyperparameters_paper,
     "hyperparameters-ours.md": hyperparameters_ours,
+    "search-spaces.md": search_spaces,
     "status-versions.md": status_versions,
     "status-records.md": status_records,
     "errata-order.md": pages_errata.printed_order,

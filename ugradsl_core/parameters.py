@@ -18,10 +18,10 @@ class Quickstart(Config):
     """Parameters of *Quickstart*."""
 
     method: str = Field("ugradsl", description="a method of `ugradsl methods`")
-    fraction: float = Field(0.1, gt=0, lt=1, description="share of the training set to forget")
+    forgotten_class: int = Field(3, ge=0, le=9, description="the digit to forget")
     alpha: float | None = Field(-0.4, le=1, description="smooth rate α; None is self-adaptive")
     p: float = Field(0.9, ge=0, le=1, description="weight of the retain term")
-    lr: float = Field(0.05, gt=0, description="learning rate of unlearning")
+    lr: float = Field(0.02, gt=0, description="learning rate of unlearning")
     epochs: int = Field(10, ge=0, description="epochs of unlearning")
     seed: int = Field(0, ge=0)
 
@@ -49,11 +49,7 @@ class Experiment(Config):
 
     dataset: str = Field("digits", description="a data set of `ugradsl datasets`")
     scale: Literal["smoke", "bench", "paper"] = "smoke"
-    methods: str = Field(
-        "retrain,ft,ga,neggrad+,ugradsl,ugradsl:adaptive,ugradsl:adaptive-nls,"
-        "ugradsl+,ugradsl+:adaptive,ugradsl+:adaptive-nls",
-        description="comma-separated labels; retrain is the reference",
-    )
+    methods: str = Field("all", description="all, or comma-separated labels with retrain")
     seeds: str = Field("0,1", description="comma-separated whole numbers")
     alpha: float | None = Field(None, le=1, description="smooth rate α; None keeps the preset's")
     p: float | None = Field(None, ge=0, le=1, description="retain weight; None keeps the preset's")
@@ -70,7 +66,7 @@ class Experiment(Config):
     @field_validator("methods")
     @classmethod
     def _known_methods(cls, value: str) -> str:
-        labels = split_list(value)
+        labels = ["retrain"] if value == "all" else split_list(value)
         for label in labels:
             split_label(label)
         if "retrain" not in labels:

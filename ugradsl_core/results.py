@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parent.parent / "book" / "results"
 METRICS = (*GAP_METRICS, "add_MIA")
+CLAIMS = (
+    ("ugradsl", "ga"),
+    ("ugradsl+", "ft"),
+    ("ugradsl", "neggrad+"),
+    ("ugradsl:adaptive", "ugradsl"),
+    ("ugradsl+:adaptive", "ugradsl+"),
+    ("ugradsl:adaptive-nls", "ugradsl"),
+    ("ugradsl+:adaptive-nls", "ugradsl+"),
+)
 
 
 def published(name: str, scale: str, root: Path | None = None) -> list[Record]:
@@ -100,6 +109,22 @@ def summary(records: Sequence[Record]) -> "pd.DataFrame":
     columns = ["gap_of_means", "mean_of_gaps", "mean_of_gaps_std"]
     result = pd.DataFrame(rows)
     return result.reindex(columns=[*[c for c in result.columns if c not in columns], *columns])
+
+
+def gap_panel(records: Sequence[Record]) -> "pd.DataFrame":
+    """What ``figures.gaps`` draws: ``label``, ``method``, ``gap`` and ``seeds`` of each method.
+
+    ``gap`` is the mean over seeds of each seed's Avg. Gap, ``seeds`` the gap of each seed.
+    """
+    import pandas as pd
+
+    rows = []
+    for row in summary(records).dropna(subset=["mean_of_gaps"]).to_dict(orient="records"):
+        pairs = zip(*paired(records, row["label"]), strict=True)
+        seeds = [average_gap(run, reference) for run, reference in pairs]
+        names = {name: row[name] for name in ("label", "method")}
+        rows.append({**names, "gap": row["mean_of_gaps"], "seeds": seeds})
+    return pd.DataFrame(rows)
 
 
 @dataclass(frozen=True)

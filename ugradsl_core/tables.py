@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ugradsl_core.cli_tables import spread
 from ugradsl_core.paper import load_table
-from ugradsl_core.results import one_setting, summary
+from ugradsl_core.results import Verdict, one_setting, summary
 from ugradsl_core.settings import title_of
 from ugradsl_core.types import Record
 
@@ -16,7 +16,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PAPER_LABELS = {"ugradsl (adp)": "ugradsl:adaptive", "ugradsl+ (adp)": "ugradsl+:adaptive"}
+PAPER_TITLES = {
+    "ff": "FF",
+    "iu": "IU",
+    "be": "BE",
+    "bs": "BS",
+    "l1-sparse": "ℓ1-sparse",
+    "rl": "RL",
+    "eu-k": "EU-k",
+    "cf-k": "CF-k",
+    "scrub": "SCRUB",
+    "salun": "SalUn",
+    "gli": "GLI",
+    "pabi": "PABI",
+}
 PAPER_METRICS = ("UA", "MIA", "RA", "TA", "avg_gap", "RTE")
+VERDICT_CLASSES = {
+    "reproduced": "yes",
+    "partly": "partly",
+    "not reproduced": "no",
+    "not run": "none",
+}
 TIME_UNITS = {"minute": "min", "hour": "h"}
 
 
@@ -122,6 +142,16 @@ def results_table(records: Sequence[Record], csv_name: str, *, brief: bool = Fal
     return to_html(header, rows, caption, table, csv_name, _best(table))
 
 
+def verdict_list(verdicts: Sequence[Verdict]) -> str:
+    """Claims with their outcome and the numbers behind it, as an HTML list."""
+    items = "".join(
+        f'<li><span class="verdict verdict-{VERDICT_CLASSES[v.outcome]}">{v.outcome}</span> '
+        f"<strong>{html.escape(v.claim)}.</strong> {html.escape(v.evidence)}</li>\n"
+        for v in verdicts
+    )
+    return f'<ul class="verdicts">\n{items}</ul>\n'
+
+
 def _best(table: "pd.DataFrame") -> int | None:
     gaps = table["mean_of_gaps"].tolist()
     known = [gap for gap in gaps if not math.isnan(gap)]
@@ -154,10 +184,7 @@ def paper_rows(
             row[f"{cell['metric']}_printed"] = cell["printed"]
             if cell["metric"] == "RTE":
                 row["RTE_unit"] = cell["unit"]
-        try:
-            row["method"] = title_of(label)
-        except ValueError:
-            row["method"] = str(method)
+        row["method"] = PAPER_TITLES.get(label) or title_of(label)
         rows.append(row)
     return pd.DataFrame(rows)
 
