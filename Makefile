@@ -1,0 +1,40 @@
+# `make book` and `make test` are all the set-up there is: both create .venv where it is missing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help book test results check clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+book: $(READY) ## execute every notebook, build the pages into _build/html
+	$(BIN)/python book/build.py
+
+test: $(READY) ## unit tests, then every notebook against its committed outputs
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval notebooks --nbval-sanitize-with tests/sanitize.cfg
+
+results: $(READY) ## the published records, at the bench scale (hours; resumes; UGRADSL_DATA)
+	$(BIN)/ugradsl experiment cifar10-random10 --scale bench --seeds 0,1,2 \
+		--publish book/results/cifar10-random10-bench.jsonl
+
+check: $(READY) ## linter, formatter and type checker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check ugradsl_core tests book/build.py book/_ext
+	$(BIN)/mypy
+
+clean: ## remove what was built, keep .venv
+	rm -rf _build book/_generated .mypy_cache .pytest_cache .ruff_cache
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "This project needs Python 3.11 or later; found: `$(PYTHON) --version 2>&1`." \
+		"Set PYTHON=/path/to/python3."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --editable .
+	@touch $@

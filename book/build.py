@@ -1,0 +1,131 @@
+"""Build the book: execute every notebook at its default parameters, then write the HTML.
+
+    python book/build.py            everything, as `make book` does
+    python book/build.py --no-run   pages only, with the outputs the notebooks were committed with
+
+All work happens in a copy under `_build/source`; the notebooks of the repository stay as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import papermill
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "_build"
+SOURCE = BUILD / "source"
+HTML = BUILD / "html"
+PAPERMILL_MARK = "papermill-error-cell-tag"  # on cells that papermill adds beside a failed one
+STAGED = ("_config.yml", "_toc.yml", "book")
+
+
+class NotebookError(Exception):
+    """A notebook did not run to its end; the message says which cell and why."""
+
+
+def stage() -> list[Path]:
+    """Copy the book's sources to a clean tree and return the notebooks to execute."""
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    SOURCE.mkdir(parents=True)
+    ignore = shutil.ignore_patterns("_generated", "__pycache__")
+    for name in STAGED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, SOURCE / name, ignore=ignore)
+        else:
+            shutil.copy2(ROOT / name, SOURCE / name)
+    (SOURCE / "notebooks").mkdir()
+    return sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def execute(source: Path, target: Path) -> None:
+    """Run one notebook at its default parameters and write it, with outputs, to `target`."""
+    problem = None
+    try:
+        papermill.execute_notebook(
+            source, target, cwd=target.parent, progress_bar=False, log_output=False
+        )
+    except Exception as error:  # a failed cell, a timeout or a dead kernel: all stop the build
+        problem = str(error).strip()
+    notebook = nbformat.read(target if target.exists() else source, as_version=4)
+    cells = _own_code_cells(notebook)
+    if problem is None and any(cell.execution_count is None for _, cell in cells):
+        problem = "not every cell was executed"
+    if problem is not None:
+        raise NotebookError(f"{source.name} failed {_where_it_stopped(cells)}\n{problem}")
+    _drop_run_metadata(notebook)
+    nbformat.write(notebook, target)
+
+
+def _own_code_cells(notebook: nbformat.NotebookNode) -> list[tuple[int, nbformat.NotebookNode]]:
+    """The cells with code, numbered from 1 as in the notebook before papermill marked an error."""
+    own = [cell for cell in notebook.cells if PAPERMILL_MARK not in cell.metadata.get("tags", [])]
+    numbered = enumerate(own, start=1)
+    return [(n, cell) for n, cell in numbered if cell.cell_type == "code" and cell.source.strip()]
+
+
+def _where_it_stopped(cells: list[tuple[int, nbformat.NotebookNode]]) -> str:
+    """The last cell that was started: when a kernel dies, all are marked as completed."""
+    started = [c for c in cells if c[1].metadata.get("papermill", {}).get("start_time")]
+    if not started:
+        return "before its first cell"
+    number, cell = started[-1]
+    return f"in cell {number}, which begins {cell.source.strip().splitlines()[0]!r}"
+
+
+def _drop_run_metadata(notebook: nbformat.NotebookNode) -> None:
+    """Readers can download the notebook: it should not carry this machine's paths and times."""
+    for part in (notebook, *notebook.cells):
+        for key in ("papermill", "execution"):
+            part.metadata.pop(key, None)
+
+
+def run_notebooks(notebooks: list[Path]) -> None:
+    """Execute the notebooks into the staged tree, one after the other, with a line for each."""
+    width = max((len(path.stem) for path in notebooks), default=0)
+    for number, path in enumerate(notebooks, start=1):
+        head = f"[{number}/{len(notebooks)}] {path.stem:<{width}}"
+        print(f"{head}  running", flush=True)
+        start = time.perf_counter()
+        execute(path, SOURCE / "notebooks" / path.name)
+        print(f"{head}  done in {time.perf_counter() - start:.1f} s", flush=True)
+
+
+def build_html() -> int:
+    """Every Sphinx warning is an error; all of them are listed before the build fails."""
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    command = [jupyter_book, "build", SOURCE, "--path-output", ROOT]
+    strict = ["-n", "-W", "--keep-going", "--all"]
+    return subprocess.run([*command, *strict], check=False, cwd=ROOT).returncode
+
+
+def main() -> int:
+    """Stage, execute, build; the exit code says whether all of it went well."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--no-run", action="store_true", help="keep the committed outputs")
+    arguments = parser.parse_args()
+    notebooks = stage()
+    try:
+        if arguments.no_run:
+            for path in notebooks:
+                shutil.copy2(path, SOURCE / "notebooks" / path.name)
+        else:
+            run_notebooks(notebooks)
+    except NotebookError as failure:
+        print(f"\nThe book was not built: {failure}", file=sys.stderr)
+        return 1
+    if code := build_html():
+        print("\nThe book was not built: see the warnings above.", file=sys.stderr)
+        return code
+    print(f"\nThe book is built. Open {(HTML / 'index.html').as_uri()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

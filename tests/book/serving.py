@@ -1,0 +1,58 @@
+"""The built pages behind a loopback port, and a browser to open them with."""
+
+import functools
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+HTML = Path(__file__).resolve().parents[2] / "_build" / "html"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+class _SilentHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def built_pages() -> list[str]:
+    """Every page of the built book, as a path below its root; `index.html` only redirects."""
+    pages = (path.relative_to(HTML) for path in HTML.rglob("*.html"))
+    skipped = {"_static", "_sources", "index.html"}
+    return sorted(str(page) for page in pages if page.parts[0] not in skipped)
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """Serve the built book; yields its address."""
+    handler = functools.partial(_SilentHandler, directory=str(HTML))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, without any traffic of its own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        try:
+            yield browser
+        finally:
+            browser.close()
