@@ -56,9 +56,9 @@ Avg. Gap to Retrain on CIFAR-10 with a random 10 % forgotten: above as printed i
         _html(tables.verdict_list(verdicts)),
         "The rule is fixed in the code: *reproduced* if the gap is smaller in every one of at "
         "least three seeds, *partly* if it is smaller in the mean, *not reproduced* otherwise. "
-        "Each verdict is one on our reduced scale. “Adaptive” uses the rate as Algorithm 1 prints "
-        "it; “adaptive, NLS” reverses its sign, a reading that the paper also supports "
-        "([why](errata.md)).",
+        "Each verdict is one on our reduced scale. “Adaptive” uses the rate of Algorithm 1 as a "
+        "negative one, “adaptive, positive” with the sign that the algorithm prints; the paper "
+        "supports both ([why](errata.md#the-sign-of-the-self-adaptive-rate)).",
         _html(tables.results_table(records, f"{PRESET}-{SCALE}.csv", brief=True)),
         _html(
             tables.paper_table(

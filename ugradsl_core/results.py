@@ -22,8 +22,8 @@ CLAIMS = (
     ("ugradsl", "neggrad+"),
     ("ugradsl:adaptive", "ugradsl"),
     ("ugradsl+:adaptive", "ugradsl+"),
-    ("ugradsl:adaptive-nls", "ugradsl"),
-    ("ugradsl+:adaptive-nls", "ugradsl+"),
+    ("ugradsl:adaptive-positive", "ugradsl"),
+    ("ugradsl+:adaptive-positive", "ugradsl+"),
 )
 
 

@@ -34,10 +34,10 @@ SPACES: dict[str, tuple[dict[str, Any], dict[str, Any], Space]] = {
     "neggrad+": ({"epochs": 10}, {"lr": 0.05, "p": 0.9}, _MIXED),
     "ugradsl": ({"epochs": 10}, {"lr": 0.05, "p": 0.9, "alpha": -0.4}, _SMOOTHED),
     "ugradsl:adaptive": _ADAPTIVE,
-    "ugradsl:adaptive-nls": _ADAPTIVE,
+    "ugradsl:adaptive-positive": _ADAPTIVE,
     "ugradsl+": ({"epochs": 4}, {"lr": 0.05, "p": 0.9, "alpha": -0.4}, _SMOOTHED),
     "ugradsl+:adaptive": _ADAPTIVE_PLUS,
-    "ugradsl+:adaptive-nls": _ADAPTIVE_PLUS,
+    "ugradsl+:adaptive-positive": _ADAPTIVE_PLUS,
 }
 
 

@@ -19,11 +19,11 @@ SCALES = ("smoke", "bench", "paper")
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     f"{method}:adaptive{suffix}": (method, {"alpha": None, "adaptive_sign": sign})
     for method in ("ugradsl", "ugradsl+")
-    for suffix, sign in (("", "positive"), ("-nls", "negative"), ("-inverse", "inverse"))
+    for suffix, sign in (("", "negative"), ("-positive", "positive"), ("-inverse", "inverse"))
 }
 VARIANT_TITLES = {
     "adaptive": "adaptive",
-    "adaptive-nls": "adaptive, NLS",
+    "adaptive-positive": "adaptive, positive",
     "adaptive-inverse": "adaptive, inverse",
 }
 

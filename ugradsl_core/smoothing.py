@@ -167,8 +167,8 @@ def adaptive_alpha(
 def signed_alpha(rate: Tensor, sign: AdaptiveSign) -> Tensor:
     """The smooth rate that a density c_j/|B_f| in [0, 1] stands for, in three readings.
 
-    ``"positive"``: α_j as Algorithm 1 prints it, so that entangled samples are updated more
-    conservatively (Appendix D.2). ``"negative"``: −α_j, negative label smoothing (D.1).
+    ``"negative"``: −α_j, the NLS that Eq. (8) prints and D.1 describes. ``"positive"``: α_j as
+    Algorithm 1 prints it, so that entangled samples are updated more conservatively (D.2).
     ``"inverse"``: −(1 − α_j), smaller in size in a dense neighbourhood (Section 4).
 
     Raises:

@@ -164,7 +164,7 @@ def test_every_notebook_has_valid_defaults(notebook: str) -> None:
         ("quickstart", {"method": "ugradls"}, "unknown method 'ugradls'. Did you mean 'ugradsl'"),
         ("quickstart", {"alpha": 2}, "alpha: should be less than or equal to 1; found 2"),
         ("quickstart", {"alhpa": 0}, "unknown parameter 'alhpa'. Did you mean 'alpha'"),
-        ("quickstart", {"fraction": 1}, "fraction: should be less than 1"),
+        ("random_forgetting", {"fraction": 1}, "fraction: should be less than 1"),
         ("ugradsl_step_by_step", {"beta": -1}, "beta: should be greater than or equal to 0"),
         (
             "ugradsl_step_by_step",

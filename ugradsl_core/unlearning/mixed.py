@@ -39,14 +39,15 @@ class SmoothedConfig(MixedConfig):
         alpha: smooth rate in (−∞, 1], negative for NLS; None is the self-adaptive version.
         beta: distance threshold of the self-adaptive version; None is the median.
         distance: ``cosine`` or ``euclidean``.
-        adaptive_sign: how a density becomes a rate, see ``smoothing.signed_alpha``.
+        adaptive_sign: how a density becomes a rate, see ``smoothing.signed_alpha``. Eq. (8) and
+            Appendix D.1 speak of NLS, so it is negative by default; D.2 fits a positive one.
     """
 
     p: float = Field(0.9, ge=0, le=1, description="weight of the retain term in Eq. (8)")
     alpha: float | None = Field(-0.4, le=1, description="smooth rate; None is self-adaptive")
     beta: float | None = Field(None, ge=0, le=1, description="threshold; None is the median")
     distance: Literal["cosine", "euclidean"] = "cosine"
-    adaptive_sign: Literal["positive", "negative", "inverse"] = "positive"
+    adaptive_sign: Literal["positive", "negative", "inverse"] = "negative"
 
 
 def _plan(

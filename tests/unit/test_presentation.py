@@ -1,0 +1,121 @@
+"""Tables, figures, live runs and generated pages: what they show is what they were given."""
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from records import record
+
+from ugradsl_core import figures, live, pages, pages_landing, results, tables
+from ugradsl_core.parameters import ClassWiseForgetting, RandomForgetting
+from ugradsl_core.settings import preset_config, preset_setting
+from ugradsl_core.store import write_records
+from ugradsl_core.types import Record
+
+BOOK = Path(__file__).parents[2] / "book"
+
+
+@pytest.fixture
+def records() -> list[Record]:
+    made = []
+    for label, shift in (("retrain", 0.0), ("ga", 20.0), ("ft", 10.0), ("ugradsl", 4.0)):
+        for seed in range(3):
+            made.append(record(label, seed, *[50.0 + shift + seed] * 4))
+    return made
+
+
+def test_gap_panels_hold_means_and_seeds(records: list[Record]) -> None:
+    panel = results.gap_panel(records).set_index("label")
+    assert panel.loc["ga", "gap"] == pytest.approx(20)
+    assert panel.loc["ugradsl", "seeds"] == pytest.approx([4, 4, 4])
+    assert "retrain" not in panel.index
+
+
+def test_figures_are_the_same_from_byte_to_byte(records: list[Record]) -> None:
+    panel = results.gap_panel(records)
+    first, second = (figures.to_svg(figures.gaps({"Ours": panel})) for _ in range(2))
+    assert first == second
+    assert first.startswith("<?xml")
+    assert "<dc:date>" not in first
+
+
+def test_all_figures_draw(records: list[Record]) -> None:
+    drawn = [
+        figures.metric_profile(results.summary(records), ["UA", "TA"]),
+        figures.histograms({"Original": [0.1, 0.9], "Retrain": [0.5]}, "confidence"),
+        figures.bars({"a": [1, -1], "b": [2, 0]}, ["x", "y"], "class", "value"),
+        figures.curves({"a": [1.0, 2.0]}, [0.0, 1.0], "α", "loss", 0.5),
+    ]
+    assert all("</svg>" in figures.to_svg(figure) for figure in drawn)
+
+
+def test_a_download_holds_the_numbers_of_the_table(records: list[Record]) -> None:
+    page = tables.results_table(records, "x.csv")
+    data = re.search(r'download="x.csv" href="data:text/csv;base64,([^"]+)"', page)
+    assert data is not None
+    read = pd.read_csv(io.BytesIO(base64.b64decode(data[1])))
+    pd.testing.assert_frame_equal(read, results.summary(records), check_dtype=False)
+    assert "<caption>Ours: " in page
+    assert "scale" in page
+    assert '<tr class="strong"><th scope="row">UGradSL</th>' in page
+
+
+def test_cells_are_escaped() -> None:
+    page = tables.to_html(["<a>"], [["<b>", "&"]], "1 < 2")
+    assert "<b>" not in page
+    assert "&lt;b&gt;" in page
+    assert "1 &lt; 2" in page
+
+
+def test_the_paper_table_is_as_printed() -> None:
+    page = tables.paper_table(10, "cifar10", "random", "Table 10", ["retrain", "ugradsl:adaptive"])
+    assert "8.07 ± 0.47" in page
+    assert "UGradSL (adaptive)" in page
+    assert "1.76" in page
+    assert "FT" not in page
+
+
+def test_the_landing_page_says_what_is_not_run(tmp_path: Path, records: list[Record]) -> None:
+    (tmp_path / "paper").symlink_to(BOOK / "paper")
+    assert "not run yet" in pages_landing.landing(tmp_path)
+    write_records(tmp_path / "results" / "cifar10-random10-bench.jsonl", records)
+    page = pages_landing.landing(tmp_path)
+    assert "<strong>UGradSL improves on GA.</strong> Avg. Gap 4.00 against 20.00" in page
+    assert 'verdict-yes">reproduced' in page
+    assert 'verdict-none">not run' in page  # UGradSL+ has no records here
+
+
+def test_fragments_are_written_once(tmp_path: Path) -> None:
+    pages.write(BOOK, tmp_path)
+    times = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert sorted(times) == sorted(pages.FRAGMENTS)
+    pages.write(BOOK, tmp_path)
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == times
+
+
+def test_live_parameters_change_the_preset() -> None:
+    parameters = RandomForgetting(fraction=0.2, alpha=-0.7, p=0.5)
+    assert live.setting_of(parameters).fraction == 0.2
+    configs = live.configs_of(parameters)
+    assert (configs["ugradsl"].alpha, configs["ugradsl"].p) == (-0.7, 0.5)
+    assert configs["ugradsl:adaptive"].alpha is None
+    assert configs["ft"] == preset_config("ft", "digits-random10", "smoke")
+    chosen = ClassWiseForgetting(forgotten_class=7, methods="retrain,ga")
+    assert live.setting_of(chosen).forgotten_class == 7
+    assert list(live.configs_of(chosen)) == ["retrain", "ga"]
+
+
+def test_a_live_run_makes_records_of_every_method_and_seed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = preset_setting("digits-random10", "smoke")
+    small = small.replace(train_size=60, training=small.training.replace(epochs=1))
+    monkeypatch.setattr(live, "setting_of", lambda parameters: small)
+    made = live.run(RandomForgetting(methods="retrain,ga", seeds="0,1"))
+    assert [(r.method, r.seed) for r in made] == [
+        ("retrain", 0), ("ga", 0), ("retrain", 1), ("ga", 1),
+    ]  # fmt: skip
+    assert "4/4" in capsys.readouterr().out
