@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help book test results check clean
+.PHONY: help book test results check benchmark clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -26,6 +26,9 @@ check: $(READY) ## linter, formatter and type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check ugradsl_core tests book/build.py book/_ext
 	$(BIN)/mypy
+
+benchmark: $(READY) ## speed, as ratios to bare PyTorch loops; wants a quiet machine
+	$(BIN)/python -m pytest tests/benchmarks -s
 
 clean: ## remove what was built, keep .venv
 	rm -rf _build book/_generated .mypy_cache .pytest_cache .ruff_cache

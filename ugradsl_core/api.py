@@ -1,6 +1,7 @@
 """Unlearn samples from one's own model: any module that returns logits, any map-style data."""
 
 import copy
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from ugradsl_core import metrics
 from ugradsl_core.attack import Solver
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, ModelError
-from ugradsl_core.training import predict
+from ugradsl_core.training import is_frozen, predict
 from ugradsl_core.types import Execution, Problem, UnlearnResult
 from ugradsl_core.unlearning import get_method
 from ugradsl_core.user_data import MapStyle, prepare
@@ -36,18 +37,20 @@ class Unlearned:
 
     @property
     def seconds(self) -> float:
-        """Wall time of unlearning alone (RTE)."""
+        """Wall time of unlearning alone (RTE), the first step included."""
         return self.result.seconds
 
 
 def _fresh_copy(model: nn.Module) -> nn.Module:
-    """A copy whose every layer has been initialised anew.
+    """A copy whose layers, but those that are frozen, have been initialised anew.
 
     Raises:
         ModelError: a layer with parameters of its own has no ``reset_parameters``.
     """
     fresh = copy.deepcopy(model)
     for name, module in fresh.named_modules():
+        if is_frozen(module):
+            continue
         if callable(getattr(module, "reset_parameters", None)):
             module.reset_parameters()
         elif next(module.parameters(recurse=False), None) is not None:
@@ -56,6 +59,16 @@ def _fresh_copy(model: nn.Module) -> nn.Module:
                 "initialised anew; pass make_model=…, a function that returns a fresh model"
             )
     return fresh
+
+
+def _checked_seed(seed: object) -> int:
+    try:
+        number = operator.index(seed)  # type: ignore[arg-type]
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise ConfigError(f"seed: should be a whole number from 0; found {seed!r}")
+    return number
 
 
 def unlearn(
@@ -76,11 +89,13 @@ def unlearn(
     Args:
         method: ``retrain``, ``ft``, ``ga``, ``neggrad+``, ``ugradsl`` or ``ugradsl+``.
         model: trained on ``retain`` and ``forget``; maps a batch of inputs to logits (n, K).
-        retain: D_r, a map-style data set of (input, label) pairs.
+        retain: D_r, a map-style data set of (input, label) pairs. Labels are read from its
+            ``targets``, ``labels`` or ``tensors`` where it has them, else by visiting it once.
         forget: D_f.
-        seed: of batches and of layers that draw random numbers; same seed, same weights.
-        make_model: returns a freshly initialised model; ``retrain`` needs it where a layer of
-            ``model`` has no ``reset_parameters``.
+        seed: of batches and of layers that draw random numbers. On one machine's CPU the same seed
+            gives the same weights; transforms that draw from ``random`` or NumPy are their own.
+        make_model: returns a freshly initialised model, for ``retrain`` alone, which needs it where
+            a layer of ``model`` has no ``reset_parameters``. Without it, frozen layers are kept.
         head: name of the classification layer, for self-adaptive rates; found if not given.
         execution: device, AMP, compilation and memory format.
         workers: processes that load data.
@@ -95,16 +110,17 @@ def unlearn(
     """
     chosen = get_method(method)
     config = chosen.config(**parameters)
-    if not isinstance(seed, int) or seed < 0:
-        raise ConfigError(f"seed: should be a whole number from 0; found {seed!r}")
-    execution = execution or Execution()
-    samples = prepare(model, {"retain": retain, "forget": forget}, execution, workers)
-    if make_model is None:
-        build = (
-            (lambda: _fresh_copy(model)) if method == "retrain" else lambda: copy.deepcopy(model)
-        )
-    else:
-        build = make_model
+    if config.augment != "none":
+        raise ConfigError("augment: has no effect on your own data; augment in the data set")
+    generator = torch.Generator().manual_seed(_checked_seed(seed))
+    sets = {"retain": retain, "forget": forget}
+    samples, execution = prepare(model, sets, execution or Execution(), workers)
+
+    def build() -> nn.Module:
+        if method != "retrain":
+            return copy.deepcopy(model)
+        return _fresh_copy(model) if make_model is None else make_model()
+
     problem = Problem(
         make_model=build,
         trained_state={name: value.clone() for name, value in model.state_dict().items()},
@@ -113,7 +129,7 @@ def unlearn(
         execution=execution,
         head=head,
     )
-    result = chosen(problem, config, generator=torch.Generator().manual_seed(seed))
+    result = chosen(problem, config, generator=generator)
     unlearned = copy.deepcopy(model)
     unlearned.load_state_dict(result.state_dict)
     return Unlearned(unlearned.eval(), method, config, result)
@@ -151,10 +167,12 @@ def evaluate(
         DataError: empty or overlapping sets, or labels outside 0…K−1.
         ModelError: outputs that are not logits, or weights that are not finite.
     """
-    execution = execution or Execution()
+    if batch_size < 1:
+        raise ConfigError(f"batch_size: should be at least 1; found {batch_size!r}")
     sets = {"retain": retain, "forget": forget, "test": test}
-    samples = prepare(model, sets, execution, workers)
+    samples, execution = prepare(model, sets, execution or Execution(), workers)
     placed = copy.deepcopy(model).to(execution.resolve())
-    out = [predict(placed, samples[name], execution, batch_size) for name in sets]
+    with torch.random.fork_rng(devices=[]):
+        out = [predict(placed, samples[name], execution, batch_size) for name in sets]
     pairs = [(prediction.logits, prediction.labels) for prediction in out]
     return metrics.report(*pairs, solver=solver, seed=seed)

@@ -15,11 +15,16 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from threadpoolctl import ThreadpoolController
 
+from ugradsl_core.errors import ConfigError
+
 Array = NDArray[np.float64]
 Solver = Literal["newton", "svc"]
 Decision = Callable[[Array], Array]
 
 PENALTY = 3.0
+_BINS = 4096
+_THIN = 8
+_TOLERANCE = (1e-9, 1e-5)  # of the kernel's diagonal: for scalars, for vectors
 _SMOOTHING = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3)
 
 
@@ -56,36 +61,58 @@ def _hinge(margin: Array, width: float) -> tuple[Array, Array, Array]:
 
 
 def _solve(features: Array, sign: Array, weight: Array) -> Array:
-    """Minimise ½‖w‖² + Σ weight·hinge(sign·(features·w + b)); the last entry is b."""
+    """Minimise ½‖w‖² + Σ weight·hinge(sign·(features·w + b)); the last entry is b.
+
+    The hinge is rounded off less and less. A large problem starts from the solution of a part of
+    it, every ``_THIN``-th sample.
+    """
     design = np.hstack([features, np.ones((len(features), 1))]) * sign[:, None]
+    solution = np.zeros(design.shape[1])
+    widths: tuple[float, ...] = _SMOOTHING
+    if len(design) > 500 * _THIN:
+        part = slice(None, None, _THIN)
+        solution = _descend(design[part], _THIN * weight[part], solution, widths)
+        widths = widths[-3:]
+    solution = _descend(design, weight, solution, widths)
+    solution[-1] = _intercept(features @ solution[:-1], sign, weight)
+    return solution
+
+
+def _descend(design: Array, weight: Array, solution: Array, widths: tuple[float, ...]) -> Array:
+    """Newton's method with a line search, for each width of the rounded hinge in turn."""
     ridge = np.ones(design.shape[1])
     ridge[-1] = 1e-8
-    solution = np.zeros(design.shape[1])
 
-    def objective(w: Array, width: float) -> float:
-        return float(0.5 * (ridge * w**2).sum() + weight @ _hinge(design @ w, width)[0])
+    def objective(w: Array, margin: Array, width: float) -> float:
+        return float(0.5 * (ridge * w**2).sum() + weight @ _hinge(margin, width)[0])
 
-    for width in _SMOOTHING:
+    margin = design @ solution
+    for width in widths:
+        tolerance = 1e-9 if width == widths[-1] else 1e-5
         for _ in range(50):
-            _, slope, curvature = _hinge(design @ solution, width)
+            _, slope, curvature = _hinge(margin, width)
             gradient = ridge * solution + design.T @ (weight * slope)
             active = curvature > 0
             rows = design[active]
             hessian = np.diag(ridge) + rows.T @ (rows * (weight * curvature)[active, None])
             step = np.linalg.solve(hessian, gradient)
+            change = design @ step
             # Where no sample lies in the rounded part the Hessian is almost singular: no step may
             # change a decision value by more than 1.
-            step /= max(1.0, float(np.abs(design @ step).max()))
+            bound = max(1.0, float(np.abs(change).max()))
+            step, change = step / bound, change / bound
             decrement = float(gradient @ step)
-            start, length = objective(solution, width), 1.0
-            if decrement < 1e-9 * max(start, 1.0):
+            start, length = objective(solution, margin, width), 1.0
+            if decrement < tolerance * max(start, 1.0):
                 break
-            while objective(solution - length * step, width) > start - 0.25 * length * decrement:
+            while (
+                objective(solution - length * step, margin - length * change, width)
+                > start - 0.25 * length * decrement
+            ):
                 length /= 2
                 if length < 1e-8:
                     break
-            solution = solution - length * step
-    solution[-1] = _intercept(features @ solution[:-1], sign, weight)
+            solution, margin = solution - length * step, margin - length * change
     return solution
 
 
@@ -104,6 +131,25 @@ def _intercept(scores: Array, sign: Array, weight: Array) -> float:
     return float(kinks[order[first]] + kinks[order[last]]) / 2
 
 
+def _sorted(x: Array, sign: Array, weight: Array) -> tuple[Array, Array, Array]:
+    """The samples in an order that does not depend on the one they came in."""
+    order = np.lexsort((sign, *x.T))
+    return x[order], sign[order], weight[order]
+
+
+def _merged(x: Array, sign: Array, weight: Array) -> tuple[Array, Array, Array]:
+    """Scalars of one class that share one of ``_BINS`` bins become one sample at their mean.
+
+    The bins are far narrower than the kernel, whose width is 1.
+    """
+    span = max(float(np.ptp(x)), np.finfo(np.float64).tiny)
+    place = np.minimum(((x[:, 0] - x.min()) / span * _BINS).astype(np.int64), _BINS - 1)
+    _, group = np.unique(2 * place + (sign > 0), return_inverse=True)
+    total = np.bincount(group, weight)
+    mean = np.bincount(group, weight * x[:, 0]) / total
+    return mean[:, None], np.sign(np.bincount(group, weight * sign)), np.asarray(total)
+
+
 @cache
 def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
@@ -119,7 +165,12 @@ def fit_attack(
         nonmembers: (m, d).
         solver: ``"newton"``, or ``"svc"`` for scikit-learn's SVC itself.
         balanced: give both classes the same total weight.
+
+    Raises:
+        ConfigError: unknown solver.
     """
+    if solver not in {"newton", "svc"}:
+        raise ConfigError(f"solver: should be 'newton' or 'svc'; found {solver!r}")
     x = np.concatenate([members, nonmembers]).astype(np.float64)
     sign = np.concatenate([np.ones(len(members)), -np.ones(len(nonmembers))])
     weight = np.full(len(x), PENALTY)
@@ -131,15 +182,13 @@ def fit_attack(
 
         machine = SVC(C=1.0, gamma=gamma, kernel="rbf").fit(x, sign, sample_weight=weight)
         return lambda new: np.asarray(machine.decision_function(new), dtype=np.float64)
-    order = np.lexsort(x.T)
-    x, sign, weight = x[order], sign[order], weight[order]
-    with _libraries().limit(limits=1, user_api="blas"):
-        pivots = _pivots(x, gamma, tolerance=1e-9, limit=256)
-    lower = np.linalg.cholesky(_rbf(pivots, pivots, gamma) + 1e-12 * np.eye(len(pivots)))
-
-    def features(new: Array) -> Array:
-        return np.asarray(solve_triangular(lower, _rbf(pivots, new, gamma), lower=True)).T
-
+    x, sign, weight = _merged(x, sign, weight) if x.shape[1] == 1 else _sorted(x, sign, weight)
     with _libraries().limit(limits=1, user_api="blas"):  # threads cost more than these sizes gain
+        pivots = _pivots(x, gamma, _TOLERANCE[x.shape[1] > 1], limit=256)
+        lower = np.linalg.cholesky(_rbf(pivots, pivots, gamma) + 1e-12 * np.eye(len(pivots)))
+
+        def features(new: Array) -> Array:
+            return np.asarray(solve_triangular(lower, _rbf(pivots, new, gamma), lower=True)).T
+
         solution = _solve(features(x), sign, weight)
     return lambda new: features(new) @ solution[:-1] + solution[-1]

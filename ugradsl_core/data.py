@@ -86,7 +86,9 @@ class Dataset:
         device = self.inputs.device
         scale = torch.tensor(self.transform.scale)
         mean, std = torch.tensor(self.transform.mean), torch.tensor(self.transform.std)
-        factor, offset = (1 / (scale * std)).to(device), (-mean / std).to(device)
+        shape = self.inputs.shape[1:]  # spelt out, as broadcasting over three channels is slow
+        factor = (1 / (scale * std)).expand(shape).contiguous().to(device)
+        offset = (-mean / std).expand(shape).contiguous().to(device)
         for chosen in plan:
             rows = chosen if self.index is None else self.index[chosen]
             stored = self.inputs[rows.to(device)]

@@ -39,11 +39,14 @@ from ugradsl_core.unlearning import get_method
 __all__ = ["evaluate_state", "load_data", "run_grid", "run_one", "stream", "warm_up"]
 
 
-def warm_up(problem: Problem) -> None:
-    """One forward and backward pass on a throw-away copy, so that timings leave it out."""
-    plan = [torch.arange(min(2, len(problem.forget)))]
-    model = problem.trained_model().eval()
-    for inputs, labels in problem.forget.batches(plan):
+def warm_up(problem: Problem, batch_size: int) -> None:
+    """Two training passes on a throw-away copy, so that timings leave out a first one's cost."""
+    size = min(batch_size, len(problem.retain))
+    plan = [torch.arange(size)] * 2 if size > 1 else []
+    model = problem.trained_model().train()
+    if problem.execution.channels_last:
+        model.to(memory_format=torch.channels_last)
+    for inputs, labels in problem.retain.batches(plan):
         nn.functional.cross_entropy(model(inputs), labels).backward()  # type: ignore[no-untyped-call]
 
 
@@ -122,7 +125,7 @@ def run_one(
     if known is not None:
         return replace(known, scale=setting.scale)
     problem = make_problem(setting, loaded, seed, store, execution, progress)
-    warm_up(problem)
+    warm_up(problem, config.batch_size)
     progress(f"{label}, seed {seed}")
     status, note, report = "ok", "", {}
     result = UnlearnResult({}, 0, 0, 0, 0.0)
@@ -170,6 +173,7 @@ def run_grid(
     on_record: Callable[[Record], Any] = lambda _: None,
 ) -> list[Record]:
     """Records of all methods and seeds, seed by seed; what the store has is not computed again."""
+    provenance.commit()  # now, as the code that runs is the code of now
     records = []
     for seed in seeds:
         for label, config in configs.items():

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ugradsl_core import experiments, settings
+from ugradsl_core.errors import ConfigError
 from ugradsl_core.parameters import Experiment, parse_seeds, split_list
 from ugradsl_core.store import open_store
 from ugradsl_core.training import SGDConfig
@@ -37,6 +38,11 @@ def labels_of(parameters: Experiment) -> list[str]:
     if parameters.methods != "all":
         return split_list(parameters.methods)
     preset = settings.get_preset(preset_name(parameters), parameters.scale)
+    if not preset["methods"]:
+        raise ConfigError(
+            f"methods: {preset_name(parameters)} at the {parameters.scale} scale has no searched "
+            "methods yet; name those to run with their defaults"
+        )
     return ["retrain", *preset["methods"]]
 
 

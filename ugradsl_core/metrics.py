@@ -9,9 +9,24 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ugradsl_core.attack import Array, Solver, fit_attack
+from ugradsl_core.checks import check_labels
 from ugradsl_core.errors import DataError
 
 GAP_METRICS = ("UA", "MIA", "RA", "TA")
+
+
+def _checked(logits: Tensor, labels: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    """Logits (N, K) and labels (N,) in 0…K−1, N ≥ 1, on the CPU and without gradients."""
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise DataError(
+            f"{name}: needs logits (N, K) and labels (N,); "
+            f"found {tuple(logits.shape)} and {tuple(labels.shape)}"
+        )
+    if len(labels) == 0:
+        raise DataError(f"{name} is empty: needs at least one sample")
+    logits, labels = logits.detach().cpu(), labels.detach().cpu()
+    check_labels(labels, logits.shape[1], name)
+    return logits, labels
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -22,10 +37,9 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
         labels: int64, (N,).
 
     Raises:
-        DataError: no samples.
+        DataError: no samples, or logits and labels that do not fit.
     """
-    if len(labels) == 0:
-        raise DataError("accuracy: needs at least one sample; found none")
+    logits, labels = _checked(logits, labels, "accuracy: the set")
     return 100.0 * int((logits.argmax(1) == labels).sum()) / len(labels)
 
 
@@ -67,18 +81,17 @@ class MIAScores(Mapping[str, float]):
 def attack_scalars(logits: Tensor, labels: Tensor) -> dict[str, Array]:
     """What the five attacks look at, each (N, d) in float64.
 
-    −p·log p is computed from log-probabilities, and log(1 − p_y) as the log-sum-exp of the other
-    classes, so that nothing is clipped. Each row depends on its own sample alone.
+    −p·log p is computed from log-probabilities, and log(1 − p) of the largest p as the log-sum-exp
+    of the other classes, so that nothing is clipped. Each row depends on its own sample alone.
     """
     log_p = F.log_softmax(logits.to(torch.float64), dim=1)
     p = log_p.exp()
     column = labels.unsqueeze(1)
     p_true = p.gather(1, column)
-    total = torch.zeros_like(log_p)
-    for k in range(log_p.shape[1]):
-        others = torch.cat([log_p[:, :k], log_p[:, k + 1 :]], dim=1)
-        total[:, k] = others.logsumexp(1)
-    log_not_p = total.clamp(max=0)
+    log_not_p = torch.log1p(-p)
+    top = log_p.argmax(1, keepdim=True)  # only there can 1 − p cancel
+    others = log_p.scatter(1, top, -torch.inf).logsumexp(1, keepdim=True)
+    log_not_p = log_not_p.scatter(1, top, others).clamp(max=0)
     wrong = -(p * log_not_p)
     modified = -(1 - p_true) * log_p.gather(1, column)
     modified += wrong.sum(1, keepdim=True) - wrong.gather(1, column)
@@ -119,14 +132,13 @@ def mia(
     Raises:
         DataError: one of the three sets is empty or has logits that are not finite.
     """
-    sets = {
+    pairs = {
         "member": (member_logits, member_labels),
         "nonmember": (nonmember_logits, nonmember_labels),
         "forget": (forget_logits, forget_labels),
     }
-    for name, (logits, labels) in sets.items():
-        if len(labels) == 0:
-            raise DataError(f"mia: the {name} set is empty")
+    sets = {name: _checked(*pair, f"mia: the {name} set") for name, pair in pairs.items()}
+    for name, (logits, _) in sets.items():
         if not bool(torch.isfinite(logits).all()):
             raise DataError(f"mia: the logits of the {name} set hold NaN or infinite values")
     member, nonmember, forget = (attack_scalars(*pair) for pair in sets.values())
@@ -157,8 +169,10 @@ def additional_mia(
     """
     if min(len(forget_labels), len(test_labels)) < folds:
         raise DataError(f"additional_mia: needs at least {folds} samples in each set")
-    forget = np.sort(attack_scalars(forget_logits, forget_labels)["confidence"], axis=0)
-    test = np.sort(attack_scalars(test_logits, test_labels)["confidence"], axis=0)
+    forget_set = _checked(forget_logits, forget_labels, "additional_mia: the forget set")
+    test_set = _checked(test_logits, test_labels, "additional_mia: the test set")
+    forget = np.sort(attack_scalars(*forget_set)["confidence"], axis=0)
+    test = np.sort(attack_scalars(*test_set)["confidence"], axis=0)
     right = {"forget": 0, "test": 0}
     fold_f, fold_t = np.arange(len(forget)) % folds, np.arange(len(test)) % folds
     for fold in range(folds):
@@ -213,7 +227,9 @@ def report(
         MIA=scores.confidence,
         RA=accuracy(*retain),
         TA=accuracy(*test),
-        add_MIA=additional_mia(*forget, *test, folds=folds) if folds > 1 else float("nan"),
+        add_MIA=additional_mia(*forget, *test, folds=folds, solver=solver)
+        if folds > 1
+        else float("nan"),
         mia=scores,
     )
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Generator, Tensor, nn
 
-from ugradsl_core.errors import ConfigError, DataError, ModelError, unknown_name
+from ugradsl_core.errors import ConfigError, ModelError, unknown_name
 
 
 def resnet18(num_classes: int, in_channels: int = 3, width: int = 64) -> nn.Module:
@@ -67,36 +67,6 @@ def seeded(generator: Generator) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
-
-
-def check_finite(state: dict[str, Tensor], what: str) -> None:
-    """Raise ModelError if any floating-point tensor of ``state`` holds NaN or infinity."""
-    for name, value in state.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise ModelError(f"{what}: the weights {name!r} hold NaN or infinite values")
-
-
-def check_logits(logits: object, batch_size: int) -> int:
-    """K, after checking that ``logits`` is (batch_size, K).
-
-    Raises:
-        ModelError: it is not a floating-point tensor of that shape.
-    """
-    if not isinstance(logits, Tensor):
-        raise ModelError(f"model: should return a tensor of logits; found {type(logits).__name__}")
-    if logits.ndim != 2 or len(logits) != batch_size or not logits.is_floating_point():
-        raise ModelError(
-            f"model: should return float logits of shape ({batch_size}, K); "
-            f"found {logits.dtype} of shape {tuple(logits.shape)}"
-        )
-    return logits.shape[1]
-
-
-def check_labels(labels: Tensor, num_classes: int, name: str = "labels") -> None:
-    """Raise DataError unless every label lies in 0…K−1."""
-    wrong = labels[(labels < 0) | (labels >= num_classes)]
-    if len(wrong):
-        raise DataError(f"{name}: labels should lie in 0…{num_classes - 1}; found {int(wrong[0])}")
 
 
 def find_head(model: nn.Module, num_classes: int, name: str | None = None) -> nn.Module:

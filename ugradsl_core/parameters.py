@@ -50,7 +50,7 @@ class Experiment(Config):
     dataset: str = Field("digits", description="a data set of `ugradsl datasets`")
     scale: Literal["smoke", "bench", "paper"] = "smoke"
     methods: str = Field("all", description="all, or comma-separated labels with retrain")
-    seeds: str = Field("0,1", description="comma-separated whole numbers")
+    seeds: str = Field("0,1,2", description="comma-separated whole numbers")
     alpha: float | None = Field(None, le=1, description="smooth rate α; None keeps the preset's")
     p: float | None = Field(None, ge=0, le=1, description="retain weight; None keeps the preset's")
     data_root: str | None = Field(None, description="directory of the data; None: UGRADSL_DATA")
@@ -72,6 +72,11 @@ class Experiment(Config):
         if "retrain" not in labels:
             raise ConfigError("should name retrain, from which gaps are measured")
         return value
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) else value  # papermill reads -p seeds 3 so
 
     @field_validator("seeds")
     @classmethod
@@ -122,6 +127,8 @@ def parse_seeds(text: str) -> list[int]:
     wrong = [part for part in parts if not part.isdecimal()]
     if wrong:
         raise ConfigError(f"seeds: should be whole numbers from 0; found {wrong[0]!r}")
+    if len({int(part) for part in parts}) < len(parts):
+        raise ConfigError(f"seeds: should be different; found {text!r}")
     return [int(part) for part in parts]
 
 

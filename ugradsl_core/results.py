@@ -124,7 +124,7 @@ def gap_panel(records: Sequence[Record]) -> "pd.DataFrame":
         seeds = [average_gap(run, reference) for run, reference in pairs]
         names = {name: row[name] for name in ("label", "method")}
         rows.append({**names, "gap": row["mean_of_gaps"], "seeds": seeds})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["label", "method", "gap", "seeds"])
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,9 @@ class Verdict:
 def improves(records: Sequence[Record], better: str, worse: str) -> Verdict:
     """The verdict on "``better`` improves on ``worse``", by Avg. Gap to Retrain, seed by seed.
 
-    Reproduced: the gap is smaller in every seed, of which there are at least three. Partly: it is
-    smaller in the mean over seeds. Not reproduced: otherwise. Not run: a method has no records.
+    Reproduced: the gap is smaller in every seed, of which there are at least three, and ``better``
+    never diverged. Partly: it is smaller in the mean over seeds. Not reproduced: otherwise. Not
+    run: a method has no records.
     """
     claim = f"{title_of(better)} improves on {title_of(worse)}"
     gaps: dict[str, dict[int, float]] = {}
@@ -160,29 +161,36 @@ def improves(records: Sequence[Record], better: str, worse: str) -> Verdict:
         }
     seeds = sorted(set(gaps[better]) & set(gaps[worse]))
     if not seeds:
-        return Verdict(claim, "not run", "No published records of both methods.")
+        return Verdict(claim, "not run", "No records of both methods.")
+    diverged = sum(r.status != "ok" and record_label(r) == better for r in records)
     differences = [gaps[worse][seed] - gaps[better][seed] for seed in seeds]
     mean = sum(differences) / len(differences)
     wins = sum(difference > 0 for difference in differences)
     outcome = "not reproduced"
     if mean > 0:
-        outcome = "reproduced" if wins == len(seeds) >= 3 else "partly"
+        outcome = "reproduced" if wins == len(seeds) >= 3 and not diverged else "partly"
     means = [sum(gaps[label][s] for s in seeds) / len(seeds) for label in (better, worse)]
     evidence = (
         f"Avg. Gap {means[0]:.2f} against {means[1]:.2f} percentage points; smaller in {wins} of "
         f"{len(seeds)} seed{'s' * (len(seeds) > 1)}."
+        + (f" {title_of(better)} diverged in {diverged} more." if diverged else "")
     )
     return Verdict(claim, outcome, evidence)
 
 
 def one_setting(records: Sequence[Record]) -> Record:
-    """The first record, after checking that all are of one setting, so that a table may mix them.
+    """The first record, after checking that a table may show all of them together.
 
     Raises:
-        DataError: no records, or records of several settings.
+        DataError: no records, records of several settings, trials of a search, or several records
+            of one method and seed.
     """
     if not records:
         raise DataError("records: there are none")
+    if any(record.kind != "result" for record in records):
+        raise DataError("records: are trials of a search; a table shows results on the test set")
+    if len({(record_label(record), record.seed) for record in records}) < len(records):
+        raise DataError("records: hold several of one method and seed")
     if len({(record.setting_hash, record.scale) for record in records}) > 1:
         raise DataError("records: are of several settings; a table compares methods in one")
     return records[0]

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ugradsl_core import provenance
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.experiments import run_one
 from ugradsl_core.metrics import average_gap
@@ -90,6 +91,7 @@ def search(
     import optuna
 
     check_search([label], trials)
+    provenance.commit()
     judged_set(setting, loaded, "validation")
     fixed, first, space = SPACES[label]
     method, variant = split_label(label)

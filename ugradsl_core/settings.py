@@ -147,7 +147,7 @@ def preset_config(label: str, name: str, scale: str, **changes: Any) -> SGDConfi
     """The config of a method in a preset, with ``changes`` on top.
 
     Retrain is trained as the original was. Where a preset has no entry for the method, the method's
-    own defaults hold.
+    own defaults hold, with the batch size and augmentation of training.
 
     Raises:
         ConfigError: unknown names, or a value that breaks its rule.
@@ -157,7 +157,9 @@ def preset_config(label: str, name: str, scale: str, **changes: Any) -> SGDConfi
     if method == "retrain":
         stored = preset["setting"]["training"]
     else:
-        stored = preset["methods"].get(label, {}).get("config", {})
+        training = preset["setting"]["training"]
+        shared = {key: training[key] for key in ("batch_size", "augment") if key in training}
+        stored = preset["methods"].get(label, {}).get("config", shared)
     return get_method(method).config(**{**stored, **fixed, **changes})
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ugradsl_core.checks import check_labels
 from ugradsl_core.errors import ConfigError, DataError
-from ugradsl_core.models import check_labels
 
 Reduction = Literal["mean", "sum", "none"]
 Distance = Literal["cosine", "euclidean"]
@@ -168,7 +168,8 @@ def signed_alpha(rate: Tensor, sign: AdaptiveSign) -> Tensor:
     """The smooth rate that a density c_j/|B_f| in [0, 1] stands for, in three readings.
 
     ``"negative"``: −α_j, the NLS that Eq. (8) prints and D.1 describes. ``"positive"``: α_j as
-    Algorithm 1 prints it, so that entangled samples are updated more conservatively (D.2).
+    Algorithm 1 prints it, which D.2 calls more conservative; on a sample that the model knows,
+    ascent then reinforces the label.
     ``"inverse"``: −(1 − α_j), smaller in size in a dense neighbourhood (Section 4).
 
     Raises:

@@ -13,6 +13,8 @@ def stratified_sample(labels: Tensor, size: int, generator: Generator) -> Tensor
     Shares are rounded by largest remainders, so that the size is exact and every class is within
     one sample of its share; ties are broken at random.
     """
+    if size == 0:
+        return torch.empty(0, dtype=torch.long)
     classes, counts = torch.unique(labels, return_counts=True)
     exact = counts.to(torch.float64) * size / len(labels)
     quota = exact.floor().long()

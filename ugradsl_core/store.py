@@ -41,6 +41,8 @@ def open_store(root: str | Path) -> Store:
         StoreError: ``root`` holds a store of another format, or cannot be written.
     """
     root = Path(root)
+    if root.exists() and not root.is_dir():
+        raise StoreError(f"{root}: is a file; choose a directory with --store")
     marker = root / "store.json"
     if marker.exists():
         try:

@@ -80,14 +80,19 @@ def _scheduler(
     return None
 
 
+def is_frozen(module: nn.Module) -> bool:
+    """Whether a module has parameters of its own and none of them is trained."""
+    own = list(module.parameters(recurse=False))
+    return bool(own) and not any(parameter.requires_grad for parameter in own)
+
+
 @contextmanager
 def _modes(model: nn.Module, training: bool, frozen_statistics: bool = False) -> Iterator[None]:
     before = {module: module.training for module in model.modules()}
     model.train(training)
-    if frozen_statistics:
-        for module in model.modules():
-            if isinstance(module, NORMALISATION):
-                module.eval()
+    for module in model.modules():
+        if isinstance(module, NORMALISATION) and (frozen_statistics or is_frozen(module)):
+            module.eval()
     try:
         yield
     finally:
@@ -121,7 +126,8 @@ def train(
         loss: of a model and the batches of one step.
         sgd: optimiser, epochs and schedule.
         execution: switches.
-        frozen_statistics: BatchNorm layers use and keep their running statistics.
+        frozen_statistics: BatchNorm layers use and keep their running statistics; those whose
+            parameters are frozen always do.
         on_epoch: called with the epoch's number (from 1) and its mean loss.
         checkpoint: where to continue from, and where to leave the state from time to time.
 

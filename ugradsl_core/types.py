@@ -1,6 +1,5 @@
 """Values that flow from step to step: data, split, problem, result, record."""
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -9,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ugradsl_core.checkpoint import Checkpoint
+from ugradsl_core.errors import ConfigError
 
 Batch = tuple[Tensor, Tensor]
 StateDict = Mapping[str, Tensor]
@@ -40,7 +40,7 @@ class Samples(Protocol):
 
 @dataclass(frozen=True)
 class Execution:
-    """Where and how computations run; none of it changes what is computed.
+    """Where and how computations run. Only ``amp`` changes results by more than rounding.
 
     Attributes:
         device: a torch device, or ``"auto"`` for CUDA where there is one, else the CPU.
@@ -55,10 +55,20 @@ class Execution:
     channels_last: bool = True
 
     def resolve(self) -> torch.device:
-        """The torch device meant by ``device``."""
+        """The torch device meant by ``device``.
+
+        Raises:
+            ConfigError: no such device here.
+        """
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return torch.device(self.device)
+        try:
+            device = torch.device(self.device)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"device: {self.device!r} cannot be used here ({reason})") from error
+        return device
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +107,7 @@ class Problem:
         """A new copy of the original model, on the execution device."""
         with torch.random.fork_rng(devices=[]):
             model = self.make_model()
-        model.load_state_dict(copy.copy(dict(self.trained_state)))
+        model.load_state_dict(dict(self.trained_state))
         return model.to(self.execution.resolve())
 
 

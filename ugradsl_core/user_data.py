@@ -3,14 +3,14 @@
 import copy
 import operator
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.utils.data import DataLoader, Subset, default_collate
 
-from ugradsl_core import models
+from ugradsl_core import checks
 from ugradsl_core.errors import DataError, ModelError
 from ugradsl_core.types import Augmentation, Batch, Execution
 
@@ -49,8 +49,7 @@ class UserSamples:
         """Collated items of each index tensor, on the device."""
         if self.workers == 0:
             for rows in plan:
-                inputs, labels = default_collate([self.dataset[i] for i in rows.tolist()])
-                yield inputs.to(self.device), torch.as_tensor(labels).to(self.device)
+                yield self._placed(default_collate([self.dataset[i] for i in rows.tolist()]))
             return
         rows_of_all = [rows.tolist() for rows in plan]
         seeds = torch.Generator()
@@ -62,21 +61,26 @@ class UserSamples:
             num_workers=self.workers,
             generator=seeds,
         )
-        for inputs, labels in loader:
-            yield inputs.to(self.device), torch.as_tensor(labels).to(self.device)
+        for batch in loader:
+            yield self._placed(batch)
+
+    def _placed(self, batch: Any) -> Batch:
+        inputs, labels = batch
+        return inputs.to(self.device), torch.as_tensor(labels).to(self.device).long().reshape(-1)
 
 
 def _labels_of(dataset: MapStyle, name: str) -> Tensor:
     """All labels, read from an attribute where there is one, else by visiting every item."""
-    if isinstance(dataset, Subset):
-        parent = _labels_of(_sized(dataset.dataset), name)
-        return parent[torch.as_tensor(dataset.indices, dtype=torch.long)]
     declared = _declared_labels(dataset)
     return _visited_labels(dataset, name) if declared is None else declared
 
 
 def _declared_labels(dataset: MapStyle) -> Tensor | None:
     """Integer labels that the data set holds as ``targets``, ``labels`` or its second tensor."""
+    if isinstance(dataset, Subset):
+        parent = _declared_labels(_sized(dataset.dataset))
+        rows = torch.as_tensor(dataset.indices, dtype=torch.long)
+        return None if parent is None else parent[rows]
     if getattr(dataset, "target_transform", None) is not None:
         return None
     tensors = getattr(dataset, "tensors", None)
@@ -130,13 +134,45 @@ def _check_disjoint(sets: Mapping[str, MapStyle]) -> None:
         seen.append((name, root, items))
 
 
+def _probe(dataset: MapStyle, name: str) -> Tensor:
+    """The first input of a data set as a batch of one.
+
+    Raises:
+        DataError: the item is not an (input, label) pair of what PyTorch can collate.
+    """
+    try:
+        inputs, _ = default_collate([dataset[0]])
+    except (TypeError, ValueError, LookupError, RuntimeError) as error:
+        raise DataError(
+            f"{name}: items should be (input, label) pairs of tensors, arrays or numbers; images "
+            f"need a transform to tensors ({str(error).splitlines()[0]})"
+        ) from error
+    if not isinstance(inputs, Tensor):
+        raise DataError(
+            f"{name}: items should be (input, label) pairs with a tensor as input; "
+            f"found {type(inputs).__name__}"
+        )
+    return inputs
+
+
+def _logits(model: nn.Module, inputs: Tensor, name: str) -> Tensor:
+    try:
+        return model(inputs)  # type: ignore[no-any-return]
+    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as error:
+        raise ModelError(f"model: cannot process an item of {name} ({error})") from error
+
+
 def prepare(
     model: nn.Module,
     sets: Mapping[str, MapStyle],
     execution: Execution,
     workers: int,
-) -> dict[str, UserSamples]:
-    """Check model and data before anything is computed, and wrap the data."""
+) -> tuple[dict[str, UserSamples], Execution]:
+    """Check model and data before anything is computed, and wrap the data.
+
+    The execution that comes back keeps the memory format contiguous where the model cannot work
+    with channels last, for example because it flattens with ``view``.
+    """
     for name, dataset in sets.items():
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise DataError(
@@ -146,21 +182,23 @@ def prepare(
         if len(dataset) == 0:
             raise DataError(f"{name}: is empty")
     _check_disjoint(sets)
-    models.check_finite(model.state_dict(), "model")
+    checks.check_finite(model.state_dict(), "model")
     device = execution.resolve()
-    labels = {name: _labels_of(dataset, name) for name, dataset in sets.items()}
-    first = next(iter(sets.values()))
-    probe, _ = default_collate([first[0]])
-    copied = copy.deepcopy(model).to(device).eval()
+    probe_model = copy.deepcopy(model).to(device).eval()
     with torch.inference_mode(), torch.random.fork_rng(devices=[]):
-        try:
-            logits = copied(probe.to(device))
-        except (RuntimeError, TypeError, ValueError, AttributeError) as error:
-            raise ModelError(f"model: cannot process an item of the data ({error})") from error
-    num_classes = models.check_logits(logits, 1)
-    for name, values in labels.items():
-        models.check_labels(values, num_classes, name)
-    return {
-        name: UserSamples(dataset, labels[name], num_classes, device, workers)
+        probes = {name: _probe(dataset, name).to(device) for name, dataset in sets.items()}
+        labels = {name: _labels_of(dataset, name) for name, dataset in sets.items()}
+        for name, inputs in probes.items():
+            num_classes = checks.check_logits(_logits(probe_model, inputs, name), 1)
+            checks.check_labels(labels[name], num_classes, name)
+        if execution.channels_last and any(p.ndim == 4 for p in probe_model.parameters()):
+            probe_model.to(memory_format=torch.channels_last)
+            try:
+                probe_model(next(iter(probes.values())))
+            except RuntimeError:
+                execution = replace(execution, channels_last=False)
+    samples = {
+        name: UserSamples(dataset, labels[name].clone(), num_classes, device, workers)
         for name, dataset in sets.items()
     }
+    return samples, execution

@@ -278,7 +278,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[UGradSLError], str]] = {
         lambda: run(retain=changed_labels(lambda y: torch.eye(K)[y])), DataError, "integer label"
     ),
     "wrong input": (
-        lambda: run(network=nn.Linear(7, K)), ModelError, "cannot process an item of the data"
+        lambda: run(network=nn.Linear(7, K)), ModelError, "cannot process an item of retain"
     ),
     "a tuple": (
         lambda: run(network=TwoOutputs()), ModelError, "should return a tensor of logits; found tup"

@@ -6,13 +6,11 @@ import torchvision
 from torch import nn
 from toys import CNN, K, generator, images, mlp, same_bits, whole_batch
 
+from ugradsl_core.checks import check_finite, check_labels, check_logits
 from ugradsl_core.errors import ConfigError, DataError, ModelError
 from ugradsl_core.models import (
     FeatureTap,
     build,
-    check_finite,
-    check_labels,
-    check_logits,
     find_head,
     resnet18,
     seeded,

@@ -20,6 +20,7 @@ from ugradsl_core.store import (
     Store,
     all_records,
     drop_state,
+    keep_checkpoint,
     load_record,
     load_state,
     open_store,
@@ -294,3 +295,12 @@ def test_text_is_utf8_and_readable_by_others(tmp_path: Path) -> None:
     write_text(tmp_path / "a" / "b.txt", "α ≤ 1\n")
     assert (tmp_path / "a" / "b.txt").read_bytes() == "α ≤ 1\n".encode()
     assert (tmp_path / "a" / "b.txt").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_truncated_checkpoint_is_never_used(store: Store) -> None:
+    kept = keep_checkpoint(store, "original-partial", [])
+    kept.save({"epoch": torch.tensor(10.0)})
+    assert kept.load() is not None
+    truncate(store.root / "models" / "original-partial.safetensors")
+    with pytest.warns(DamagedFileWarning, match="does not match its checksum"):
+        assert kept.load() is None

@@ -97,7 +97,8 @@ def _smooth_rate(
         return config.alpha
     assert tap is not None
     features = tap.features.float(), retain_features.float()
-    rate = adaptive_alpha(*features, config.beta, config.distance)
+    with torch.autocast(tap.features.device.type, enabled=False):
+        rate = adaptive_alpha(*features, config.beta, config.distance)
     return signed_alpha(rate, config.adaptive_sign)
 
 
