@@ -24,7 +24,7 @@ Decision = Callable[[Array], Array]
 PENALTY = 3.0
 _BINS = 4096
 _THIN = 8
-_TOLERANCE = (1e-9, 1e-5)  # of the kernel's diagonal: for scalars, for vectors
+_TOLERANCE = (1e-8, 1e-4)  # of the kernel's diagonal: for scalars, for vectors
 _SMOOTHING = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3)
 
 

@@ -91,7 +91,7 @@ class Dataset:
         offset = (-mean / std).expand(shape).contiguous().to(device)
         for chosen in plan:
             rows = chosen if self.index is None else self.index[chosen]
-            stored = self.inputs[rows.to(device)]
+            stored = self.inputs.index_select(0, rows.to(device))
             if augment != "none":
                 stored = _augment(stored, self.transform, augment, generator)
             values = torch.addcmul(offset, stored.to(torch.float32), factor)

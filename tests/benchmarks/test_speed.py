@@ -16,8 +16,9 @@ from torch.nn import functional as F
 
 from ugradsl_core.data import Dataset, Transform
 from ugradsl_core.experiments import evaluate_state
+from ugradsl_core.metrics import mia
 from ugradsl_core.models import resnet18
-from ugradsl_core.training import SGDConfig, train
+from ugradsl_core.training import SGDConfig, predict, train
 from ugradsl_core.types import Batch, Execution, Problem
 from ugradsl_core.unlearning import METHODS, make_config
 from ugradsl_core.unlearning.common import cross_entropy, one_set_plan
@@ -197,6 +198,19 @@ def test_evaluation_costs_its_forward_passes() -> None:
     print(f"\nUA {report.UA:.1f}, RA {report.RA:.1f}, TA {report.TA:.1f}, {dict(report.mia)}")
     assert report.RA > report.TA
     compare("evaluation / its forward passes", evaluation, passes, 1.3)
+
+
+def test_the_attack_agrees_with_the_svc_at_full_size() -> None:
+    """Minutes, as the SVC is what the fast attack replaces."""
+    model, *sets = realistic(size("ATTACK", 10_000), size("FORGET", 1_000))
+    outputs = [predict(model, samples, EXECUTION) for samples in sets]
+    members, forget, nonmembers = ((o.logits, o.labels) for o in outputs)
+    fast, slow = (
+        mia(*members, *nonmembers, *forget, solver=solver) for solver in ("newton", "svc")
+    )
+    for name, value in slow.items():
+        print(f"\n{name}: {fast[name]:.2f} against {value:.2f}")
+        assert abs(fast[name] - value) <= 0.5, name
 
 
 def test_importing_costs_torch_and_torchvision() -> None:
