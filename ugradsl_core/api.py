@@ -13,6 +13,7 @@ from ugradsl_core import metrics
 from ugradsl_core.attack import Solver
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, ModelError
+from ugradsl_core.models import load_weights
 from ugradsl_core.training import is_frozen, predict
 from ugradsl_core.types import Execution, Problem, UnlearnResult
 from ugradsl_core.unlearning import get_method
@@ -110,14 +111,14 @@ def unlearn(
     """
     chosen = get_method(method)
     config = chosen.config(**parameters)
-    if config.augment != "none":
+    if getattr(config, "augment", "none") != "none":
         raise ConfigError("augment: has no effect on your own data; augment in the data set")
     generator = torch.Generator().manual_seed(_checked_seed(seed))
     sets = {"retain": retain, "forget": forget}
     samples, execution = prepare(model, sets, execution or Execution(), workers)
 
     def build() -> nn.Module:
-        if method != "retrain":
+        if not chosen.fresh:
             return copy.deepcopy(model)
         return _fresh_copy(model) if make_model is None else make_model()
 
@@ -131,7 +132,7 @@ def unlearn(
     )
     result = chosen(problem, config, generator=generator)
     unlearned = copy.deepcopy(model)
-    unlearned.load_state_dict(result.state_dict)
+    unlearned = load_weights(unlearned, result.state_dict, problem.forget.num_classes, head)
     return Unlearned(unlearned.eval(), method, config, result)
 
 

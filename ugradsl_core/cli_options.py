@@ -7,6 +7,7 @@ import typer
 
 from ugradsl_core.errors import ConfigError
 
+Methods = Annotated[str, typer.Option("--methods", "--method", help="Comma-separated, or all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SettingName = Annotated[str, typer.Argument(help="A preset, such as cifar10-random10.")]
 Scale = Annotated[str, typer.Option(help="smoke, bench or paper.")]

@@ -67,6 +67,14 @@ class Dataset:
         """Labels of this view, int64, (N,)."""
         return self.all_labels if self.index is None else self.all_labels[self.index]
 
+    @property
+    def input_range(self) -> tuple[Tensor, Tensor]:
+        """The least and the largest value that an input can have, each (C, 1, 1)."""
+        mean, std = torch.tensor(self.transform.mean), torch.tensor(self.transform.std)
+        device = self.inputs.device
+        low, high = (((end - mean) / std).view(-1, 1, 1).to(device) for end in (0.0, 1.0))
+        return low, high
+
     def take(self, index: Tensor) -> "Dataset":
         """A view of the samples ``index`` of this one; nothing is copied."""
         return replace(self, index=index if self.index is None else self.index[index])

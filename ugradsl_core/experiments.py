@@ -11,6 +11,7 @@ from torch import nn
 from ugradsl_core import data, metrics, provenance
 from ugradsl_core.config import Config
 from ugradsl_core.errors import DivergenceError
+from ugradsl_core.models import load_weights
 from ugradsl_core.problems import (
     Data,
     Judge,
@@ -32,7 +33,7 @@ from ugradsl_core.store import (
     save_record,
     save_state,
 )
-from ugradsl_core.training import SGDConfig, predict
+from ugradsl_core.training import predict
 from ugradsl_core.types import Execution, Problem, Record, UnlearnResult
 from ugradsl_core.unlearning import get_method
 
@@ -54,8 +55,7 @@ def evaluate_state(
     problem: Problem, state: Mapping[str, torch.Tensor], judged: data.Dataset
 ) -> metrics.Report:
     """Metrics of a model with weights ``state``."""
-    model = problem.trained_model()
-    model.load_state_dict(dict(state))
+    model = load_weights(problem.trained_model(), state, problem.forget.num_classes, problem.head)
     pairs = []
     for samples in (problem.retain, problem.forget, judged):
         out = predict(model, samples, problem.execution)
@@ -68,7 +68,7 @@ def evaluate_state(
 def _unlearn(
     problem: Problem,
     label: str,
-    config: SGDConfig,
+    config: Config,
     setting: Setting,
     loaded: Data,
     seed: int,
@@ -108,7 +108,7 @@ def run_one(
     setting: Setting,
     loaded: Data,
     label: str,
-    config: SGDConfig,
+    config: Config,
     seed: int,
     store: Store,
     execution: Execution,
@@ -125,7 +125,7 @@ def run_one(
     if known is not None:
         return replace(known, scale=setting.scale)
     problem = make_problem(setting, loaded, seed, store, execution, progress)
-    warm_up(problem, config.batch_size)
+    warm_up(problem, getattr(config, "batch_size", 256))
     progress(f"{label}, seed {seed}")
     status, note, report = "ok", "", {}
     result = UnlearnResult({}, 0, 0, 0, 0.0)
@@ -164,7 +164,7 @@ def run_one(
 def run_grid(
     setting: Setting,
     loaded: Data,
-    configs: Mapping[str, SGDConfig],
+    configs: Mapping[str, Config],
     seeds: Sequence[int],
     store: Store,
     execution: Execution,

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ugradsl_core import experiments, settings
+from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.parameters import Experiment, parse_seeds, split_list
 from ugradsl_core.store import open_store
-from ugradsl_core.training import SGDConfig
 from ugradsl_core.types import Execution, Record
 
 
@@ -46,7 +46,7 @@ def labels_of(parameters: Experiment) -> list[str]:
     return ["retrain", *preset["methods"]]
 
 
-def configs_of(parameters: Experiment) -> dict[str, SGDConfig]:
+def configs_of(parameters: Experiment) -> dict[str, Config]:
     """The preset's config of each method, with α and p changed where they are given.
 
     α changes methods with a fixed rate only; p all methods of Eq. (8).

@@ -1,6 +1,7 @@
 """Backbones by name, their classification head, and calls that also yield features."""
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -110,3 +111,89 @@ class FeatureTap:
     def close(self) -> None:
         """Remove the hook."""
         self._handle.remove()
+
+
+NORMALISATION = (
+    nn.modules.batchnorm._BatchNorm,
+    nn.modules.instancenorm._InstanceNorm,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.LocalResponseNorm,
+    nn.RMSNorm,
+)
+
+
+def head_name(model: nn.Module, num_classes: int, name: str | None = None) -> str:
+    """The name of :func:`find_head`'s layer in ``model.named_modules()``."""
+    head = find_head(model, num_classes, name)
+    names = [found for found, module in model.named_modules() if module is head]
+    return str(names[0])
+
+
+def last_layers(model: nn.Module, k: int) -> list[nn.Module]:
+    """The last ``k`` layers with weights, and the norms passed on the way from the end.
+
+    Layers are modules with parameters of their own, in the order in which the model registers
+    them; norms do not count.
+
+    Raises:
+        ModelError: the model has fewer than ``k`` layers.
+    """
+    own = [m for m in model.modules() if next(m.parameters(recurse=False), None) is not None]
+    chosen: list[nn.Module] = []
+    found = 0
+    for module in reversed(own):
+        chosen.append(module)
+        found += not isinstance(module, NORMALISATION)
+        if found == k:
+            return chosen
+    raise ModelError(f"k: the model has only {found} layers with weights; found {k}")
+
+
+def _parent_of(model: nn.Module, name: str) -> tuple[nn.Module, str]:
+    path, _, last = name.rpartition(".")
+    return model.get_submodule(path), last
+
+
+def widen_head(model: nn.Module, name: str, outputs: int) -> None:
+    """Give the linear layer ``name`` more outputs, in place; old rows stay, new ones are fresh.
+
+    Raises:
+        ModelError: the layer is not linear, or is the model itself.
+    """
+    head = model.get_submodule(name) if name else model
+    if not isinstance(head, nn.Linear) or not name:
+        raise ModelError(
+            f"model: needs a linear classification layer inside it to give it {outputs} outputs; "
+            f"found {type(head).__name__}"
+        )
+    kept = head.out_features
+    wide = nn.Linear(
+        head.in_features,
+        outputs,
+        bias=head.bias is not None,
+        device=head.weight.device,
+        dtype=head.weight.dtype,
+    )
+    with torch.no_grad():
+        wide.weight[:kept] = head.weight
+        if head.bias is not None:
+            wide.bias[:kept] = head.bias
+    parent, attribute = _parent_of(model, name)
+    setattr(parent, attribute, wide)
+
+
+def load_weights(
+    model: nn.Module, state: Mapping[str, Tensor], num_classes: int, head: str | None = None
+) -> nn.Module:
+    """``model`` with the weights ``state``, whose head may have more outputs than the model's.
+
+    Only boundary expanding in its upstream variant leaves such a state behind.
+    """
+    own = model.state_dict()
+    if any(own[name].shape != value.shape for name, value in state.items() if name in own):
+        name = head_name(model, num_classes, head)
+        model = copy.deepcopy(model)
+        widen_head(model, name, len(state[f"{name}.weight"]))
+    model.load_state_dict(dict(state))
+    return model

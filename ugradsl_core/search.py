@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ugradsl_core import provenance
+from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.experiments import run_one
 from ugradsl_core.metrics import average_gap
 from ugradsl_core.problems import Data, Progress, judged_set, stream
-from ugradsl_core.settings import Setting, split_label
+from ugradsl_core.settings import Setting, shared_with_training, split_label
 from ugradsl_core.store import Store
-from ugradsl_core.training import SGDConfig
 from ugradsl_core.types import Execution, Record
 from ugradsl_core.unlearning import get_method
 
@@ -32,6 +32,33 @@ _ADAPTIVE_PLUS = {"epochs": 4}, {"lr": 0.05, "p": 0.9}, _MIXED
 SPACES: dict[str, tuple[dict[str, Any], dict[str, Any], Space]] = {
     "ft": ({"epochs": 10}, {"lr": 0.05}, {"lr": _LR}),
     "ga": ({"epochs": 5}, {"lr": 5e-3}, {"lr": ("log", 1e-3, 0.1)}),
+    "ff": ({"samples": 1000}, {"alpha": 1e-6}, {"alpha": ("log", 1e-9, 1e-3)}),
+    "iu": ({"samples": 1000}, {"alpha": 10.0}, {"alpha": ("log", 0.1, 1e4)}),
+    "be": ({"epochs": 10}, {"lr": 1e-4}, {"lr": ("log", 1e-5, 0.1)}),
+    "bs": ({"epochs": 10}, {"lr": 1e-4}, {"lr": ("log", 1e-5, 0.1)}),
+    "l1-sparse": (
+        {"epochs": 10},
+        {"lr": 0.05, "gamma": 1e-4},
+        {"lr": _LR, "gamma": ("log", 1e-5, 1e-2)},
+    ),
+    "rl": ({"epochs": 10}, {"lr": 0.05}, {"lr": ("log", 1e-3, 0.2)}),
+    "eu-k": ({"epochs": 10}, {"lr": 0.05, "k": 1}, {"lr": _LR, "k": ("whole", 1, 8)}),
+    "cf-k": ({"epochs": 10}, {"lr": 0.05, "k": 1}, {"lr": _LR, "k": ("whole", 1, 8)}),
+    "scrub": (
+        {"epochs": 3},
+        {"lr": 5e-3, "alpha": 1e-3},
+        {"lr": ("log", 5e-4, 0.1), "alpha": ("log", 1e-3, 1.0)},
+    ),
+    "salun": (
+        {"epochs": 10},
+        {"lr": 0.05, "mask_ratio": 0.5},
+        {"lr": ("log", 1e-3, 0.2), "mask_ratio": ("uniform", 0.1, 0.9)},
+    ),
+    "pabi": (
+        {"epochs": 10},
+        {"lr": 0.1, "c0": 0.1},
+        {"lr": ("log", 0.02, 0.4), "c0": ("log", 0.01, 10.0)},
+    ),
     "neggrad+": ({"epochs": 10}, {"lr": 0.05, "p": 0.9}, _MIXED),
     "ugradsl": ({"epochs": 10}, {"lr": 0.05, "p": 0.9, "alpha": -0.4}, _SMOOTHED),
     "ugradsl:adaptive": _ADAPTIVE,
@@ -61,8 +88,11 @@ def trial_gap(record: Record, reference: Record) -> float:
 def _suggest(trial: Any, space: Space) -> dict[str, Any]:
     values = {}
     for name, (kind, low, high) in space.items():
-        value = trial.suggest_float(name, low, high, log=kind == "log")
-        values[name] = float(f"{value:.3g}")
+        if kind == "whole":
+            values[name] = trial.suggest_int(name, low, high)
+        else:
+            value = trial.suggest_float(name, low, high, log=kind == "log")
+            values[name] = float(f"{value:.3g}")
     return values
 
 
@@ -76,7 +106,7 @@ def search(
     *,
     progress: Progress = lambda _: None,
     on_trial: Callable[[int, Record, float], Any] = lambda *_: None,
-) -> tuple[SGDConfig, float, list[Record]]:
+) -> tuple[Config, float, list[Record]]:
     """The best config of a method, its validation gap, and the records of all trials.
 
     Optuna's Gaussian-process sampler after four random trials, seeded for each trial by its
@@ -95,11 +125,11 @@ def search(
     judged_set(setting, loaded, "validation")
     fixed, first, space = SPACES[label]
     method, variant = split_label(label)
-    batch_size = setting.training.batch_size
-    common = {**variant, **fixed, "batch_size": batch_size, "augment": setting.training.augment}
+    shared = shared_with_training(method, setting.training.model_dump())
+    common = {**variant, **shared, **fixed}
     retrain = get_method("retrain").config(**setting.training.model_dump())
 
-    def run(name: str, config: SGDConfig) -> Record:
+    def run(name: str, config: Config) -> Record:
         return run_one(
             setting, loaded, name, config, SEARCH_SEED, store, execution,
             judge="validation", progress=progress,
@@ -110,7 +140,7 @@ def search(
     study = optuna.create_study(direction="minimize")
     study.enqueue_trial(first)
     records: list[Record] = []
-    configs: list[SGDConfig] = []
+    configs: list[Config] = []
     for number in range(trials):
         seed = int(stream(SEARCH_SEED, f"search:{label}:{number}").initial_seed() % 2**32)
         with warnings.catch_warnings():

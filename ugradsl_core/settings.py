@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -143,7 +144,13 @@ def preset_setting(name: str, scale: str) -> Setting:
     return Setting(**{"scale": scale, **get_preset(name, scale)["setting"]})
 
 
-def preset_config(label: str, name: str, scale: str, **changes: Any) -> SGDConfig:
+def shared_with_training(method: str, training: Mapping[str, Any]) -> dict[str, Any]:
+    """Batch size and augmentation of the original training, where the method has them."""
+    known = get_method(method).config.model_fields
+    return {k: training[k] for k in ("batch_size", "augment") if k in training and k in known}
+
+
+def preset_config(label: str, name: str, scale: str, **changes: Any) -> Config:
     """The config of a method in a preset, with ``changes`` on top.
 
     Retrain is trained as the original was. Where a preset has no entry for the method, the method's
@@ -157,8 +164,7 @@ def preset_config(label: str, name: str, scale: str, **changes: Any) -> SGDConfi
     if method == "retrain":
         stored = preset["setting"]["training"]
     else:
-        training = preset["setting"]["training"]
-        shared = {key: training[key] for key in ("batch_size", "augment") if key in training}
+        shared = shared_with_training(method, preset["setting"]["training"])
         stored = preset["methods"].get(label, {}).get("config", shared)
     return get_method(method).config(**{**stored, **fixed, **changes})
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +18,7 @@ from ugradsl_core.types import Augmentation, Batch, Execution, Samples
 
 StepLoss = Callable[[nn.Module, tuple[Batch, ...]], Tensor]
 EpochPlan = Callable[[int], Iterable[tuple[Batch, ...]]]
-NORMALISATION = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
 class SGDConfig(Config):
@@ -87,11 +87,17 @@ def is_frozen(module: nn.Module) -> bool:
 
 
 @contextmanager
-def _modes(model: nn.Module, training: bool, frozen_statistics: bool = False) -> Iterator[None]:
+def _modes(
+    model: nn.Module, training: bool, frozen_statistics: bool | Collection[nn.Module] = False
+) -> Iterator[None]:
     before = {module: module.training for module in model.modules()}
     model.train(training)
     for module in model.modules():
-        if isinstance(module, NORMALISATION) and (frozen_statistics or is_frozen(module)):
+        if isinstance(frozen_statistics, bool):
+            keep = frozen_statistics
+        else:
+            keep = module in frozen_statistics
+        if isinstance(module, STATISTICS) and (keep or is_frozen(module)):
             module.eval()
     try:
         yield
@@ -100,7 +106,8 @@ def _modes(model: nn.Module, training: bool, frozen_statistics: bool = False) ->
             module.training = mode
 
 
-def _synchronise(device: torch.device) -> None:
+def synchronise(device: torch.device) -> None:
+    """Wait for the device, so that a clock read next counts its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -113,7 +120,8 @@ def train(
     sgd: SGDConfig,
     execution: Execution,
     *,
-    frozen_statistics: bool = False,
+    frozen_statistics: bool | Collection[nn.Module] = False,
+    after_step: Callable[[], None] | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> TrainLog:
@@ -126,8 +134,9 @@ def train(
         loss: of a model and the batches of one step.
         sgd: optimiser, epochs and schedule.
         execution: switches.
-        frozen_statistics: BatchNorm layers use and keep their running statistics; those whose
-            parameters are frozen always do.
+        frozen_statistics: BatchNorm layers, or those of a collection, use and keep their running
+            statistics; those whose parameters are frozen always do.
+        after_step: called after each step of the optimiser.
         on_epoch: called with the epoch's number (from 1) and its mean loss.
         checkpoint: where to continue from, and where to leave the state from time to time.
 
@@ -157,7 +166,7 @@ def train(
         optimiser.step()  # without gradients: PyTorch wants one before the scheduler's
         for _ in range(first_epoch * steps_per_epoch):
             scheduler.step()
-    _synchronise(device)
+    synchronise(device)
     start = time.perf_counter()
     with _modes(model, training=True, frozen_statistics=frozen_statistics):
         for epoch in range(first_epoch, sgd.epochs):
@@ -168,6 +177,8 @@ def train(
                     value = loss(network, batches)
                 value.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
+                if after_step is not None:
+                    after_step()
                 if scheduler is not None:
                     scheduler.step()
                 epoch_losses.append(value.detach())
@@ -186,7 +197,7 @@ def train(
                 checkpoint.save({**capture(model, optimiser, checkpoint.generators), **tensors})
             if on_epoch is not None:
                 on_epoch(epoch + 1, math.fsum(losses[-len(epoch_losses) :]) / len(epoch_losses))
-    _synchronise(device)
+    synchronise(device)
     seconds = earlier + time.perf_counter() - start
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
         raise DivergenceError("training diverged: the weights are no longer finite")

@@ -1,6 +1,8 @@
 """What the methods share: random streams, one-batch plans, and the result of a training loop."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from pydantic import Field
@@ -10,7 +12,15 @@ from torch.nn import functional as F
 from ugradsl_core.checkpoint import Checkpoint
 from ugradsl_core.errors import ModelError
 from ugradsl_core.models import seeded
-from ugradsl_core.training import EpochPlan, SGDConfig, StepLoss, TrainLog, shuffled, train
+from ugradsl_core.training import (
+    EpochPlan,
+    SGDConfig,
+    StepLoss,
+    TrainLog,
+    shuffled,
+    synchronise,
+    train,
+)
 from ugradsl_core.types import Batch, Problem, Samples, UnlearnResult
 
 
@@ -59,7 +69,8 @@ def run_training(
     config: SGDConfig,
     model_stream: Generator,
     *,
-    frozen_statistics: bool = False,
+    frozen_statistics: bool | Collection[nn.Module] = False,
+    after_step: Callable[[], None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> UnlearnResult:
     """Train ``model`` and pack what came out; each sample of a step passes once each way.
@@ -78,6 +89,7 @@ def run_training(
                 config,
                 problem.execution,
                 frozen_statistics=frozen_statistics,
+                after_step=after_step,
                 checkpoint=checkpoint,
             )
     except ValueError as error:
@@ -90,10 +102,69 @@ def run_training(
     return result_of(model, log)
 
 
-def result_of(model: nn.Module, log: TrainLog) -> UnlearnResult:
-    """The result of a loop whose samples each passed forward and backward once."""
-    state = {
+def state_of(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the model's weights on the CPU, in the default memory format."""
+    return {
         name: value.detach().to("cpu", copy=True).contiguous()
         for name, value in model.state_dict().items()
     }
+
+
+def result_of(model: nn.Module, log: TrainLog) -> UnlearnResult:
+    """The result of a loop whose samples each passed forward and backward once."""
+    state = state_of(model)
     return UnlearnResult(state, log.steps, log.samples, log.samples, log.seconds, log.losses)
+
+
+def evaluation_model(problem: Problem) -> nn.Module:
+    """A copy of the original model on the device, in evaluation mode."""
+    model = problem.trained_model().eval()
+    if problem.execution.channels_last and any(p.ndim == 4 for p in model.parameters()):
+        model.to(memory_format=torch.channels_last)
+    return model
+
+
+@contextmanager
+def stopwatch(device: torch.device) -> Iterator[list[float]]:
+    """A list that holds the wall time of the block, in seconds, once it has ended."""
+    synchronise(device)
+    start = time.perf_counter()
+    seconds: list[float] = []
+    yield seconds
+    synchronise(device)
+    seconds.append(time.perf_counter() - start)
+
+
+def in_order(size: int, batch_size: int) -> tuple[Tensor, ...]:
+    """The indices 0…size−1 in batches."""
+    return torch.split(torch.arange(size), batch_size)
+
+
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that are not frozen, by name.
+
+    Raises:
+        ModelError: there is none.
+    """
+    found = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not found:
+        raise ModelError("model: has no trainable parameter; all are frozen")
+    return found
+
+
+def gradient_sum(
+    model: nn.Module, parameters: Collection[nn.Parameter], samples: Samples, batch_size: int
+) -> list[Tensor]:
+    """Σ ∇CE over ``samples`` in the model's present mode, without augmentation."""
+    total = [torch.zeros_like(p) for p in parameters]
+    for inputs, labels in samples.batches(in_order(len(samples), batch_size)):
+        value = F.cross_entropy(model(inputs), labels, reduction="sum")
+        gradients = torch.autograd.grad(value, list(parameters), materialize_grads=True)
+        torch._foreach_add_(total, gradients)
+    return total
+
+
+def shaped(flat: Tensor, like: Collection[Tensor]) -> list[Tensor]:
+    """A flat tensor cut into parts with the shapes of ``like``."""
+    parts = torch.split(flat, [t.numel() for t in like])
+    return [part.view(t.shape) for part, t in zip(parts, like, strict=True)]

@@ -1,0 +1,181 @@
+"""Boundary shrink (BS) and boundary expand (BE) (Chen et al., 2023)."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from ugradsl_core.errors import ModelError
+from ugradsl_core.models import head_name, seeded, widen_head
+from ugradsl_core.training import shuffled
+from ugradsl_core.types import Batch, Problem, Samples, UnlearnResult
+from ugradsl_core.unlearning.common import (
+    UnlearnConfig,
+    cross_entropy,
+    evaluation_model,
+    in_order,
+    run_training,
+    spawn,
+    stopwatch,
+)
+
+
+class BSConfig(UnlearnConfig):
+    """Ten epochs at lr 1e-5 and batch 64, as published."""
+
+    lr: float = Field(1e-5, gt=0, description="learning rate")
+    batch_size: int = Field(64, ge=1, description="samples in a batch")
+    step: float = Field(
+        0.1, gt=0, description="size of the sign step, in the unit of the model's input"
+    )
+
+
+class BEConfig(UnlearnConfig):
+    """Ten epochs at lr 1e-5 and batch 64, as published.
+
+    Attributes:
+        variant: ``dropped``: the extra output is gone in the end, as the method says. ``kept``: it
+            stays, as in public benchmark code; samples of D_f that fall into it count as wrong,
+            which inflates UA.
+    """
+
+    lr: float = Field(1e-5, gt=0, description="learning rate")
+    batch_size: int = Field(64, ge=1, description="samples in a batch")
+    variant: Literal["dropped", "kept"] = "dropped"
+
+
+def _embedding(model: nn.Module) -> nn.Embedding:
+    for module in model.modules():
+        if isinstance(module, nn.Embedding):
+            return module
+    raise ModelError(
+        "model: boundary shrinking moves inputs along a gradient; these are whole numbers and the "
+        "model has no nn.Embedding whose output could be moved instead"
+    )
+
+
+def nearest_labels(model: nn.Module, samples: Samples, step: float, batch_size: int) -> Tensor:
+    """y' = argmax f(x'), x' = clip(x + step·sign ∇_x CE(f(x), y)): the class across the boundary.
+
+    Inputs that are whole numbers, such as tokens, cannot move; their embeddings do.
+
+    Args:
+        model: in evaluation mode; it is left as it was.
+        samples: D_f. Where it knows the range of its inputs (``input_range``), x' is clipped to it.
+        step: in the unit of the model's input.
+        batch_size: of the passes; two forward and one backward.
+
+    Returns:
+        int64, shape (N,), on the CPU; equal to y where the step does not cross a boundary.
+    """
+    found = []
+    for inputs, labels in samples.batches(in_order(len(samples), batch_size)):
+        if inputs.is_floating_point():
+            moved = _moved_inputs(
+                model, inputs, labels, step, getattr(samples, "input_range", None)
+            )
+            with torch.no_grad():
+                found.append(model(moved).argmax(1).cpu())
+        else:
+            found.append(_moved_embeddings(model, inputs, labels, step).argmax(1).cpu())
+    return torch.cat(found)
+
+
+def _moved_inputs(
+    model: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    step: float,
+    bounds: tuple[Tensor, Tensor] | None,
+) -> Tensor:
+    start = inputs.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(F.cross_entropy(model(start), labels, reduction="sum"), start)
+    moved = inputs + step * gradient.sign()
+    return moved if bounds is None else moved.clamp(*bounds)
+
+
+def _moved_embeddings(model: nn.Module, inputs: Tensor, labels: Tensor, step: float) -> Tensor:
+    shift: list[Tensor] = []
+
+    def move(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if not shift:
+            shift.append(torch.zeros_like(output, requires_grad=True))
+        return output + shift[0]
+
+    handle = _embedding(model).register_forward_hook(move)
+    try:
+        value = F.cross_entropy(model(inputs), labels, reduction="sum")
+        (gradient,) = torch.autograd.grad(value, shift[0])
+        shift[0] = step * gradient.sign()
+        with torch.no_grad():
+            return model(inputs)  # type: ignore[no-any-return]
+    finally:
+        handle.remove()
+
+
+def _relabelled(
+    problem: Problem,
+    model: nn.Module,
+    config: UnlearnConfig,
+    labels: Tensor,
+    generator: Generator,
+) -> UnlearnResult:
+    """Minimise the cross-entropy of D_f with other labels."""
+    _, stream, model_stream = spawn(generator)
+    forget = problem.forget
+
+    def plan(_: int) -> Iterable[tuple[Batch, ...]]:
+        order = shuffled(len(forget), config.batch_size, stream)
+        batches = forget.batches(order, augment=config.augment, generator=stream)
+        for rows, (inputs, true) in zip(order, batches, strict=True):
+            yield ((inputs, labels[rows].to(true.device)),)
+
+    steps = len(shuffled(len(forget), config.batch_size, torch.Generator()))
+    return run_training(problem, model, plan, steps, cross_entropy, config, model_stream)
+
+
+def bs(problem: Problem, config: BSConfig, *, generator: Generator) -> UnlearnResult:
+    """Minimise the cross-entropy of D_f with the labels of :func:`nearest_labels`.
+
+    These come from the frozen original and inputs without augmentation, so they are found once
+    and not in every epoch.
+    """
+    original = evaluation_model(problem)
+    for parameter in original.parameters():
+        parameter.requires_grad_(False)
+    n_f = len(problem.forget)
+    with stopwatch(problem.execution.resolve()) as seconds:
+        labels = nearest_labels(original, problem.forget, config.step, config.batch_size)
+    result = _relabelled(problem, problem.trained_model(), config, labels, generator)
+    return replace(
+        result,
+        forward_samples=result.forward_samples + 2 * n_f,
+        backward_samples=result.backward_samples + n_f,
+        seconds=result.seconds + seconds[0],
+    )
+
+
+def be(problem: Problem, config: BEConfig, *, generator: Generator) -> UnlearnResult:
+    """Send D_f to a class K + 1 of its own, then drop that class (see ``variant``).
+
+    Raises:
+        ModelError: the classification layer is not linear, or was not found.
+    """
+    num_classes = problem.forget.num_classes
+    model = problem.trained_model()
+    name = head_name(model, num_classes, problem.head)
+    with seeded(generator):
+        widen_head(model, name, num_classes + 1)
+    labels = torch.full((len(problem.forget),), num_classes)
+    result = _relabelled(problem, model, config, labels, generator)
+    if config.variant == "kept":
+        return result
+    state = dict(result.state_dict)
+    for tensor in (f"{name}.weight", f"{name}.bias"):
+        if tensor in state:
+            state[tensor] = state[tensor][:num_classes].clone()
+    return replace(result, state_dict=state)

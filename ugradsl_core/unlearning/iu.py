@@ -1,0 +1,215 @@
+"""Influence unlearning (IU): one step along an inverse Fisher (Izzo et al., 2021)."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from ugradsl_core.config import Config
+from ugradsl_core.errors import DivergenceError
+from ugradsl_core.types import Batch, Problem, Samples, UnlearnResult
+from ugradsl_core.unlearning.common import (
+    evaluation_model,
+    gradient_sum,
+    shaped,
+    state_of,
+    stopwatch,
+    trainable,
+)
+
+
+class IUConfig(Config):
+    """The published range of s is [1, 20]; users find that s < 1 is needed.
+
+    Attributes:
+        alpha: s, the length of the step (``alpha`` in the public code).
+        samples: N, single retain samples whose gradients make up the Fisher.
+        damping: λ of the Fisher's start λI; the public code has 1.
+        tolerance: of the relative residual of conjugate gradients, for ``exact``.
+        max_iterations: of conjugate gradients.
+        variant: ``exact``: H⁻¹v with H = λI + (1/N)Σ g·gᵀ, to ``tolerance``. ``upstream``: the
+            single-vector recursion of the public code, which is not Sherman–Morrison beyond N = 1.
+    """
+
+    alpha: float = Field(1.0, ge=0, description="s, length of the step")
+    samples: int = Field(1000, ge=1, description="N, retain samples in the Fisher")
+    damping: float = Field(1.0, gt=0, description="λ of the Fisher's start λI")
+    batch_size: int = Field(256, ge=1, description="samples in a batch")
+    tolerance: float = Field(1e-3, gt=0, lt=1)
+    max_iterations: int = Field(200, ge=1)
+    variant: Literal["exact", "upstream"] = "exact"
+
+
+def removal_gradient(
+    forget: list[Tensor], retain: list[Tensor], n_f: int, n_r: int
+) -> list[Tensor]:
+    """v = (1/n)Σ_{D_f}∇ℓ − (n_f/(n·n_r))Σ_{D_r}∇ℓ, from sums of gradients.
+
+    At the minimum of the training loss v = −∇L(D_r), so that H⁻¹v is Newton's step to Retrain.
+    """
+    n = n_f + n_r
+    return [f / n - r * (n_f / (n * n_r)) for f, r in zip(forget, retain, strict=True)]
+
+
+@dataclass(frozen=True)
+class FewSamples:
+    """Batches of chosen samples, read anew each time."""
+
+    samples: Samples
+    rows: Tensor
+    batch_size: int
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self.samples.batches(torch.split(self.rows, self.batch_size)))
+
+
+@contextmanager
+def _twice_differentiable() -> Iterator[None]:
+    """Attention by a kernel that has derivatives of its derivatives; TorchScript's notes unheard.
+
+    PyTorch itself still compiles functions with TorchScript when it first differentiates forward.
+    """
+    with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit.script", category=FutureWarning)
+        yield
+
+
+def inverse_fisher_product(
+    model: nn.Module,
+    parameters: list[nn.Parameter],
+    batches: FewSamples,
+    vector: list[Tensor],
+    *,
+    damping: float,
+    tolerance: float,
+    max_iterations: int,
+    loss: nn.Module | None = None,
+) -> tuple[list[Tensor], int, float]:
+    """H⁻¹v for H = λI + (1/N)Σ g·gᵀ by conjugate gradients; O(parameters) memory.
+
+    Args:
+        model: in evaluation mode.
+        parameters: those that g, the gradient of one sample's loss, is taken for.
+        batches: the N samples.
+        vector: v, one tensor for each parameter.
+        damping: λ.
+        tolerance: of ‖Hx − v‖/‖v‖.
+        max_iterations: after which the search stops, with a warning.
+        loss: with reduction "mean"; cross-entropy without one.
+
+    Returns:
+        The product, the number of Fisher products, and the relative residual.
+    """
+    with _twice_differentiable():
+        from curvlinops import EFLinearOperator
+        from linear_operator.utils.linear_cg import linear_cg
+        from linear_operator.utils.warnings import NumericalWarning
+    fisher = EFLinearOperator(
+        model,
+        loss or nn.CrossEntropyLoss(),
+        parameters,
+        batches,
+        check_deterministic=False,
+        num_data=len(batches.rows),
+    )
+    products = 0
+
+    def apply(columns: Tensor) -> Tensor:
+        nonlocal products
+        products += 1
+        with _twice_differentiable():
+            return fisher @ columns + damping * columns  # type: ignore[no-any-return]
+
+    target = torch.cat([v.flatten() for v in vector]).unsqueeze(1)
+    scale = target.norm()
+    if not scale > 0:
+        return [torch.zeros_like(v) for v in vector], 0, 0.0
+    with warnings.catch_warnings():  # our own message, from the true residual, follows
+        warnings.simplefilter("ignore", NumericalWarning)
+        found = linear_cg(
+            apply,
+            target / scale,
+            tolerance=tolerance,
+            max_iter=max_iterations,
+            max_tridiag_iter=0,
+        )
+    residual = float((apply(found) - target / scale).norm())
+    if residual > 10 * tolerance:
+        warnings.warn(
+            f"iu: conjugate gradients stopped at relative residual {residual:.1e} after "
+            f"{products} products; raise max_iterations or damping",
+            stacklevel=2,
+        )
+    return shaped((scale * found).squeeze(1), vector), products, residual
+
+
+def upstream_recursion(gradients: Iterator[Tensor], vector: Tensor, total: int) -> Tensor:
+    """The single-vector recursion of the public code, with N = ``total`` gradients.
+
+    k = v, o = g₁; for each further g: t = o·g, k ← k − ((k·g)/(N + t))·o,
+    o ← o − (t/(N + t))·o. Sherman–Morrison would need o of every gradient, not of the first.
+    """
+    k, o = vector.clone(), next(gradients).clone()
+    for g in gradients:
+        t = o @ g
+        k = k - ((k @ g) / (total + t)) * o
+        o = o - (t / (total + t)) * o
+    return k
+
+
+def _single_gradients(
+    model: nn.Module, parameters: list[nn.Parameter], samples: Samples, rows: Tensor
+) -> Iterator[Tensor]:
+    for inputs, labels in samples.batches(torch.split(rows, 1)):
+        value = F.cross_entropy(model(inputs), labels)
+        parts = torch.autograd.grad(value, parameters, materialize_grads=True)
+        yield torch.cat([p.flatten() for p in parts])
+
+
+def iu(problem: Problem, config: IUConfig, *, generator: Generator) -> UnlearnResult:
+    """θ₀ + s·H⁻¹v in evaluation mode; see :func:`removal_gradient` and ``IUConfig.variant``.
+
+    A product with the Fisher counts as one forward and two backward passes of its N samples.
+
+    Raises:
+        DivergenceError: a weight is NaN or infinite.
+    """
+    retain, forget = problem.retain, problem.forget
+    n_r, n_f = len(retain), len(forget)
+    size = min(config.samples, n_r)
+    rows = torch.randperm(n_r, generator=generator)[:size]
+    model = evaluation_model(problem)
+    parameters = list(trainable(model).values())
+    with stopwatch(problem.execution.resolve()) as seconds:
+        sums = [gradient_sum(model, parameters, s, config.batch_size) for s in (forget, retain)]
+        vector = removal_gradient(sums[0], sums[1], n_f, n_r)
+        if config.variant == "upstream":
+            flat = torch.cat([v.flatten() for v in vector])
+            gradients = _single_gradients(model, parameters, retain, rows)
+            step = shaped(upstream_recursion(gradients, flat, size), vector)
+            forward = backward = size
+        else:
+            step, products, _ = inverse_fisher_product(
+                model,
+                parameters,
+                FewSamples(retain, rows, config.batch_size),
+                vector,
+                damping=config.damping,
+                tolerance=config.tolerance,
+                max_iterations=config.max_iterations,
+            )
+            forward, backward = products * size, 2 * products * size
+        with torch.no_grad():
+            for p, change in zip(parameters, step, strict=True):
+                p.add_(change, alpha=config.alpha)
+    if not all(bool(torch.isfinite(p).all()) for p in parameters):
+        raise DivergenceError("iu diverged: the weights are no longer finite")
+    n = n_r + n_f
+    return UnlearnResult(state_of(model), 1, n + forward, n + backward, seconds[0])
