@@ -16,8 +16,12 @@ PACKAGE = Path(ugradsl_core.__file__).parent
 LAYERS = [
     ["errors", "checks", "checkpoint", "types", "config", "files"],
     ["data", "splits", "models", "smoothing", "training"],
+    ["minimise", "privacy"],
     ["unlearning.common", "unlearning.mixed"],
     ["unlearning.retrain", "unlearning.ft", "unlearning.ga", "unlearning.neggrad_plus"],
+    ["unlearning.ff", "unlearning.iu", "unlearning.boundary", "unlearning.l1_sparse"],
+    ["unlearning.layerwise", "unlearning.scrub", "unlearning.pabi"],
+    ["unlearning.rl", "unlearning.salun"],
     ["unlearning.ugradsl", "unlearning"],
     ["attack", "metrics"],
     ["user_data", "api", "__init__"],
@@ -25,7 +29,7 @@ LAYERS = [
     ["results", "paper"],
     ["parameters", "live"],
     ["cli_options", "cli_tables", "cli_experiments", "cli", "__main__"],
-    ["tables", "figures"],
+    ["tables", "figures", "figures_theory"],
     ["pages_markdown", "pages_errata", "pages_landing", "pages"],
 ]
 ORDER = [module for layer in LAYERS for module in layer]
