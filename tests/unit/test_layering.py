@@ -16,7 +16,7 @@ PACKAGE = Path(ugradsl_core.__file__).parent
 LAYERS = [
     ["errors", "checks", "checkpoint", "types", "config", "files"],
     ["data", "splits", "models", "smoothing", "training"],
-    ["minimise", "privacy"],
+    ["minimise", "privacy", "cost"],
     ["unlearning.common", "unlearning.mixed"],
     ["unlearning.retrain", "unlearning.ft", "unlearning.ga", "unlearning.neggrad_plus"],
     ["unlearning.ff", "unlearning.iu", "unlearning.boundary", "unlearning.l1_sparse"],
