@@ -88,16 +88,18 @@ def unlearn(
     """Unlearn ``forget`` from ``model``, which is left as it was.
 
     Args:
-        method: ``retrain``, ``ft``, ``ga``, ``neggrad+``, ``ugradsl`` or ``ugradsl+``.
+        method: a name of ``METHODS``, such as ``ft``, ``salun`` or ``ugradsl``.
         model: trained on ``retain`` and ``forget``; maps a batch of inputs to logits (n, K).
         retain: D_r, a map-style data set of (input, label) pairs. Labels are read from its
             ``targets``, ``labels`` or ``tensors`` where it has them, else by visiting it once.
         forget: D_f.
         seed: of batches and of layers that draw random numbers. On one machine's CPU the same seed
             gives the same weights; transforms that draw from ``random`` or NumPy are their own.
-        make_model: returns a freshly initialised model, for ``retrain`` alone, which needs it where
-            a layer of ``model`` has no ``reset_parameters``. Without it, frozen layers are kept.
-        head: name of the classification layer, for self-adaptive rates; found if not given.
+        make_model: returns a freshly initialised model, for ``retrain`` and ``eu-k`` alone, which
+            need it where a layer of ``model`` has no ``reset_parameters``. Without it, frozen
+            layers are kept.
+        head: name of the classification layer, for self-adaptive rates, ``be`` and ``ff``; found
+            if not given.
         execution: device, AMP, compilation and memory format.
         workers: processes that load data.
         **parameters: hyperparameters of the method, such as ``lr``, ``epochs``, ``batch_size``,

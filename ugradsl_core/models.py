@@ -134,12 +134,16 @@ def last_layers(model: nn.Module, k: int) -> list[nn.Module]:
     """The last ``k`` layers with weights, and the norms passed on the way from the end.
 
     Layers are modules with parameters of their own, in the order in which the model registers
-    them; norms do not count.
+    them; norms, which may have none, do not count.
 
     Raises:
         ModelError: the model has fewer than ``k`` layers.
     """
-    own = [m for m in model.modules() if next(m.parameters(recurse=False), None) is not None]
+    own = [
+        m
+        for m in model.modules()
+        if isinstance(m, NORMALISATION) or next(m.parameters(recurse=False), None) is not None
+    ]
     chosen: list[nn.Module] = []
     found = 0
     for module in reversed(own):
@@ -147,7 +151,7 @@ def last_layers(model: nn.Module, k: int) -> list[nn.Module]:
         found += not isinstance(module, NORMALISATION)
         if found == k:
             return chosen
-    raise ModelError(f"k: the model has only {found} layers with weights; found {k}")
+    raise ModelError(f"k: should be at most {found}, the model's layers with weights; found {k}")
 
 
 def _parent_of(model: nn.Module, name: str) -> tuple[nn.Module, str]:
@@ -158,11 +162,18 @@ def _parent_of(model: nn.Module, name: str) -> tuple[nn.Module, str]:
 def widen_head(model: nn.Module, name: str, outputs: int) -> None:
     """Give the linear layer ``name`` more outputs, in place; old rows stay, new ones are fresh.
 
+    What was frozen stays frozen.
+
     Raises:
-        ModelError: the layer is not linear, or is the model itself.
+        ModelError: the layer is not an ordinary linear one, or is the model itself.
     """
     head = model.get_submodule(name) if name else model
-    if not isinstance(head, nn.Linear) or not name:
+    if (
+        not name
+        or not isinstance(head, nn.Linear)
+        or type(head).forward is not nn.Linear.forward
+        or not set(head.state_dict()) <= {"weight", "bias"}
+    ):
         raise ModelError(
             f"model: needs a linear classification layer inside it to give it {outputs} outputs; "
             f"found {type(head).__name__}"
@@ -179,6 +190,8 @@ def widen_head(model: nn.Module, name: str, outputs: int) -> None:
         wide.weight[:kept] = head.weight
         if head.bias is not None:
             wide.bias[:kept] = head.bias
+    for old, new in zip(head.parameters(), wide.parameters(), strict=True):
+        new.requires_grad_(old.requires_grad)
     parent, attribute = _parent_of(model, name)
     setattr(parent, attribute, wide)
 

@@ -27,9 +27,11 @@ class SGDConfig(Config):
     lr: float = Field(0.01, ge=0, description="learning rate; the peak of a schedule")
     epochs: int = Field(10, ge=0, description="E")
     batch_size: int = Field(256, ge=1, description="samples in a batch")
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(5e-4, ge=0)
-    schedule: Literal["constant", "one-cycle", "cosine"] = "constant"
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(5e-4, ge=0, description="of SGD, added to the gradient")
+    schedule: Literal["constant", "one-cycle", "cosine"] = Field(
+        "constant", description="of the learning rate, step by step"
+    )
     augment: Augmentation = Field("none", description="random horizontal flips, and crops")
 
 
@@ -87,9 +89,13 @@ def is_frozen(module: nn.Module) -> bool:
 
 
 @contextmanager
-def _modes(
+def modes(
     model: nn.Module, training: bool, frozen_statistics: bool | Collection[nn.Module] = False
 ) -> Iterator[None]:
+    """Training or evaluation mode, and each module's own again on leaving.
+
+    See :func:`train` for ``frozen_statistics``.
+    """
     before = {module: module.training for module in model.modules()}
     model.train(training)
     for module in model.modules():
@@ -168,7 +174,7 @@ def train(
             scheduler.step()
     synchronise(device)
     start = time.perf_counter()
-    with _modes(model, training=True, frozen_statistics=frozen_statistics):
+    with modes(model, training=True, frozen_statistics=frozen_statistics):
         for epoch in range(first_epoch, sgd.epochs):
             epoch_losses = []
             for batches in plan(epoch):
@@ -242,7 +248,7 @@ def predict(
     device = execution.resolve()
     order = torch.split(torch.arange(len(samples)), batch_size)
     logits, labels = [], []
-    with _modes(model, training=False), torch.inference_mode():
+    with modes(model, training=False), torch.inference_mode():
         for inputs, targets in samples.batches(order):
             with torch.autocast(device.type, torch.bfloat16, enabled=execution.amp):
                 logits.append(model(inputs.to(device)).float().cpu())

@@ -74,7 +74,7 @@ METHODS: dict[str, Method] = {
     ),
     "iu": Method(
         "IU", iu, IUConfig, "D_r, D_f", "one step along the inverse Fisher",
-        "n, and N forward and 2N backward for each Fisher product, in all",
+        "n, and 2N forward and N backward for each Fisher product, in all",
         memory="a few: vectors of conjugate gradients",
     ),
     "be": Method(

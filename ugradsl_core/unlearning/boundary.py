@@ -25,13 +25,17 @@ from ugradsl_core.unlearning.common import (
 
 
 class BSConfig(UnlearnConfig):
-    """Ten epochs at lr 1e-5 and batch 64, as published."""
+    """Ten epochs at lr 1e-5, batch 64 and step 0.1, as published.
+
+    Attributes:
+        step: length of the sign step. The published 0.1 is a tenth of the range of a pixel, so it
+            is a share of the input's range where the data set knows it (``input_range``), and in
+            the unit of the model's input where it does not.
+    """
 
     lr: float = Field(1e-5, gt=0, description="learning rate")
     batch_size: int = Field(64, ge=1, description="samples in a batch")
-    step: float = Field(
-        0.1, gt=0, description="size of the sign step, in the unit of the model's input"
-    )
+    step: float = Field(0.1, gt=0, description="length of the sign step, a share of the range")
 
 
 class BEConfig(UnlearnConfig):
@@ -66,7 +70,7 @@ def nearest_labels(model: nn.Module, samples: Samples, step: float, batch_size: 
     Args:
         model: in evaluation mode; it is left as it was.
         samples: D_f. Where it knows the range of its inputs (``input_range``), x' is clipped to it.
-        step: in the unit of the model's input.
+        step: as a share of that range, or in the unit of the model's input without one.
         batch_size: of the passes; two forward and one backward.
 
     Returns:
@@ -94,8 +98,10 @@ def _moved_inputs(
 ) -> Tensor:
     start = inputs.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(F.cross_entropy(model(start), labels, reduction="sum"), start)
-    moved = inputs + step * gradient.sign()
-    return moved if bounds is None else moved.clamp(*bounds)
+    if bounds is None:
+        return inputs + step * gradient.sign()
+    low, high = bounds
+    return (inputs + step * (high - low) * gradient.sign()).clamp(low, high)
 
 
 def _moved_embeddings(model: nn.Module, inputs: Tensor, labels: Tensor, step: float) -> Tensor:

@@ -79,19 +79,30 @@ def run_training(
         DivergenceError: a loss or a weight is NaN or infinite.
         ModelError: BatchNorm met a batch of one sample.
     """
+    with batchnorm_needs_two(), seeded(model_stream):
+        log = train(
+            model,
+            plan,
+            steps,
+            loss,
+            config,
+            problem.execution,
+            frozen_statistics=frozen_statistics,
+            after_step=after_step,
+            checkpoint=checkpoint,
+        )
+    return result_of(model, log)
+
+
+@contextmanager
+def batchnorm_needs_two() -> Iterator[None]:
+    """Say in a sentence that BatchNorm met a batch of one sample in training mode.
+
+    Raises:
+        ModelError: it did.
+    """
     try:
-        with seeded(model_stream):
-            log = train(
-                model,
-                plan,
-                steps,
-                loss,
-                config,
-                problem.execution,
-                frozen_statistics=frozen_statistics,
-                after_step=after_step,
-                checkpoint=checkpoint,
-            )
+        yield
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
@@ -99,7 +110,6 @@ def run_training(
             "model: its BatchNorm cannot train on a batch of one sample; forget more than one, or "
             "use bn_mode='joint' or 'frozen' where the method has it"
         ) from error
-    return result_of(model, log)
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:

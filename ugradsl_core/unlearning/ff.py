@@ -104,7 +104,7 @@ def ff(problem: Problem, config: FFConfig, *, generator: Generator) -> UnlearnRe
         fisher = fisher_diagonal(model, parameters, retain, rows, config.batch_size)
         with torch.no_grad():
             for p, f in zip(parameters, fisher, strict=True):
-                is_head = p.shape[0] == num_classes if upstream else id(p) in last
+                is_head = p.shape[:1] == (num_classes,) if upstream else id(p) in last
                 variance = noise_variance(
                     f, config.alpha, many_outputs=is_head, boosted=is_head or p.ndim == 1
                 )

@@ -35,7 +35,7 @@ class IUConfig(Config):
         tolerance: of the relative residual of conjugate gradients, for ``exact``.
         max_iterations: of conjugate gradients.
         variant: ``exact``: H⁻¹v with H = λI + (1/N)Σ g·gᵀ, to ``tolerance``. ``upstream``: the
-            single-vector recursion of the public code, which is not Sherman–Morrison beyond N = 1.
+            single-vector recursion of the public code, which is not Sherman–Morrison.
     """
 
     alpha: float = Field(1.0, ge=0, description="s, length of the step")
@@ -154,7 +154,8 @@ def upstream_recursion(gradients: Iterator[Tensor], vector: Tensor, total: int) 
     """The single-vector recursion of the public code, with N = ``total`` gradients.
 
     k = v, o = g₁; for each further g: t = o·g, k ← k − ((k·g)/(N + t))·o,
-    o ← o − (t/(N + t))·o. Sherman–Morrison would need o of every gradient, not of the first.
+    o ← o − (t/(N + t))·o. Sherman–Morrison would need o of every gradient, not of the first, and
+    use g₁ itself: with one gradient k is still v.
     """
     k, o = vector.clone(), next(gradients).clone()
     for g in gradients:
@@ -176,7 +177,8 @@ def _single_gradients(
 def iu(problem: Problem, config: IUConfig, *, generator: Generator) -> UnlearnResult:
     """θ₀ + s·H⁻¹v in evaluation mode; see :func:`removal_gradient` and ``IUConfig.variant``.
 
-    A product with the Fisher counts as one forward and two backward passes of its N samples.
+    A product with the Fisher takes two forward passes of its N samples, one of which carries the
+    derivative along the vector, and one backward pass.
 
     Raises:
         DivergenceError: a weight is NaN or infinite.
@@ -205,10 +207,10 @@ def iu(problem: Problem, config: IUConfig, *, generator: Generator) -> UnlearnRe
                 tolerance=config.tolerance,
                 max_iterations=config.max_iterations,
             )
-            forward, backward = products * size, 2 * products * size
+            forward, backward = 2 * products * size, products * size
         with torch.no_grad():
             for p, change in zip(parameters, step, strict=True):
-                p.add_(change, alpha=config.alpha)
+                p.add_(config.alpha * change)
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
         raise DivergenceError("iu diverged: the weights are no longer finite")
     n = n_r + n_f

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Generator, nn
 
 from ugradsl_core.models import last_layers, seeded
-from ugradsl_core.training import STATISTICS
+from ugradsl_core.training import STATISTICS, is_frozen
 from ugradsl_core.types import Batch, Problem, UnlearnResult
 from ugradsl_core.unlearning.common import (
     UnlearnConfig,
@@ -60,7 +60,7 @@ def cf_k(problem: Problem, config: CFkConfig, *, generator: Generator) -> Unlear
 
 
 def eu_k(problem: Problem, config: EUkConfig, *, generator: Generator) -> UnlearnResult:
-    """As :func:`cf_k`, from fresh weights of the last k layers."""
+    """As :func:`cf_k`, from fresh weights of the last k layers; frozen ones stay as they are."""
     retain_stream, _, model_stream = spawn(generator)
     batches, steps = one_set_plan(problem.retain, config, retain_stream)
     model = problem.trained_model()
@@ -72,7 +72,8 @@ def eu_k(problem: Problem, config: EUkConfig, *, generator: Generator) -> Unlear
         with seeded(model_stream):
             fresh = problem.make_model()
         for module in chosen:
-            module.load_state_dict(fresh.get_submodule(names[module]).state_dict())
+            if not is_frozen(module):
+                module.load_state_dict(fresh.get_submodule(names[module]).state_dict())
 
     def plan(epoch: int) -> Iterable[tuple[Batch, ...]]:
         if epoch and config.variant == "every-epoch":

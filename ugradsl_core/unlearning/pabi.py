@@ -16,10 +16,11 @@ from torch import Generator, nn
 from torch.nn import functional as F
 
 from ugradsl_core.models import seeded
-from ugradsl_core.training import shuffled
+from ugradsl_core.training import STATISTICS, is_frozen, modes, shuffled
 from ugradsl_core.types import Augmentation, Batch, Problem, Samples, UnlearnResult
 from ugradsl_core.unlearning.common import (
     UnlearnConfig,
+    batchnorm_needs_two,
     cross_entropy,
     one_set_plan,
     run_training,
@@ -148,29 +149,37 @@ def _endless(
 
 def certify(
     model: nn.Module, problem: Problem, config: PABIConfig, generator: Generator, noise: Generator
-) -> int:
+) -> tuple[int, tuple[float, ...]]:
     """Project the weights to ‖θ‖ ≤ C₀ and take T noisy clipped steps on D_r, in place.
 
+    Args:
+        model: on the execution device, in training mode.
+        problem: its D_r is read.
+        config: C₀, C₁, η, λ, ε_R, and the batch size.
+        generator: of the batches.
+        noise: of the noise.
+
     Returns:
-        The samples that passed.
+        The samples that passed, and the loss of each step.
     """
     parameters = list(trainable(model).values())
     steps = noisy_steps(config.c0, config.c1, config.eta, config.lam)
     sigma = noise_scale(config.c0, config.c1, config.eta, config.lam, config.epsilon_renyi, steps)
     with torch.no_grad():
         project(parameters, config.c0)
-    passed = 0
+    passed, losses = 0, []
     batches = _endless(problem.retain, config.batch_size, config.augment, generator)
     for inputs, labels in islice(batches, steps):
         value = F.cross_entropy(model(inputs), labels)
         gradients = list(torch.autograd.grad(value, parameters, materialize_grads=True))
         passed += len(labels)
+        losses.append(value.detach())
         with torch.no_grad():
             project(gradients, config.c1)
             for p, g in zip(parameters, gradients, strict=True):
                 p.mul_(1 - config.eta * config.lam).sub_(g, alpha=config.eta)
                 p.add_(torch.randn(p.shape, generator=noise).to(p), alpha=sigma)
-    return passed
+    return passed, tuple(torch.stack(losses).tolist())
 
 
 def project(tensors: Sequence[torch.Tensor], radius: float) -> None:
@@ -185,22 +194,28 @@ def pabi(problem: Problem, config: PABIConfig, *, generator: Generator) -> Unlea
     """Projection, T noisy clipped steps on D_r, then ordinary fine-tuning on D_r.
 
     Running statistics of BatchNorm layers are not covered by the guarantee unless they are made
-    anew, so they are reset before the noisy steps. Frozen parameters keep what they know of D_f,
-    and so void the guarantee.
+    anew, so they are reset before the noisy steps. Frozen layers keep what they know of D_f, and so
+    void the guarantee.
     """
     retain_stream, noise_stream, model_stream = spawn(generator)
-    model = problem.trained_model().train()
+    model = problem.trained_model()
     for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._NormBase):
+        if isinstance(module, STATISTICS) and not is_frozen(module):
             module.reset_running_stats()
-    with stopwatch(problem.execution.resolve()) as seconds, seeded(model_stream):
-        passed = certify(model, problem, config, retain_stream, noise_stream)
+    with (
+        stopwatch(problem.execution.resolve()) as seconds,
+        batchnorm_needs_two(),
+        seeded(model_stream),
+        modes(model, training=True),
+    ):
+        passed, losses = certify(model, problem, config, retain_stream, noise_stream)
     plan, steps = one_set_plan(problem.retain, config, retain_stream)
     result = run_training(problem, model, plan, steps, cross_entropy, config, model_stream)
     return replace(
         result,
-        steps=result.steps + noisy_steps(config.c0, config.c1, config.eta, config.lam),
+        steps=len(losses) + result.steps,
         forward_samples=result.forward_samples + passed,
         backward_samples=result.backward_samples + passed,
         seconds=result.seconds + seconds[0],
+        losses=losses + result.losses,
     )
