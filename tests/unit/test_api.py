@@ -54,7 +54,9 @@ def model() -> nn.Module:
 
 
 def run(method: str = "ugradsl", network: nn.Module | None = None, **changes: Any) -> Any:
-    arguments = {"retain": RETAIN, "forget": FORGET, **SMALL, **changes}
+    known = METHODS[method].config.model_fields if method in METHODS else SMALL
+    small = {name: value for name, value in SMALL.items() if name in {"execution", *known}}
+    arguments = {"retain": RETAIN, "forget": FORGET, **small, **changes}
     return unlearn(method, model() if network is None else network, **arguments)
 
 
@@ -76,10 +78,16 @@ def test_a_users_network_and_data_sets(method: str, changes: dict[str, Any]) -> 
     assert all(p.grad is None for p in network.parameters())
     assert not any(m._forward_pre_hooks or m._forward_hooks for m in network.modules())
     assert torch.equal(state, torch.get_rng_state())
+    assert not any(m._forward_pre_hooks or m._forward_hooks for m in result.model.modules())
     # the result is a model of the same class, ready for use, that shares nothing
     assert isinstance(result.model, CNN)
     assert not any(module.training for module in result.model.modules())
     assert not same_bits(before, result.model.state_dict())
+    frozen = {name for name, wanted in gradients.items() if not wanted}
+    assert frozen == {"head.bias"}
+    if not METHODS[method].fresh:
+        assert torch.equal(result.model.head.bias, network.head.bias)
+    assert {name: p.requires_grad for name, p in result.model.named_parameters()} == gradients
     assert same_bits(result.model.state_dict(), result.result.state_dict)
     assert result.method == method
     assert type(result.config) is METHODS[method].config

@@ -7,22 +7,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from toys import MODELS, Spy, generator, problem, same_bits, seeded_model, whole_batch
+from toys import MODELS, K, Spy, problem, replaced, same_bits, seeded_model, unlearned, whole_batch
 
 from ugradsl_core.smoothing import adaptive_alpha, signed_alpha
 from ugradsl_core.types import Problem, UnlearnResult
-from ugradsl_core.unlearning import METHODS, make_config
+from ugradsl_core.unlearning import METHODS
+from ugradsl_core.unlearning.pabi import noisy_steps
 
 SMALL = {"lr": 0.05, "batch_size": 8, "epochs": 2}
 
 
 def run(name: str, subject: Problem, seed: int = 0, **parameters: Any) -> UnlearnResult:
-    config = make_config(name, **{**SMALL, **parameters})
-    return METHODS[name](subject, config, generator=generator(seed))
-
-
-def replaced(subject: Problem, **changes: Any) -> Problem:
-    return Problem(**{**subject.__dict__, **changes})
+    fields = METHODS[name].config.model_fields
+    small = {key: value for key, value in SMALL.items() if key in fields}
+    return unlearned(name, subject, seed, **{**small, **parameters})
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -58,12 +56,25 @@ def test_alpha_zero_is_neggrad_plus(kind: str, bn_mode: str) -> None:
     assert same_bits(smoothed.state_dict, plain.state_dict)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "retrain"])
+TRAINED = [name for name, method in METHODS.items() if "epochs" in method.config.model_fields]
+
+
+@pytest.mark.parametrize("name", [n for n in TRAINED if n not in {"retrain", "eu-k", "pabi"}])
 def test_zero_epochs_is_the_identity(name: str) -> None:
     subject = problem()
     result = run(name, subject, epochs=0)
     assert same_bits(result.state_dict, dict(subject.trained_state))
-    assert (result.steps, result.forward_samples, result.losses) == (0, 0, ())
+    assert (result.steps, result.losses) == (0, ())
+    before = {"bs": (2 * 8, 8), "salun": (8, 8)}  # passes over D_f that come before the first epoch
+    assert (result.forward_samples, result.backward_samples) == before.get(name, (0, 0))
+
+
+@pytest.mark.parametrize("variant", ["exact", "upstream"])
+@pytest.mark.parametrize("name", ["ff", "iu"])
+def test_a_step_of_length_zero_is_the_identity(name: str, variant: str) -> None:
+    subject = problem(n_forget=7)  # of all classes, as FF's upstream rule moves a single one
+    result = run(name, subject, alpha=0, variant=variant)
+    assert same_bits(result.state_dict, dict(subject.trained_state))
 
 
 def test_zero_epochs_of_retrain_is_a_fresh_model() -> None:
@@ -113,42 +124,76 @@ def test_the_leading_set_is_seen_once_and_the_other_is_cycled_evenly(name: str) 
     assert int(used.max() - used.min()) <= 1
 
 
-@pytest.mark.parametrize(
-    ("name", "reads"),
-    [("retrain", "r"), ("ft", "r"), ("ga", "f"), ("ugradsl", "rf"), ("ugradsl+", "rf")],
-)
-def test_methods_read_only_the_sets_that_they_say(name: str, reads: str) -> None:
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_read_only_the_sets_that_they_say(name: str) -> None:
     subject = problem("linear")
     retain, forget = Spy(subject.retain), Spy(subject.forget)
     run(name, replaced(subject, retain=retain, forget=forget))
-    assert (bool(retain.seen), bool(forget.seen)) == ("r" in reads, "f" in reads)
-    expected = {"r": "D_r", "f": "D_f", "rf": "D_r, D_f"}[reads]
-    assert METHODS[name].reads == expected
+    read = [symbol for symbol, samples in [("D_r", retain), ("D_f", forget)] if samples.seen]
+    assert METHODS[name].reads == ", ".join(read)
 
 
-@pytest.mark.parametrize(
-    ("name", "changes"),
-    [
-        ("ft", {}),
-        ("ga", {}),
-        ("ugradsl", {}),
-        ("ugradsl+", {"alpha": None}),
-        ("ugradsl", {"bn_mode": "joint", "alpha": None}),
-        ("ugradsl", {"p": 0.0, "alpha": None}),
-        ("ugradsl", {"p": 0.0}),
-        ("ugradsl+", {"p": 1.0}),
-    ],
-)
+COUNTED: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in METHODS),
+    ("iu", {"variant": "upstream"}),
+    ("ff", {"samples": 5}),
+    ("iu", {"samples": 5}),
+    ("eu-k", {"variant": "every-epoch"}),
+    ("rl", {"variant": "shuffled"}),
+    ("salun", {"order": "shuffled"}),
+    ("scrub", {"variant": "joint"}),
+    ("scrub", {"alpha": 0.0}),
+    ("scrub", {"msteps": 0}),
+    ("ugradsl+", {"alpha": None}),
+    ("ugradsl", {"bn_mode": "joint", "alpha": None}),
+    ("ugradsl", {"p": 0.0, "alpha": None}),
+    ("ugradsl", {"p": 0.0}),
+    ("ugradsl+", {"p": 1.0}),
+]
+
+
+@pytest.mark.parametrize(("name", "changes"), COUNTED)
 def test_sample_counts_are_those_that_the_model_saw(name: str, changes: dict[str, Any]) -> None:
-    seen: list[int] = []
+    seen = {"forward": 0, "backward": 0}
+
+    def note(_: nn.Module, __: tuple[Tensor, ...], logits: Tensor) -> None:
+        seen["forward"] += len(logits)
+        if logits.requires_grad:
+            logits.register_hook(lambda g: seen.update(backward=seen["backward"] + len(g)))
 
     def build() -> nn.Module:
         model = MODELS["cnn"]()
-        model.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+        model.register_forward_hook(note)
         return model
 
     result = run(name, replaced(problem(), make_model=build), **changes)
-    assert result.forward_samples == sum(seen)
+    if name == "ff":  # K labels in one call
+        seen["backward"] *= K
+    if name == "iu" and "variant" not in changes:  # torch.func calls no hooks of its own backward
+        assert result.forward_samples == seen["forward"] > 32
+        assert 2 * (result.backward_samples - 32) == result.forward_samples - 32
+    else:
+        assert (result.forward_samples, result.backward_samples) == tuple(seen.values())
+
+
+def test_passes_are_those_of_the_registry() -> None:
+    """n_r = 24, n_f = 8, two epochs."""
+    n_r, n_f, size = 24, 8, 8
+    n = n_r + n_f
+    expected = {
+        "retrain": (2 * n_r, 2 * n_r), "ft": (2 * n_r, 2 * n_r), "ga": (2 * n_f, 2 * n_f),
+        "ff": (n_r, K * n_r), "be": (2 * n_f, 2 * n_f), "bs": (4 * n_f, 3 * n_f),
+        "l1-sparse": (2 * n_r, 2 * n_r), "rl": (2 * n, 2 * n), "eu-k": (2 * n_r, 2 * n_r),
+        "cf-k": (2 * n_r, 2 * n_r), "scrub": (4 * n, 2 * n),
+        "salun": (2 * n + n_f, 2 * n + n_f), "neggrad+": (4 * n_f, 4 * n_f),
+        "ugradsl": (4 * n_f, 4 * n_f), "ugradsl+": (4 * n_r, 4 * n_r),
+    }  # fmt: skip
+    noisy = size * noisy_steps(0.1, 10.0, 1e-3, 50.0)
+    expected["pabi"] = 2 * n_r + noisy, 2 * n_r + noisy
+    assert set(expected) == set(METHODS) - {"iu"}
+    for name, passes in expected.items():
+        result = run(name, problem())
+        assert (result.forward_samples, result.backward_samples) == passes, name
 
 
 def eq_6(logits: Tensor, labels: Tensor, alpha: Tensor) -> Tensor:

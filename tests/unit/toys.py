@@ -1,13 +1,18 @@
 """Small models, data sets and problems that the unit tests share."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import TensorDataset
 
+from ugradsl_core.config import Config
 from ugradsl_core.data import Dataset, Transform
-from ugradsl_core.types import Augmentation, Batch, Execution, Problem
+from ugradsl_core.types import Augmentation, Batch, Execution, Problem, Samples, UnlearnResult
+from ugradsl_core.unlearning import METHODS, make_config
+from ugradsl_core.user_data import UserSamples
 
 K = 4
 SIDE = 6
@@ -43,7 +48,45 @@ def linear() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, K))
 
 
-MODELS = {"cnn": CNN, "mlp": mlp, "linear": linear}
+class Logits(nn.Module):
+    """A classifier of ``transformers`` that returns its logits alone; token 0 is padding."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_floating_point():
+            return self.inner(pixel_values=x).logits
+        return self.inner(input_ids=x, attention_mask=(x != 0).long()).logits
+
+
+TINY: dict[str, Any] = {
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 12,
+    "num_labels": K,
+}
+
+
+def vit() -> nn.Module:
+    from transformers import ViTConfig, ViTForImageClassification
+
+    config = ViTConfig(image_size=SIDE, patch_size=3, num_channels=1, **TINY)
+    return Logits(ViTForImageClassification(config))
+
+
+def bert() -> nn.Module:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    config = BertConfig(vocab_size=VOCABULARY, max_position_embeddings=TOKENS, **TINY)
+    return Logits(BertForSequenceClassification(config))
+
+
+MODELS: dict[str, Callable[[], nn.Module]] = {"cnn": CNN, "mlp": mlp, "linear": linear}
+ALL_MODELS: dict[str, Callable[[], nn.Module]] = {**MODELS, "vit": vit, "bert": bert}
+VOCABULARY, TOKENS = 20, 7
 
 
 def images(n: int, seed: int = 0, *, augmentable: bool = False) -> Dataset:
@@ -64,10 +107,28 @@ def images(n: int, seed: int = 0, *, augmentable: bool = False) -> Dataset:
     )
 
 
+def sentences(n: int, seed: int = 0) -> UserSamples:
+    """``n`` random rows of tokens, of which the first tells the class; every other one is short."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % K
+    tokens = torch.randint(K + 1, VOCABULARY, (n, TOKENS), generator=generator)
+    tokens[:, 0] = 1 + labels
+    tokens[::2, 5:] = 0
+    return UserSamples(TensorDataset(tokens, labels), labels, K, torch.device("cpu"))
+
+
+def taken(samples: Any, index: Tensor) -> Any:
+    """A part of :func:`images` or :func:`sentences`."""
+    if isinstance(samples, Dataset):
+        return samples.take(index)
+    tensors = [tensor[index] for tensor in samples.dataset.tensors]
+    return UserSamples(TensorDataset(*tensors), tensors[1], K, samples.device)
+
+
 class Spy:
     """Samples that note which indices were asked for."""
 
-    def __init__(self, samples: Dataset) -> None:
+    def __init__(self, samples: Samples) -> None:
         self.samples = samples
         self.seen: list[Tensor] = []
 
@@ -100,23 +161,42 @@ class Spy:
 def seeded_model(kind: str, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return MODELS[kind]()
+        return ALL_MODELS[kind]()
 
 
 def problem(
     kind: str = "cnn", n_retain: int = 24, n_forget: int = 8, *, augmentable: bool = False
 ) -> Problem:
-    whole = images(n_retain + n_forget, augmentable=augmentable)
+    n = n_retain + n_forget
+    whole: Any = sentences(n) if kind == "bert" else images(n, augmentable=augmentable)
     return Problem(
-        make_model=MODELS[kind],
+        make_model=ALL_MODELS[kind],
         trained_state=seeded_model(kind).state_dict(),
-        retain=whole.take(torch.arange(n_forget, n_forget + n_retain)),
-        forget=whole.take(torch.arange(n_forget)),
+        retain=taken(whole, torch.arange(n_forget, n)),
+        forget=taken(whole, torch.arange(n_forget)),
         execution=CPU,
     )
 
 
-def whole_batch(samples: Dataset) -> Batch:
+def replaced(subject: Problem, **changes: Any) -> Problem:
+    return Problem(**{**subject.__dict__, **changes})
+
+
+SMALL: dict[str, Any] = {"lr": 0.02, "batch_size": 8, "epochs": 2}
+
+
+def small_config(name: str, **changes: Any) -> Config:
+    """A method's defaults with those of ``SMALL`` that it has, and ``changes``."""
+    fields = METHODS[name].config.model_fields
+    return make_config(name, **{**{k: v for k, v in SMALL.items() if k in fields}, **changes})
+
+
+def unlearned(name: str, subject: Problem, seed: int = 0, **changes: Any) -> UnlearnResult:
+    """The result of a method with :func:`small_config`."""
+    return METHODS[name](subject, small_config(name, **changes), generator=generator(seed))
+
+
+def whole_batch(samples: Samples) -> Batch:
     return next(iter(samples.batches([torch.arange(len(samples))])))
 
 
