@@ -2,11 +2,13 @@
 
 Figures are SVG on a transparent ground in greys and colours that can be read on light and on dark
 pages and by colour-blind readers, and the same from byte to byte for the same data. A method has
-the same colour in the whole book.
+the same colour and mark in the whole book: methods of one family share the colour, and where two
+colours are close to a colour-blind reader, their marks differ.
 """
 
 import functools
 import io
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -16,15 +18,35 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#7b8087"
-COLOURS = {
-    "original": "#7b8087",
-    "retrain": "#7b8087",
-    "ft": "#3a8fc4",
-    "ga": "#d0742b",
-    "neggrad+": "#a9791f",
-    "ugradsl": "#c2619a",
-    "ugradsl+": "#1f9b77",
+BLUE, RED, OCHRE, VIOLET = "#3a8fc4", "#c8501e", "#a88a17", "#6a5fd0"
+LOOKS = {  # label → colour, mark
+    "original": (INK, "p"),
+    "retrain": (INK, "D"),
+    "gli": (INK, "x"),
+    # descent on D_r
+    "ft": (BLUE, "o"),
+    "l1-sparse": (BLUE, "^"),
+    "eu-k": (BLUE, "v"),
+    "cf-k": (BLUE, "<"),
+    "pabi": (BLUE, ">"),
+    # ascent on D_f
+    "ga": (RED, "o"),
+    "neggrad+": (RED, "^"),
+    "scrub": (RED, "v"),
+    # other labels for D_f
+    "rl": (OCHRE, "s"),
+    "salun": (OCHRE, "D"),
+    "be": (OCHRE, "X"),
+    "bs": (OCHRE, "P"),
+    # one step by the Fisher information
+    "ff": (VIOLET, "d"),
+    "iu": (VIOLET, "h"),
+    # the paper's own
+    "ugradsl": ("#c2619a", "o"),
+    "ugradsl+": ("#1f9b77", "s"),
 }
+COLOURS = {label: colour for label, (colour, _) in LOOKS.items()}
+FILLS = {"": "full", "adaptive": "none", "adaptive-positive": "left", "adaptive-inverse": "right"}
 STYLE = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
@@ -47,22 +69,24 @@ STYLE = {
     "svg.fonttype": "path",
 }
 WIDTH = 5.4
-SEED_MARK: dict[str, Any] = {"ms": 4.5, "mfc": "#2b2f36", "mec": "#f4f4f4", "mew": 0.9}
-PALETTE = ("#3a8fc4", "#c2619a", "#1f9b77", "#d0742b")
+ROW = 0.235
+PALETTE = (BLUE, "#c2619a", "#1f9b77", RED)
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 
 P = ParamSpec("P")
 
 
-def _styled(draw: "Callable[P, Figure]") -> "Callable[P, Figure]":
+def styled(draw: "Callable[P, Figure]") -> "Callable[P, Figure]":
+    """Draw in the book's style, whatever the caller's settings are."""
+
     @functools.wraps(draw)
-    def styled(*args: P.args, **kwargs: P.kwargs) -> "Figure":
+    def in_style(*args: P.args, **kwargs: P.kwargs) -> "Figure":
         import matplotlib as mpl
 
         with mpl.rc_context(STYLE):  # type: ignore[arg-type]
             return draw(*args, **kwargs)
 
-    return styled
+    return in_style
 
 
 def colour(label: str) -> str:
@@ -70,11 +94,48 @@ def colour(label: str) -> str:
     return COLOURS.get(label.partition(":")[0], INK)
 
 
-def _subplots(rows: int, columns: int, height: float, **options: Any) -> "tuple[Figure, Any]":
+def mark(label: str) -> dict[str, Any]:
+    """How a method's mark looks, as arguments of Matplotlib's ``plot``; variants are not filled."""
+    method, _, variant = label.partition(":")
+    shape = LOOKS.get(method, (INK, "o"))[1]
+    edge = 2.0 if shape == "x" else 1.3
+    return {"color": colour(label), "marker": shape, "fillstyle": FILLS[variant], "mew": edge}
+
+
+def short(title: str) -> str:
+    """A method's title where room is short: “adaptive, positive” becomes “positive”."""
+    return title.replace("adaptive, ", "")
+
+
+def subplots(rows: int, columns: int, height: float, **options: Any) -> "tuple[Figure, Any]":
+    """A figure as wide as a column of text and its axes, as a matrix; ``height`` in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def name_rows(axis: "Axes", titles: Sequence[str]) -> None:
+    """Name the places 0, 1, … of the vertical axis from top to bottom, with a light line each."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_yticks(range(len(titles)), [short(title) for title in titles])
+    axis.set_ylim(len(titles) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axis.grid()
+    axis.set_axisbelow(True)
+
+
+def place_gap(axis: "Axes", place: int, row: "Mapping[str, Any]") -> None:
+    """One method's gap as a mark at the end of a line from zero, above a dot for each seed."""
+    seeds = row.get("seeds")
+    lift = 0.1 if isinstance(seeds, Sequence) else 0.0
+    own = colour(row["label"])
+    axis.plot([0, row["gap"]], [place - lift] * 2, color=own, lw=1.3, alpha=0.7)
+    axis.plot(row["gap"], place - lift, ms=7, zorder=3, **mark(row["label"]))
+    if isinstance(seeds, Sequence):
+        axis.plot(seeds, [place + 0.26] * len(seeds), "o", ms=3, color=own, mew=0, zorder=4)
 
 
 def to_svg(figure: "Figure") -> str:
@@ -95,43 +156,40 @@ def show(figure: "Figure") -> Any:
 
 
 def _gap_panel(axis: "Axes", panel: "pd.DataFrame", title: str) -> None:
-    places = range(len(panel))
-    for place, row in zip(places, panel.to_dict(orient="records"), strict=True):
-        hollow = ":" in str(row["label"])
-        axis.barh(
-            place,
-            row["gap"],
-            height=0.62,
-            color="none" if hollow else colour(row["label"]),
-            edgecolor=colour(row["label"]),
-            hatch="////" if hollow else None,
-            linewidth=1.2,
+    from matplotlib.transforms import blended_transform_factory
+
+    for place, row in enumerate(panel.to_dict(orient="records")):
+        place_gap(axis, place, {str(key): value for key, value in row.items()})
+    name_rows(axis, list(panel["method"]))
+    axis.set_xlim(left=0)
+    lines = textwrap.wrap(title, 60)
+    axis.set_title("\n".join(" " for _ in lines))  # room for the text, which begins further left
+    figure = axis.get_figure()
+    if figure is not None:
+        where = blended_transform_factory(figure.transFigure, axis.transAxes)
+        text = axis.annotate(
+            "\n".join(lines),
+            (0.01, 1.0),
+            xycoords=where,
+            xytext=(0, 6),
+            textcoords="offset points",
+            weight="bold",
+            annotation_clip=False,
         )
-        seeds = row.get("seeds")
-        if isinstance(seeds, Sequence):
-            axis.plot(seeds, [place] * len(seeds), "o", zorder=3, **SEED_MARK)
-    axis.set_yticks(places, panel["method"])
-    axis.invert_yaxis()
-    axis.set_title(title)
-    axis.grid(axis="x")
-    axis.set_axisbelow(True)
-    axis.tick_params(axis="y", length=0)
+        text.set_in_layout(False)
 
 
-@_styled
+@styled
 def gaps(panels: "Mapping[str, pd.DataFrame]") -> "Figure":
-    """Bars of Avg. Gap, one panel below the other.
+    """Marks of Avg. Gap, one panel below the other.
 
     Args:
         panels: title → columns ``label``, ``method``, ``gap`` (percentage points) and, where
             there are any, ``seeds`` (the gap of each seed, drawn as dots).
     """
-    heights = [len(panel) + 1.2 for panel in panels.values()]
-    figure, axes = _subplots(
-        len(panels),
-        1,
-        0.31 * sum(heights) + 0.5,
-        gridspec_kw={"height_ratios": heights},
+    heights = [len(panel) + 1.5 for panel in panels.values()]
+    figure, axes = subplots(
+        len(panels), 1, ROW * sum(heights) + 0.5, gridspec_kw={"height_ratios": heights}
     )
     for axis, (title, panel) in zip(axes[:, 0], panels.items(), strict=True):
         _gap_panel(axis, panel, title)
@@ -141,40 +199,7 @@ def gaps(panels: "Mapping[str, pd.DataFrame]") -> "Figure":
     return figure
 
 
-@_styled
-def metric_profile(table: "pd.DataFrame", metrics: Sequence[str]) -> "Figure":
-    """Each metric of each method with its spread, beside a line at Retrain's.
-
-    Args:
-        table: ``results.summary`` of one setting.
-        metrics: columns of it, in percent.
-    """
-    figure, axes = _subplots(len(metrics), 1, 0.24 * len(table) * len(metrics) + 0.9, sharey=True)
-    reference = table[table.label == "retrain"]
-    for axis, name in zip(axes[:, 0], metrics, strict=True):
-        if len(reference):
-            axis.axvline(float(reference[name].iloc[0]), color=INK, lw=1, ls=(0, (4, 3)))
-        for place, row in enumerate(table.to_dict(orient="records")):
-            hollow = ":" in str(row["label"])
-            spread = row[f"{name}_std"]
-            axis.errorbar(
-                row[name],
-                place,
-                xerr=None if spread != spread else spread,  # noqa: PLR0124
-                fmt="o",
-                ms=6,
-                color=colour(row["label"]),
-                mfc="none" if hollow else colour(row["label"]),
-            )
-        axis.set_title(f"{name} (%)")
-        axis.grid(axis="x")
-        axis.tick_params(axis="y", length=0)
-    axes[0, 0].set_yticks(range(len(table)), table["method"])
-    axes[0, 0].invert_yaxis()
-    return figure
-
-
-@_styled
+@styled
 def histograms(groups: Mapping[str, Sequence[float]], xlabel: str) -> "Figure":
     """One histogram below the other, on the same bins over [0, 1].
 
@@ -182,7 +207,7 @@ def histograms(groups: Mapping[str, Sequence[float]], xlabel: str) -> "Figure":
         groups: title → values in [0, 1].
         xlabel: what the values are.
     """
-    figure, axes = _subplots(len(groups), 1, 1.15 * len(groups) + 0.5, sharex=True, sharey=True)
+    figure, axes = subplots(len(groups), 1, 1.15 * len(groups) + 0.5, sharex=True, sharey=True)
     bins = [i / 20 for i in range(21)]
     for axis, (title, values) in zip(axes[:, 0], groups.items(), strict=True):
         label = title.split(" ")[0].lower()
@@ -195,7 +220,7 @@ def histograms(groups: Mapping[str, Sequence[float]], xlabel: str) -> "Figure":
     return figure
 
 
-@_styled
+@styled
 def bars(
     series: Mapping[str, Sequence[float]],
     categories: Sequence[str],
@@ -212,7 +237,7 @@ def bars(
         ylabel: what the values are, with their unit.
         palette: one colour for each series.
     """
-    figure, axes = _subplots(1, 1, 3.0)
+    figure, axes = subplots(1, 1, 3.0)
     axis = axes[0, 0]
     width = 0.8 / len(series)
     for number, (name, values) in enumerate(series.items()):
@@ -228,7 +253,7 @@ def bars(
     return figure
 
 
-@_styled
+@styled
 def curves(
     series: Mapping[str, Sequence[float]],
     x: Sequence[float],
@@ -245,7 +270,7 @@ def curves(
         ylabel: name and unit of the values.
         marked: a value of ``x`` to mark with a vertical line.
     """
-    figure, axes = _subplots(1, 1, 3.1)
+    figure, axes = subplots(1, 1, 3.1)
     axis = axes[0, 0]
     for number, (name, values) in enumerate(series.items()):
         axis.plot(x, values, color=PALETTE[number % 4], ls=DASHES[number % 4], lw=2, label=name)

@@ -1,13 +1,14 @@
 """Records to tables: means, spread, gaps to Retrain, and verdicts whose rules are fixed here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
 from ugradsl_core.errors import DataError
 from ugradsl_core.metrics import GAP_METRICS, average_gap, gap_of_means, mean_of_gaps
-from ugradsl_core.settings import label_of, title_of
+from ugradsl_core.settings import LABELS, label_of, title_of
 from ugradsl_core.store import read_records
 from ugradsl_core.types import Record
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parent.parent / "book" / "results"
 METRICS = (*GAP_METRICS, "add_MIA")
+GAP_COLUMNS = tuple(
+    f"{column}{suffix}"
+    for suffix in ("", "_add_MIA")
+    for column in ("gap_of_means", "mean_of_gaps", "mean_of_gaps_std")
+)
 CLAIMS = (
     ("ugradsl", "ga"),
     ("ugradsl+", "ft"),
@@ -36,6 +42,11 @@ def published(name: str, scale: str, root: Path | None = None) -> list[Record]:
 def record_label(record: Record) -> str:
     """The label of a record's method, such as ``ugradsl:adaptive``."""
     return label_of(record.method, dict(record.config))
+
+
+def natural_order(labels: Iterable[str]) -> list[str]:
+    """Labels in the order of ``METHODS``, each variant after its method."""
+    return sorted(labels, key=LABELS.index)
 
 
 def frame(records: Sequence[Record]) -> "pd.DataFrame":
@@ -81,34 +92,46 @@ def summary(records: Sequence[Record]) -> "pd.DataFrame":
     """One row for each method: mean and sample standard deviation over seeds, and both gaps.
 
     Columns are ``label``, ``method``, ``n`` (seeds that ended well), ``diverged``, ``UA``,
-    ``UA_std``, …, ``RTE`` (seconds), ``passes`` (samples forward plus backward), ``gap_of_means``
-    and ``mean_of_gaps`` (with ``mean_of_gaps_std``), both paired with Retrain by seed.
+    ``UA_std``, …, ``RTE`` (seconds), ``forward`` and ``backward`` (samples), ``gap_of_means`` and
+    ``mean_of_gaps`` (with ``mean_of_gaps_std``), both paired with Retrain by seed, and the same
+    two gaps with the additional MIA, as in the paper's Table 4, ending in ``_add_MIA``. Methods
+    are in natural order.
     """
     import pandas as pd
 
     table = frame(records)
+    groups = dict(iter(table.groupby("label", sort=False)))
     rows = []
-    for label, group in table.groupby("label", sort=False):
+    for label in natural_order(map(str, groups)):
+        group = groups[label]
         good = group[group.status == "ok"]
-        runs, references = paired(records, str(label))
         row: dict[str, Any] = {
             "label": label,
-            "method": title_of(str(label)),
+            "method": title_of(label),
             "n": len(good),
             "diverged": int((group.status == "diverged").sum()),
         }
         for name in (*METRICS, "RTE"):
             row[name], row[f"{name}_std"] = good[name].mean(), good[name].std(ddof=1)
-        row["passes"] = (good["forward"] + good["backward"]).mean()
-        if label != "retrain" and runs:
-            gaps = [average_gap(a, b) for a, b in zip(runs, references, strict=True)]
-            row["gap_of_means"] = gap_of_means(runs, references)
-            row["mean_of_gaps"] = mean_of_gaps(runs, references)
-            row["mean_of_gaps_std"] = float(pd.Series(gaps).std(ddof=1))
+        row["forward"], row["backward"] = good["forward"].mean(), good["backward"].mean()
+        row |= _gaps(*paired(records, label)) if label != "retrain" else {}
         rows.append(row)
-    columns = ["gap_of_means", "mean_of_gaps", "mean_of_gaps_std"]
     result = pd.DataFrame(rows)
-    return result.reindex(columns=[*[c for c in result.columns if c not in columns], *columns])
+    known = [column for column in result.columns if column not in GAP_COLUMNS]
+    return result.reindex(columns=[*known, *GAP_COLUMNS])
+
+
+def _gaps(runs: list[Any], references: list[Any]) -> dict[str, float]:
+    """The columns ``GAP_COLUMNS`` of paired runs, as far as their metrics allow."""
+    row: dict[str, float] = {}
+    for names, suffix in ((GAP_METRICS, ""), (METRICS, "_add_MIA")):
+        if not runs or not all(set(names) <= set(metrics) for metrics in runs + references):
+            continue
+        gaps = [average_gap(a, b, names) for a, b in zip(runs, references, strict=True)]
+        row[f"gap_of_means{suffix}"] = gap_of_means(runs, references, names)
+        row[f"mean_of_gaps{suffix}"] = mean_of_gaps(runs, references, names)
+        row[f"mean_of_gaps_std{suffix}"] = stdev(gaps) if len(gaps) > 1 else float("nan")
+    return row
 
 
 def gap_panel(records: Sequence[Record]) -> "pd.DataFrame":

@@ -22,6 +22,11 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     for method in ("ugradsl", "ugradsl+")
     for suffix, sign in (("", "negative"), ("-positive", "positive"), ("-inverse", "inverse"))
 }
+LABELS = tuple(
+    label
+    for method in METHODS
+    for label in (method, *(name for name, (base, _) in VARIANTS.items() if base == method))
+)
 VARIANT_TITLES = {
     "adaptive": "adaptive",
     "adaptive-positive": "adaptive, positive",

@@ -3,10 +3,11 @@
 import base64
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ugradsl_core.cli_tables import spread
+from ugradsl_core.pages_markdown import name as name_of
 from ugradsl_core.paper import load_table
 from ugradsl_core.results import Verdict, one_setting, summary
 from ugradsl_core.settings import title_of
@@ -16,20 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PAPER_LABELS = {"ugradsl (adp)": "ugradsl:adaptive", "ugradsl+ (adp)": "ugradsl+:adaptive"}
-PAPER_TITLES = {
-    "ff": "FF",
-    "iu": "IU",
-    "be": "BE",
-    "bs": "BS",
-    "l1-sparse": "ℓ1-sparse",
-    "rl": "RL",
-    "eu-k": "EU-k",
-    "cf-k": "CF-k",
-    "scrub": "SCRUB",
-    "salun": "SalUn",
-    "gli": "GLI",
-    "pabi": "PABI",
-}
+PAPER_TITLES = {"gli": "GLI"}  # in the paper, and not defined there
 PAPER_METRICS = ("UA", "MIA", "RA", "TA", "avg_gap", "RTE")
 VERDICT_CLASSES = {
     "reproduced": "yes",
@@ -40,45 +28,59 @@ VERDICT_CLASSES = {
 TIME_UNITS = {"minute": "min", "hour": "h"}
 
 
+Cell = str | tuple[str, str]
+
+
 def to_html(
     header: Sequence[str],
-    rows: Sequence[Sequence[str]],
+    rows: Sequence[Sequence[Cell]],
     caption: str,
     csv: "pd.DataFrame | None" = None,
     csv_name: str = "table.csv",
-    strong: int | None = None,
+    kinds: Mapping[int, str] | None = None,
 ) -> str:
     """A table in a container that scrolls by itself.
 
     Args:
         header: column names, as text.
-        rows: cells, as text.
+        rows: cells, as text, or as text and a second, smaller line. The last cell of a row that
+            is shorter than the header extends to its end.
         caption: what is shown, at which scale, as text.
         csv: numbers behind the table, for the download link.
         csv_name: file name of the download.
-        strong: number of a row to stress.
+        kinds: CSS classes of rows, by number: ``strong`` to stress one, ``paper`` for the paper's.
     """
-    cell = html.escape
-    head = "".join(f'<th scope="col">{cell(name)}</th>' for name in header)
+    text = html.escape
+    head = "".join(f'<th scope="col">{text(name)}</th>' for name in header)
     body = ""
     for number, row in enumerate(rows):
-        first, *others = (cell(value) for value in row)
-        stress = ' class="strong"' if number == strong else ""
-        cells = "".join(f"<td>{value}</td>" for value in others)
-        body += f'<tr{stress}><th scope="row">{first}</th>{cells}</tr>\n'
+        first, *others = (_content(cell) for cell in row)
+        missing = len(header) - len(row)
+        cells = [f"<td>{content}</td>" for content in others]
+        if missing:
+            cells[-1] = f'<td colspan="{missing + 1}">{others[-1]}</td>'
+        kind = f' class="{kinds[number]}"' if kinds and number in kinds else ""
+        body += f'<tr{kind}><th scope="row">{first}</th>{"".join(cells)}</tr>\n'
     link = ""
     if csv is not None:
         data = base64.b64encode(csv.to_csv(index=False).encode()).decode()
         link = (
-            f'<p class="table-download"><a download="{cell(csv_name)}" '
+            f'<p class="table-download"><a download="{text(csv_name)}" '
             f'href="data:text/csv;base64,{data}">Download as CSV</a></p>\n'
         )
     return (
         '<div class="results-table" role="region" tabindex="0" '
-        f'aria-label="{cell(caption.split(".", maxsplit=1)[0])}">\n'
-        f"<table>\n<caption>{cell(caption)}</caption>\n"
+        f'aria-label="{text(caption.split(".", maxsplit=1)[0])}">\n'
+        f"<table>\n<caption>{text(caption)}</caption>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n{link}"
     )
+
+
+def _content(cell: Cell) -> str:
+    if isinstance(cell, str):
+        return html.escape(cell)
+    first, second = map(html.escape, cell)
+    return f"{first}<small>{second}</small>"
 
 
 def show(table: str) -> Any:
@@ -91,16 +93,21 @@ def show(table: str) -> Any:
 def describe(record: Record) -> str:
     """A record's setting in words: data, sizes, model, training and scale."""
     s = record.setting
-    size = "all" if s["train_size"] is None else f"{s['train_size']:,}"
     what = (
         f"class {s['forgotten_class']} forgotten"
         if s["paradigm"] == "class-wise"
         else f"a random {100 * s['fraction']:g} % forgotten"
     )
-    training = s["training"]
+    return f"{name_of(s['dataset'])}, {what}; {describe_training(s, record.scale)}"
+
+
+def describe_training(setting: Mapping[str, Any], scale: str) -> str:
+    """Training images, model, epochs and scale of a setting, in words."""
+    size, model = setting["train_size"], setting["model"]
+    images = "all" if size is None else f"{size:,}"
     return (
-        f"{s['dataset']}, {what}; {size} training images, {s['model']['name']} of width "
-        f"{s['model']['width']}, {training['epochs']} epochs; {record.scale} scale"
+        f"{images} training images, {name_of(model['name'])} of width {model['width']}, "
+        f"{setting['training']['epochs']} epochs; {scale} scale"
     )
 
 
@@ -113,33 +120,57 @@ def seeds_of(records: Sequence[Record]) -> str:
 def results_table(records: Sequence[Record], csv_name: str, *, brief: bool = False) -> str:
     """Records of one setting: mean ± standard deviation over seeds, gaps, and cost.
 
-    ``brief`` leaves out the second gap and the passes; they are still in the download.
+    ``brief`` leaves out the additional MIA, the second gap and the samples passed; they are still
+    in the download.
     """
     first = one_setting(records)
     table = summary(records)
-    rows = []
+    names = ("UA", "MIA", "RA", "TA") if brief else ("UA", "MIA", "RA", "TA", "add_MIA")
+    rows: list[list[str]] = []
     for row in table.to_dict(orient="records"):
-        diverged = f" ({row['diverged']} diverged)" if row["diverged"] else ""
-        cells = [spread(row[name], row[f"{name}_std"], 1) for name in ("UA", "MIA", "RA", "TA")]
+        if not row["n"]:
+            rows.append([str(row["method"]), diverged_of(row)])
+            continue
+        cells = [spread(row[name], row[f"{name}_std"], 1) for name in names]
         gap = spread(row["mean_of_gaps"], row["mean_of_gaps_std"])
-        passes = f"{row['passes'] / 1000:,.1f}"
-        means = spread(row["gap_of_means"], float("nan"))
         seconds = spread(row["RTE"], row["RTE_std"], 1)
-        more = [] if brief else [means, passes]
-        rows.append([str(row["method"]) + diverged, *cells, gap, seconds, *more])
-    header = ["Method", "UA %", "MIA %", "RA %", "TA %", "Avg. Gap", "RTE s"]
+        means = spread(row["gap_of_means"], float("nan"))
+        passes = [f"{row[way] / 1000:,.1f}" for way in ("forward", "backward")]
+        more = [] if brief else [means, *passes]
+        cells = [str(row["method"]) + diverged_of(row), *cells, gap, seconds, *more]
+        rows.append(cells)
+    header = ["Method", *map(percent, names), "Avg. Gap", "RTE s"]
     caption = (
         f"Ours: {describe(first)}; {seeds_of(records)}. Mean ± sample standard deviation over "
         "seeds. Avg. Gap is the mean over seeds of each seed's gap to Retrain, in percentage "
         "points. RTE is the wall time of unlearning."
     )
     if not brief:
-        header += ["Gap of means", "Passes, thousands"]
+        header += ["Gap of means", "Forward, thousands", "Backward, thousands"]
         caption += (
-            " “Gap of means” is the other definition of Avg. Gap. Passes are samples forward "
-            "plus backward."
+            " “Gap of means” is the other definition of Avg. Gap. Forward and backward count the "
+            "samples passed."
         )
-    return to_html(header, rows, caption, table, csv_name, _best(table))
+    return to_html(header, rows, caption, table, csv_name, best_row(table))
+
+
+def percent(metric: str) -> str:
+    """A metric as the head of a column."""
+    return f"{metric.replace('_', '. ')} %"
+
+
+def diverged_of(row: Mapping[Any, Any]) -> str:
+    """In a row of ``results.summary``: how many runs diverged, if any did."""
+    if not row["diverged"]:
+        return ""
+    return f" ({row['diverged']} diverged)" if row["n"] else f"diverged in {row['diverged']} runs"
+
+
+def best_row(table: "pd.DataFrame", column: str = "mean_of_gaps") -> dict[int, str]:
+    """The row with the smallest gap, as ``kinds`` of :func:`to_html`."""
+    gaps = table[column].tolist()
+    known = [gap for gap in gaps if not math.isnan(gap)]
+    return {gaps.index(min(known)): "strong"} if known else {}
 
 
 def verdict_list(verdicts: Sequence[Verdict]) -> str:
@@ -150,12 +181,6 @@ def verdict_list(verdicts: Sequence[Verdict]) -> str:
         for v in verdicts
     )
     return f'<ul class="verdicts">\n{items}</ul>\n'
-
-
-def _best(table: "pd.DataFrame") -> int | None:
-    gaps = table["mean_of_gaps"].tolist()
-    known = [gap for gap in gaps if not math.isnan(gap)]
-    return gaps.index(min(known)) if known else None
 
 
 def paper_rows(
@@ -184,9 +209,14 @@ def paper_rows(
             row[f"{cell['metric']}_printed"] = cell["printed"]
             if cell["metric"] == "RTE":
                 row["RTE_unit"] = cell["unit"]
-        row["method"] = PAPER_TITLES.get(label) or title_of(label)
+        row["method"] = paper_title(label)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def paper_title(label: str) -> str:
+    """The title of a label of ours or of a method that only the paper names."""
+    return PAPER_TITLES.get(label) or title_of(label)
 
 
 def paper_table(

@@ -16,7 +16,7 @@ PACKAGE = Path(ugradsl_core.__file__).parent
 LAYERS = [
     ["errors", "checks", "checkpoint", "types", "config", "files"],
     ["data", "splits", "models", "smoothing", "training"],
-    ["minimise", "privacy", "cost"],
+    ["minimise", "privacy", "cost", "spectrum", "landscape"],
     ["unlearning.common", "unlearning.mixed"],
     ["unlearning.retrain", "unlearning.ft", "unlearning.ga", "unlearning.neggrad_plus"],
     ["unlearning.ff", "unlearning.iu", "unlearning.boundary", "unlearning.l1_sparse"],
@@ -26,11 +26,13 @@ LAYERS = [
     ["attack", "metrics"],
     ["user_data", "api", "__init__"],
     ["provenance", "settings", "store", "problems", "experiments", "search"],
-    ["results", "paper"],
+    ["results", "paper", "statistics"],
+    ["pages_markdown", "audit_lines", "audit_spreads", "audit_slips", "audit_gaps"],
+    ["audit_findings", "audit_ranks", "audit_reports", "audit_values", "audit_copies", "audit"],
     ["parameters", "live"],
     ["cli_options", "cli_tables", "cli_experiments", "cli", "__main__"],
-    ["tables", "figures", "figures_theory"],
-    ["pages_markdown", "pages_errata", "pages_landing", "pages"],
+    ["tables", "comparison", "figures", "figures_results", "figures_theory"],
+    ["pages_errata", "pages_landing", "pages"],
 ]
 ORDER = [module for layer in LAYERS for module in layer]
 

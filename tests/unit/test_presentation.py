@@ -8,8 +8,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from records import record
+from synthetic import every_method
 
-from ugradsl_core import figures, live, pages, pages_landing, results, tables
+from ugradsl_core import (
+    figures,
+    figures_results,
+    live,
+    pages,
+    pages_landing,
+    results,
+    settings,
+    statistics,
+    tables,
+)
 from ugradsl_core.parameters import ClassWiseForgetting, RandomForgetting
 from ugradsl_core.settings import preset_config, preset_setting
 from ugradsl_core.store import write_records
@@ -43,8 +54,11 @@ def test_figures_are_the_same_from_byte_to_byte(records: list[Record]) -> None:
 
 
 def test_all_figures_draw(records: list[Record]) -> None:
+    panel = results.gap_panel(records)
+    titles = dict(zip(panel["label"], panel["method"], strict=True))
     drawn = [
-        figures.metric_profile(results.summary(records), ["UA", "TA"]),
+        figures_results.gap_columns({"Ours": panel, "Theirs": panel[:1]}, titles),
+        figures_results.signed_gaps(statistics.signed_gaps(records), ["UA", "MIA", "TA"]),
         figures.histograms({"Original": [0.1, 0.9], "Retrain": [0.5]}, "confidence"),
         figures.bars({"a": [1, -1], "b": [2, 0]}, ["x", "y"], "class", "value"),
         figures.curves({"a": [1.0, 2.0]}, [0.0, 1.0], "α", "loss", 0.5),
@@ -86,6 +100,23 @@ def test_the_landing_page_says_what_is_not_run(tmp_path: Path, records: list[Rec
     assert "<strong>UGradSL improves on GA.</strong> Avg. Gap 4.00 against 20.00" in page
     assert 'verdict-yes">reproduced' in page
     assert 'verdict-none">not run' in page  # UGradSL+ has no records here
+
+
+def test_the_landing_page_shows_a_selection_and_leads_to_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "paper").symlink_to(BOOK / "paper")
+    made = every_method("cifar10-random10")
+    write_records(tmp_path / "results" / "cifar10-random10-bench.jsonl", made)
+    gaps = results.gap_panel(made).sort_values("gap")
+    ours = next(label for label in gaps["label"] if not label.startswith("ugradsl"))
+    assert pages_landing.best_baselines(made) == ["rl", ours]  # Table 10: RL, 2.24
+    assert pages_landing.best_baselines([]) == ["rl"]
+    page = pages_landing.landing(tmp_path)
+    rows = re.findall(r'<th scope="row">([^<]+)</th>', page)
+    shown = ["retrain", *pages_landing.selection(made)]
+    assert [row for row in rows if row != "the paper"] == [settings.title_of(x) for x in shown]
+    assert {"ga", "ft", "rl", ours, "ugradsl", "ugradsl+"} <= set(shown)
+    assert f"All {len(settings.LABELS)} methods that were run" in page
+    assert "</svg>" in pages_landing.landing_figure(tmp_path)
 
 
 def test_fragments_are_written_once(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Tables and verdicts from records made by hand."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ from ugradsl_core.results import (
     best_in,
     frame,
     improves,
+    natural_order,
     one_setting,
     paired,
     published,
     summary,
 )
+from ugradsl_core.settings import LABELS
 from ugradsl_core.store import write_records
 
 RETRAIN = [record("retrain", seed, 30.0, 50.0, 100.0, 70.0) for seed in range(3)]
@@ -29,7 +32,7 @@ def gaps(label: str, *sizes: float) -> list:
 def test_summary_by_hand() -> None:
     runs = [*RETRAIN, *gaps("ugradsl", 1, -1, 3), record("ga", 0), *gaps("ugradsl:adaptive", 2)]
     table = summary(runs).set_index("label")
-    assert list(table.index) == ["retrain", "ugradsl", "ga", "ugradsl:adaptive"]
+    assert list(table.index) == ["retrain", "ga", "ugradsl", "ugradsl:adaptive"]
     row = table.loc["ugradsl"]
     assert (row["n"], row["diverged"], row["method"]) == (3, 0, "UGradSL")
     assert row["UA"] == pytest.approx(34)
@@ -37,13 +40,33 @@ def test_summary_by_hand() -> None:
     assert row["gap_of_means"] == pytest.approx(1)
     assert row["mean_of_gaps"] == pytest.approx(5 / 3)
     assert row["mean_of_gaps_std"] == pytest.approx(math.sqrt(4 / 3))
-    assert (row["RTE"], row["passes"]) == (1.5, 30)
+    assert (row["RTE"], row["forward"], row["backward"]) == (1.5, 20, 10)
+    assert math.isnan(row["mean_of_gaps_add_MIA"])  # these records have no additional MIA
     assert math.isnan(table.loc["retrain", "mean_of_gaps"])
     assert (table.loc["ga", "n"], table.loc["ga", "diverged"]) == (0, 1)
     assert math.isnan(table.loc["ga", "UA"])
     assert table.loc["ugradsl:adaptive", "method"] == "UGradSL (adaptive)"
     assert math.isnan(table.loc["ugradsl:adaptive", "UA_std"])
     assert best_in(table.reset_index()) == "ugradsl"
+
+
+def test_the_gap_of_table_4_takes_the_additional_mia_in() -> None:
+    runs = []
+    for label, shifts in (("retrain", (0, 0)), ("ga", (10, -10))):
+        for seed, shift in enumerate(shifts):
+            made = record(label, seed, 30.0, 50.0, 100.0, 70.0)
+            runs.append(replace(made, metrics={**made.metrics, "add_MIA": 50.0 + shift}))
+    row = summary(runs).set_index("label").loc["ga"]
+    assert row["mean_of_gaps"] == 0
+    assert row["mean_of_gaps_add_MIA"] == pytest.approx(2)  # (0 + 0 + 0 + 0 + 10) / 5
+    assert row["mean_of_gaps_std_add_MIA"] == pytest.approx(0)
+    assert row["gap_of_means_add_MIA"] == pytest.approx(0)  # +10 and −10 cancel
+
+
+def test_variants_follow_their_method() -> None:
+    shuffled = ["ugradsl+", "ugradsl:adaptive-positive", "ugradsl:adaptive", "ugradsl", "retrain"]
+    assert natural_order(shuffled) == shuffled[::-1]
+    assert natural_order(LABELS[::-1]) == list(LABELS)
 
 
 def test_runs_are_paired_with_retrain_of_their_own_seed() -> None:

@@ -1,0 +1,287 @@
+"""Our records beside the paper's tables: metrics, distances to Retrain, cost and ranking.
+
+A page names the preset of a setting and the number of the paper's table for it. Every table says
+which of its numbers are ours, at which scale, and which are the paper's.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ugradsl_core.cli_tables import spread
+from ugradsl_core.metrics import GAP_METRICS
+from ugradsl_core.results import METRICS, gap_panel, natural_order, one_setting, summary
+from ugradsl_core.settings import LABELS, preset_setting
+from ugradsl_core.statistics import CONFIDENCE, Agreement, agreement, signed_gaps
+from ugradsl_core.tables import (
+    TIME_UNITS,
+    Cell,
+    best_row,
+    describe,
+    describe_training,
+    diverged_of,
+    paper_rows,
+    paper_title,
+    percent,
+    seeds_of,
+    to_html,
+)
+from ugradsl_core.types import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = Mapping[Any, Any]
+NOT_RUN = "not run yet"
+NOT_DEFINED = "not defined, not run"
+MARKED = 100 * CONFIDENCE
+
+
+def printed(preset: str, number: int) -> "pd.DataFrame":
+    """The rows of a paper table that belong to a preset's data set and paradigm."""
+    setting = preset_setting(preset, "paper")
+    return paper_rows(number, setting.dataset, setting.paradigm)
+
+
+def paper_scale(preset: str) -> str:
+    """The paper's own setting, in words."""
+    setting = preset_setting(preset, "paper")
+    return describe_training(setting.identity(), setting.scale)
+
+
+def ordered(labels: Sequence[str]) -> list[str]:
+    """Labels in natural order; those that only the paper names come last."""
+    known = [label for label in dict.fromkeys(labels) if label in LABELS]
+    return [*natural_order(known), *(x for x in dict.fromkeys(labels) if x not in LABELS)]
+
+
+def with_add_mia(paper: "pd.DataFrame") -> bool:
+    """Whether a paper table has the additional MIA, and takes it into its Avg. Gap."""
+    return "add_MIA" in paper
+
+
+def beside(
+    records: Sequence[Record],
+    preset: str,
+    number: int,
+    labels: Sequence[str] | None = None,
+) -> str:
+    """Our version of a paper table: for each method our line, and the paper's below it.
+
+    Args:
+        records: of one setting; none if it was not run.
+        preset: of the setting.
+        number: of the paper's table.
+        labels: methods to show; None shows all of ours and all of the paper's.
+    """
+    paper = printed(preset, number)
+    add = with_add_mia(paper)
+    names = METRICS if add else GAP_METRICS
+    gap = "mean_of_gaps_add_MIA" if add else "mean_of_gaps"
+    ours = summary(records) if records else None
+    mine = _by_label(ours) if ours is not None else {}
+    theirs = _by_label(paper)
+    shown = ordered([*mine, *theirs] if labels is None else labels)
+    best = {str(ours["label"][row]) for row in best_row(ours, gap)} if ours is not None else set()
+    rows: list[list[Cell]] = []
+    kinds: dict[int, str] = {}
+    for label in shown:
+        if label in best:
+            kinds[len(rows)] = "strong"
+        rows.append([paper_title(label), *_our_cells(label, mine.get(label), names, gap)])
+        if label in theirs:
+            kinds[len(rows)] = "paper"
+            cells = (theirs[label][f"{name}_printed"] for name in (*names, "avg_gap"))
+            rows.append(["the paper", *(str(cell or "–") for cell in cells)])
+    header = ["Method", *map(percent, names), "Avg. Gap"]
+    scale = f"{describe(one_setting(records))}; {seeds_of(records)}" if records else NOT_RUN
+    caption = (
+        f"Our version of the paper's Table {number}. Upper lines: ours ({scale}), mean ± sample "
+        "standard deviation over seeds. Lower lines: the paper, as printed "
+        f"({paper_scale(preset)}). Avg. Gap is the mean distance to Retrain over "
+        f"{'all five columns' if add else 'the four columns'}, in percentage points; ours is the "
+        "mean over seeds of each seed's gap."
+    )
+    data = _beside_data(ours, paper, names, gap, number)
+    data = data[data["label"].isin(shown)]
+    return to_html(header, rows, caption, data, f"{preset}-beside-table-{number}.csv", kinds)
+
+
+def _by_label(table: "pd.DataFrame") -> dict[str, Row]:
+    return {str(row["label"]): row for row in table.to_dict(orient="records")}
+
+
+def _our_cells(label: str, row: Row | None, names: Sequence[str], gap: str) -> list[Cell]:
+    if row is None:
+        return [NOT_RUN if label in LABELS else NOT_DEFINED]
+    if not row["n"]:
+        return [diverged_of(row)]
+    cells: list[Cell] = [spread(row[name], row[f"{name}_std"], 1) for name in names]
+    std = gap.replace("mean_of_gaps", "mean_of_gaps_std")
+    last = spread(row[gap], row[std])
+    return [*cells, (last, diverged_of(row).strip()) if row["diverged"] else last]
+
+
+def _beside_data(
+    ours: "pd.DataFrame | None", paper: "pd.DataFrame", names: Sequence[str], gap: str, number: int
+) -> "pd.DataFrame":
+    """The numbers of both, one line for each method and source."""
+    import pandas as pd
+
+    columns = ["label", "method", *(f"{n}{end}" for n in names for end in ("", "_std")), "avg_gap"]
+    parts = [paper.assign(source=f"paper, Table {number}")]
+    if ours is not None:
+        parts.insert(0, ours.assign(source="ours", avg_gap=ours[gap]))
+    return pd.concat([part[[*columns[:2], "source", *columns[2:]]] for part in parts])
+
+
+def signed_table(records: Sequence[Record], csv_name: str) -> str:
+    """Method − Retrain by metric with its interval, and both definitions of Avg. Gap."""
+    gaps = signed_gaps(records)
+    wide = {label: group.set_index("metric") for label, group in gaps.groupby("label")}
+    rows: list[list[Cell]] = []
+    for row in summary(records).to_dict(orient="records"):
+        if row["label"] not in wide:
+            continue
+        group = wide[row["label"]]
+        cells = [_signed(group.loc[n]) if n in group.index else "–" for n in METRICS]
+        both = [spread(row["mean_of_gaps"], row["mean_of_gaps_std"]), f"{row['gap_of_means']:.2f}"]
+        rows.append([str(row["method"]), *cells, *both])
+    intervals = gaps.dropna(subset=["low"])
+    apart = int(((intervals["low"] > 0) | (intervals["high"] < 0)).sum())
+    chance = (1 - CONFIDENCE) * len(intervals)
+    caption = (
+        f"Method − Retrain, ours: {describe(one_setting(records))}; {seeds_of(records)}. In "
+        "percentage points: mean over seeds of the difference to Retrain of the same seed, and "
+        f"below it the {MARKED:g} % t interval of that mean; a dash where all seeds differ by the "
+        f"same. With so few seeds the intervals are wide, and none is corrected for their number: "
+        f"{apart} of {len(intervals)} leave out 0, and about {chance:.0f} would if no method "
+        "differed from Retrain. “Mean of gaps” (± sample standard deviation) is the mean over "
+        "seeds of each seed's Avg. Gap, “gap of means” the Avg. Gap between the means over seeds; "
+        "both are over UA, MIA, RA and TA."
+    )
+    header = ["Method", *(n.replace("_", ". ") for n in METRICS), "Mean of gaps", "Gap of means"]
+    return to_html(header, rows, caption, gaps.drop(columns="seeds"), csv_name)
+
+
+def signed(number: float) -> str:
+    """A number with its sign, to one digit; zero has none."""
+    text = f"{number:+.1f}".replace("-", "−")
+    return "0.0" if text in {"+0.0", "−0.0"} else text
+
+
+def _signed(row: Any) -> Cell:
+    interval = "–" if math.isnan(row["low"]) else f"[{signed(row['low'])}, {signed(row['high'])}]"
+    return signed(row["difference"]), interval
+
+
+def cost_table(records: Sequence[Record], preset: str, number: int) -> str:
+    """Run time and samples passed, ours, beside the run time that the paper prints."""
+    first = one_setting(records)
+    ours, paper = summary(records), printed(preset, number)
+    whole = float(_by_label(ours).get("retrain", {}).get("RTE", math.nan))
+    theirs = _by_label(paper)
+    unit = TIME_UNITS[str(paper["RTE_unit"].dropna().iloc[0])]
+    rows: list[list[Cell]] = []
+    for row in ours.to_dict(orient="records"):
+        if not row["n"]:
+            continue
+        other = theirs.get(str(row["label"]))
+        rows.append(
+            [
+                str(row["method"]),
+                spread(row["RTE"], row["RTE_std"], 1),
+                _share(row["RTE"], whole),
+                *(f"{row[way] / 1000:,.1f}" for way in ("forward", "backward")),
+                str(other["RTE_printed"] or "–") if other else "–",
+                _share(other["RTE"], theirs["retrain"]["RTE"]) if other else "–",
+            ]
+        )
+    machines = {tuple(sorted((k, str(v)) for k, v in r.hardware.items())) for r in records}
+    caption = (
+        f"Cost. Ours: {describe(first)}; {seeds_of(records)}: run-time efficiency (RTE) in seconds "
+        "of wall time, mean ± sample standard deviation, its share of Retrain's, and thousands of "
+        f"samples passed forward and backward. The paper's Table {number}: RTE in {unit}, as "
+        f"printed ({paper_scale(preset)}). Shares can be compared, times cannot."
+    )
+    if len(machines) > 1:
+        caption += (
+            f" Our records come from {len(machines)} different machines or numbers of threads, so "
+            "compare samples rather than seconds."
+        )
+    header = [
+        "Method",
+        "RTE s",
+        "of Retrain's, %",
+        "forward, 10³",
+        "backward, 10³",
+        f"paper, RTE {unit}",
+        "of Retrain's, %",
+    ]
+    return to_html(header, rows, caption, ours, f"{preset}-cost.csv")
+
+
+def _share(part: float, whole: float) -> str:
+    return "–" if math.isnan(part / whole) else f"{100 * part / whole:.1f}"
+
+
+def agreement_table(records: Sequence[Record], preset: str, numbers: Sequence[int]) -> str:
+    """Kendall's τ between our ranking by Avg. Gap and those of the paper's tables."""
+    rows: list[list[Cell]] = []
+    for number in numbers:
+        paper = printed(preset, number)
+        add = with_add_mia(paper)
+        gaps = dict(zip(paper["label"], paper["avg_gap"], strict=True))
+        found = agreement(records, gaps, METRICS if add else GAP_METRICS)
+        name = f"Table {number}" + (", with add. MIA" if add else "")
+        rows.append([name, *(_agreement_cells(found) if found else ["fewer than two methods"])])
+    caption = (
+        "Agreement of rankings by Avg. Gap: Kendall's τ between ours "
+        f"({describe(one_setting(records))}; {seeds_of(records)}) and the paper's printed one "
+        "(paper scale), over the methods that both have; 1 is the same order, −1 the opposite "
+        f"one. Interval: {MARKED:g} % percentile bootstrap over methods, rough for so few. p: of "
+        "this |τ| or a larger one if the two orders had nothing to do with each other, by "
+        "counting permutations, or, where gaps are tied, by a normal approximation. Last column: "
+        "τ of the ranking in each seed alone."
+    )
+    header = ["The paper's ranking", "Methods", "τ", f"{MARKED:g} % interval", "p", "By seed"]
+    return to_html(header, rows, caption)
+
+
+def _agreement_cells(found: Agreement) -> list[Cell]:
+    def two(number: float) -> str:
+        return "–" if math.isnan(number) else f"{number:.2f}".replace("-", "−")
+
+    return [
+        str(len(found.labels)),
+        two(found.tau),
+        f"{two(found.low)} to {two(found.high)}",
+        f"{found.p_value:.2g}" + ("" if found.exact else " (approx.)"),
+        ", ".join(map(two, found.by_seed.values())) or "–",
+    ]
+
+
+def gap_panels(
+    records: Sequence[Record],
+    preset: str,
+    numbers: Sequence[int],
+    labels: Sequence[str] | None = None,
+) -> "tuple[dict[str, pd.DataFrame], dict[str, str]]":
+    """What ``figures_results.gap_columns`` draws: our gaps and those of paper tables.
+
+    Methods, all or those in ``labels``, are sorted by our gap; those without one follow, sorted
+    by the first paper table.
+    """
+    panels: dict[str, pd.DataFrame] = {}
+    if records:
+        ours = gap_panel(records)
+        panels[f"Ours,\n{one_setting(records).scale} scale"] = ours
+    for number in numbers:
+        paper = printed(preset, number).rename(columns={"avg_gap": "gap"})
+        panels[f"Table {number},\npaper scale"] = paper[["label", "method", "gap"]].dropna()
+    methods: dict[str, str] = {}
+    for panel in panels.values():
+        for row in panel.sort_values("gap").to_dict(orient="records"):
+            if labels is None or row["label"] in labels:
+                methods.setdefault(str(row["label"]), str(row["method"]))
+    return panels, methods
