@@ -79,6 +79,14 @@ def experiment(
         label: settings.preset_config(label, name, scale, **changes.get(label, {}))
         for label in labels
     }
+    tuned = settings.get_preset(name, scale)["methods"]
+    defaulted = [label for label in labels if label not in {"retrain", *tuned}]
+    if defaulted:
+        print(
+            f"{', '.join(defaulted)}: not searched for {name} at {scale} scale; their own defaults "
+            "are used",
+            file=sys.stderr,
+        )
     if "retrain" in configs:
         trained = {**setting.training.model_dump(), **changes.get("retrain", {})}
         configs["retrain"] = METHODS["retrain"].config(**trained)

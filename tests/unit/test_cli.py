@@ -105,6 +105,19 @@ def test_a_run_whose_outputs_overflow_is_shown_as_diverged(cli: Cli) -> None:
     assert "diverged" in out
 
 
+def test_a_method_that_was_not_searched_is_named(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "digits-random10"
+    searched = {"methods": {"ga": {"config": {"lr": 0.01, "epochs": 1}}}}
+    stripped = {**load_presets("smoke")[name], **searched}
+    monkeypatch.setattr("ugradsl_core.settings.load_presets", lambda _: {name: stripped})
+    code, _, err = cli("experiment", name, "--methods", "ga,ugradsl:adaptive-inverse", *SMALL)
+    assert code == 0
+    assert "ugradsl:adaptive-inverse: not searched for digits-random10 at smoke scale" in err
+    assert "ga," not in err
+
+
 def test_class_wise_experiments_run(cli: Cli) -> None:
     code, out, _ = cli("experiment", "digits-class", "--methods", "retrain", *SMALL)
     assert code == 0
