@@ -17,6 +17,7 @@ LAYERS = [
     ["errors", "checks", "checkpoint", "types", "config", "files"],
     ["data", "splits", "models", "smoothing", "training"],
     ["minimise", "privacy", "cost", "spectrum", "landscape"],
+    ["risks", "solvers", "influence", "minima", "theorems"],
     ["unlearning.common", "unlearning.mixed"],
     ["unlearning.retrain", "unlearning.ft", "unlearning.ga", "unlearning.neggrad_plus"],
     ["unlearning.ff", "unlearning.iu", "unlearning.boundary", "unlearning.l1_sparse"],
