@@ -1,15 +1,21 @@
 """The live run of a notebook: its parameters to records."""
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ugradsl_core import experiments, settings
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.parameters import Experiment, parse_seeds, split_list
-from ugradsl_core.store import open_store
+from ugradsl_core.parameters import Experiment, MethodComparison, parse_seeds, split_list
+from ugradsl_core.store import open_store, parse_record, record_line
 from ugradsl_core.types import Execution, Record
+from ugradsl_core.unlearning import METHODS
+
+KEPT = "application/vnd.ugradsl.records+json"
 
 
 def preset_name(parameters: Experiment) -> str:
@@ -34,9 +40,14 @@ def setting_of(parameters: Experiment) -> settings.Setting:
 
 
 def labels_of(parameters: Experiment) -> list[str]:
-    """The labels to run; ``all`` is Retrain and every method of the preset."""
+    """The labels to run; ``all`` is Retrain and every method of the preset.
+
+    In the comparison of methods it is every method, with its defaults where it was not searched.
+    """
     if parameters.methods != "all":
         return split_list(parameters.methods)
+    if isinstance(parameters, MethodComparison):
+        return list(METHODS)
     preset = settings.get_preset(preset_name(parameters), parameters.scale)
     if not preset["methods"]:
         raise ConfigError(
@@ -87,3 +98,28 @@ def run(parameters: Experiment, *, verbose: bool = True) -> list[Record]:
         return experiments.run_grid(
             setting, loaded, configs, seeds, store, execution, on_record=report
         )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Records as an output of a notebook, from where :func:`kept_records` reads them."""
+
+    records: Sequence[Record]
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        text = f"{len(self.records)} records, kept for the method cards"
+        return {KEPT: [record_line(record) for record in self.records], "text/plain": text}
+
+
+def kept_records(notebook: Path) -> list[Record]:
+    """The records that an executed notebook has kept; none where it has not been executed.
+
+    Raises:
+        StoreError: a record is damaged.
+    """
+    if not notebook.exists():
+        return []
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    lines = [line for output in outputs for line in output.get("data", {}).get(KEPT, [])]
+    return [parse_record(line) for line in lines]

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ugradsl_core import pages_errata, pages_landing, provenance
+from ugradsl_core import pages_cards, pages_errata, pages_landing, pages_methods, provenance
 from ugradsl_core.pages_markdown import NOT_RUN_YET, NOT_SEARCHED_YET, list_table, name
 from ugradsl_core.paper import load_table
 from ugradsl_core.results import record_label
@@ -204,4 +204,6 @@ FRAGMENTS: dict[str, Fragment] = {
     "errata-spread.md": pages_errata.spread_is_gap,
     "errata-repeats.md": pages_errata.repeated_rows,
     "errata-gaps.md": pages_errata.printed_gaps,
+    **pages_cards.FRAGMENTS,
+    **pages_methods.FRAGMENTS,
 }

@@ -69,3 +69,8 @@ def list_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, kind: st
     for row in (header, *rows):
         lines += [f"{'* -' if column == 0 else '  -'} {cell}" for column, cell in enumerate(row)]
     return "\n".join([*lines, ":::"])
+
+
+def raw_html(text: str) -> str:
+    """HTML as a MyST block."""
+    return f"```{{raw}} html\n{text}\n```"

@@ -97,11 +97,16 @@ class ClassWiseForgetting(Experiment):
     forgotten_class: int = Field(3, ge=0, description="the class to forget, 0…K−1")
 
 
+class MethodComparison(RandomForgetting):
+    """Parameters of *All methods side by side*; ``all`` is every method, searched or not."""
+
+
 NOTEBOOKS: dict[str, type[Config]] = {
     "quickstart": Quickstart,
     "ugradsl_step_by_step": StepByStep,
     "random_forgetting": RandomForgetting,
     "class_wise_forgetting": ClassWiseForgetting,
+    "method_comparison": MethodComparison,
 }
 
 

@@ -14,7 +14,7 @@ PACKAGE = Path(ugradsl_core.__file__).parent
 
 # Each module imports only from those above it. A new module needs its place here.
 LAYERS = [
-    ["errors", "checks", "checkpoint", "types", "config", "files"],
+    ["errors", "checks", "checkpoint", "types", "config", "config_docs", "files"],
     ["data", "splits", "models", "smoothing", "training"],
     ["minimise", "privacy", "cost", "spectrum", "landscape"],
     ["risks", "solvers", "influence", "minima", "theorems"],
@@ -26,13 +26,14 @@ LAYERS = [
     ["unlearning.ugradsl", "unlearning"],
     ["attack", "metrics"],
     ["user_data", "api", "__init__"],
-    ["provenance", "settings", "store", "problems", "experiments", "search"],
-    ["results", "paper", "statistics"],
+    ["provenance", "settings", "store", "problems", "experiments", "search", "landscape_records"],
+    ["results", "paper", "paper_text", "statistics"],
     ["pages_markdown", "audit.lines", "audit.spreads", "audit.slips", "audit.gaps"],
     ["audit.findings", "audit.ranks", "audit.reports", "audit.values", "audit.copies", "audit"],
     ["parameters", "live"],
-    ["cli_options", "cli_tables", "cli_experiments", "cli", "__main__"],
+    ["cli_options", "cli_tables", "cli_experiments", "cli_landscape", "cli", "__main__"],
     ["tables", "comparison", "figures", "figures_results", "figures_theory"],
+    ["figures_methods", "pages_references", "pages_pabi", "pages_cards", "pages_methods"],
     ["pages_errata", "pages_landing", "pages"],
 ]
 ORDER = [module for layer in LAYERS for module in layer]

@@ -1,0 +1,157 @@
+"""The overview of all methods, generated from ``METHODS``, and what the paper prints of GLI."""
+
+import base64
+import html
+import re
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ugradsl_core.config_docs import parameters
+from ugradsl_core.pages_cards import SYMBOL, slug
+from ugradsl_core.pages_markdown import list_table, name, raw_html
+from ugradsl_core.paper import load_table
+from ugradsl_core.paper_text import tables_with
+from ugradsl_core.training import SGDConfig
+from ugradsl_core.unlearning import METHODS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = {
+    "title": "Method",
+    "reads": "Reads",
+    "passes": "Passes in an epoch",
+    "memory": "Extra memory",
+    "hyperparameters": "Hyperparameters",
+    "guarantee": "Guarantee",
+}
+CAPTION = (
+    "All methods. Passes are samples, forward and backward, in an epoch unless it says otherwise; "
+    "n is the size of D_tr, n_r of D_r, n_f of D_f. Extra memory is in models, beyond the model, "
+    "its gradient and SGD's momentum. SGD stands for its learning rate, epochs, batch size, "
+    "momentum, weight decay, schedule and augmentation."
+)
+MEASURES = ("UA", "MIA", "RA", "TA", "avg_gap", "RTE")
+BESIDE_GLI = ("retrain", "ft", "gli")
+UNITS = {"minute": "min", "hour": "h"}
+
+
+def overview(book: Path) -> str:
+    """The comparison table: a row for each method, with links to the cards and a download."""
+    table = _frame()
+    head = "".join(f'<th scope="col">{title}</th>' for title in COLUMNS.values())
+    body = "".join(_row(cells) for cells in table.to_dict(orient="records"))
+    data = base64.b64encode(table.rename(columns=COLUMNS).to_csv(index=False).encode()).decode()
+    return raw_html(
+        '<div class="results-table methods-table" role="region" tabindex="0" '
+        'aria-label="All methods">\n'
+        f"<table>\n<caption>{_symbols(CAPTION)}</caption>\n"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n"
+        '<p class="table-download"><a download="methods.csv" '
+        f'href="data:text/csv;base64,{data}">Download as CSV</a></p>'
+    )
+
+
+def _frame() -> "pd.DataFrame":
+    import pandas as pd
+
+    rows = [
+        {
+            "method": label,
+            "title": method.title,
+            "reads": method.reads,
+            "passes": method.passes,
+            "memory": method.memory,
+            "hyperparameters": _hyperparameters(label),
+            "guarantee": method.guarantee,
+        }
+        for label, method in METHODS.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _hyperparameters(label: str) -> str:
+    """``SGD`` where the method trains, then its own parameters; switches have their names last."""
+    config = METHODS[label].config
+    found = parameters(config).values()
+    own = [p for p in found if p.name not in SGDConfig.model_fields]
+    plain = [p.name for p in own if not p.choices]
+    switches = [p.name for p in own if p.choices]
+    return ", ".join([*(["SGD"] if issubclass(config, SGDConfig) else []), *plain, *switches])
+
+
+def _row(cells: Mapping[Hashable, Any]) -> str:
+    link = f'<a href="{slug(cells["method"])}.html">{html.escape(cells["title"])}</a>'
+    texts = "".join(
+        f'<td data-label="{title}">{_symbols(cells[column])}</td>'
+        for column, title in COLUMNS.items()
+        if column != "title"
+    )
+    return f'<tr><th scope="row">{link}</th>{texts}</tr>\n'
+
+
+def _symbols(text: str) -> str:
+    """Escaped text with ``D_r``, ``n_f``, ``K`` and the like in italics."""
+    return SYMBOL.sub(_italic, html.escape(text))
+
+
+def _italic(found: re.Match[str]) -> str:
+    letter, _, index = found[2].partition("_")
+    return found[1] + f"<i>{letter}</i>" + (f"<sub>{index}</sub>" if index else "")
+
+
+def gli_numbers(book: Path) -> str:
+    """Every row that the paper prints of GLI, between Retrain's and FT's of the same block."""
+    rows = []
+    for number in tables_with("gli", book / "paper"):
+        table = load_table(number, book / "paper")
+        for (dataset, paradigm), block in table.groupby(["dataset", "paradigm"], sort=False):
+            if "gli" not in set(block.method):
+                continue
+            for method in BESIDE_GLI:
+                cells = block[block.method == method].set_index("metric")
+                where = f"{number}: {name(dataset)}, {paradigm}"
+                rows.append([where, name(method), *_printed(cells)])
+    header = ("Table", "Method", "UA", "MIA", "RA", "TA", "Avg. Gap", "RTE")
+    return list_table(header, rows, kind="numbers-2")
+
+
+def _printed(cells: "pd.DataFrame") -> list[str]:
+    """The printed digits of each measure, with the unit of RTE; a dash where there are none."""
+    texts = []
+    for measure in MEASURES:
+        cell = cells.loc[measure]
+        unit = f" {UNITS[str(cell['unit'])]}" if measure == "RTE" else ""
+        texts.append(f"{cell['printed']}{unit}" if cell["printed"] else "–")
+    return texts
+
+
+def gli_reading(book: Path) -> str:
+    """What the printed rows of GLI say about it: run time beside FT's, and its rank by gap."""
+    items = []
+    for number in tables_with("gli", book / "paper"):
+        table = load_table(number, book / "paper")
+        for (dataset, paradigm), block in table.groupby(["dataset", "paradigm"], sort=False):
+            cells = block.pivot_table(index="method", columns="metric", values="mean", sort=False)
+            if "gli" not in cells.index:
+                continue
+            times = cells["RTE"].to_dict()
+            ratio = times["gli"] / times["ft"]
+            ranks = cells["avg_gap"].dropna().rank()
+            items.append(
+                f"- {name(dataset)}, {paradigm}: its run time is {ratio:.1f} times FT's; by Avg. "
+                f"Gap it is number {ranks['gli']:.0f} of {len(ranks)}."
+            )
+    closing = (
+        "A run time of FT's order suggests a method that reads $D_r$; it does not prove it, and "
+        "says nothing about the update."
+    )
+    return "\n".join(items) + f"\n\n{closing}"
+
+
+FRAGMENTS = {
+    "methods-overview.md": overview,
+    "gli-numbers.md": gli_numbers,
+    "gli-reading.md": gli_reading,
+}
