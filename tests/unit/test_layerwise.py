@@ -132,11 +132,8 @@ def test_eu_k_is_cf_k_from_fresh_last_layers() -> None:
     for k in (1, 2):
         start = unlearned("eu-k", subject, k=k, epochs=0).state_dict
         fresh = {key for key, v in start.items() if not torch.equal(v, subject.trained_state[key])}
-        assert (
-            {key.split(".")[0] for key in fresh} == {"head", "norm2", "conv2"}
-            if k == 2
-            else {"head"}
-        )
+        layers = {"head"} if k == 1 else {"head", "norm2", "conv2"}
+        assert {key.split(".")[0] for key in fresh} == layers
         if k == 2:  # statistics of a new model
             assert not bool(start["norm2.running_mean"].any())
             assert torch.equal(start["norm2.running_var"], torch.ones(3))
