@@ -9,6 +9,7 @@ import typer
 
 from ugradsl_core import data, parameters, results, settings
 from ugradsl_core.cli_experiments import experiment, tune
+from ugradsl_core.cli_landscape import landscape
 from ugradsl_core.cli_options import AsJson, Parameters, Scale, SettingName, join_pairs, pairs
 from ugradsl_core.cli_tables import print_summary
 from ugradsl_core.errors import ConfigError, UGradSLError
@@ -98,6 +99,7 @@ def run(
 
 app.command()(experiment)
 app.command()(tune)
+app.command()(landscape)
 
 
 @app.command()

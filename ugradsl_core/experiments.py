@@ -37,7 +37,15 @@ from ugradsl_core.training import predict
 from ugradsl_core.types import Execution, Problem, Record, UnlearnResult
 from ugradsl_core.unlearning import get_method
 
-__all__ = ["evaluate_state", "load_data", "run_grid", "run_one", "stream", "warm_up"]
+__all__ = [
+    "evaluate_state",
+    "load_data",
+    "retrained_state",
+    "run_grid",
+    "run_one",
+    "stream",
+    "warm_up",
+]
 
 
 def warm_up(problem: Problem, batch_size: int) -> None:
@@ -94,6 +102,13 @@ def _unlearn(
     save_state(store, key, result.state_dict, {"result": facts, "seed": seed})
     drop_state(store, unfinished)
     return result
+
+
+def retrained_state(
+    problem: Problem, setting: Setting, loaded: Data, config: Config, seed: int, store: Store
+) -> dict[str, torch.Tensor]:
+    """Weights θ_r of the retrained model of a seed: from the store, or trained and stored."""
+    return _unlearn(problem, "retrain", config, setting, loaded, seed, store).state_dict
 
 
 def record_key(
