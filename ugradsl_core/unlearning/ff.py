@@ -60,11 +60,12 @@ def fisher_diagonal(
                 parameters,
                 torch.eye(num_classes, device=log_p.device, dtype=log_p.dtype),
                 is_grads_batched=True,
-                materialize_grads=True,
+                allow_unused=True,
             )
             p = log_p.detach().exp()
             for accumulated, g in zip(total, gradients, strict=True):
-                accumulated.add_(torch.einsum("k...,k->...", g.square(), p))
+                if g is not None:
+                    accumulated.add_(torch.einsum("k...,k->...", g.square(), p))
     return [t / len(rows) for t in total]
 
 
