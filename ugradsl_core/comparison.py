@@ -12,8 +12,9 @@ from ugradsl_core.cli_tables import spread
 from ugradsl_core.metrics import GAP_METRICS
 from ugradsl_core.results import METRICS, gap_panel, natural_order, one_setting, summary
 from ugradsl_core.settings import LABELS, preset_setting
-from ugradsl_core.statistics import CONFIDENCE, Agreement, agreement, signed_gaps
+from ugradsl_core.statistics import CONFIDENCE, Agreement, agreement
 from ugradsl_core.tables import (
+    NO_RECORDS,
     TIME_UNITS,
     Cell,
     best_row,
@@ -58,6 +59,19 @@ def ordered(labels: Sequence[str]) -> list[str]:
 def with_add_mia(paper: "pd.DataFrame") -> bool:
     """Whether a paper table has the additional MIA, and takes it into its Avg. Gap."""
     return "add_MIA" in paper
+
+
+def leaders(preset: str, numbers: Sequence[int], count: int = 3) -> str:
+    """A sentence on who has the smallest Avg. Gap in the paper's tables, and who the largest."""
+    parts = []
+    for number in numbers:
+        paper = printed(preset, number).dropna(subset=["avg_gap"]).sort_values("avg_gap")
+        cells = [f"{row['method']} {row['avg_gap_printed']}" for _, row in paper.iterrows()]
+        parts.append(f"in Table {number} {', '.join(cells[:count])}, and the largest {cells[-1]}")
+    return (
+        f"<p>The smallest Avg. Gap as printed, in percentage points ({paper_scale(preset)}): "
+        f"{'; '.join(parts)}.</p>"
+    )
 
 
 def beside(
@@ -135,48 +149,10 @@ def _beside_data(
     return pd.concat([part[[*columns[:2], "source", *columns[2:]]] for part in parts])
 
 
-def signed_table(records: Sequence[Record], csv_name: str) -> str:
-    """Method − Retrain by metric with its interval, and both definitions of Avg. Gap."""
-    gaps = signed_gaps(records)
-    wide = {label: group.set_index("metric") for label, group in gaps.groupby("label")}
-    rows: list[list[Cell]] = []
-    for row in summary(records).to_dict(orient="records"):
-        if row["label"] not in wide:
-            continue
-        group = wide[row["label"]]
-        cells = [_signed(group.loc[n]) if n in group.index else "–" for n in METRICS]
-        both = [spread(row["mean_of_gaps"], row["mean_of_gaps_std"]), f"{row['gap_of_means']:.2f}"]
-        rows.append([str(row["method"]), *cells, *both])
-    intervals = gaps.dropna(subset=["low"])
-    apart = int(((intervals["low"] > 0) | (intervals["high"] < 0)).sum())
-    chance = (1 - CONFIDENCE) * len(intervals)
-    caption = (
-        f"Method − Retrain, ours: {describe(one_setting(records))}; {seeds_of(records)}. In "
-        "percentage points: mean over seeds of the difference to Retrain of the same seed, and "
-        f"below it the {MARKED:g} % t interval of that mean; a dash where all seeds differ by the "
-        f"same. With so few seeds the intervals are wide, and none is corrected for their number: "
-        f"{apart} of {len(intervals)} leave out 0, and about {chance:.0f} would if no method "
-        "differed from Retrain. “Mean of gaps” (± sample standard deviation) is the mean over "
-        "seeds of each seed's Avg. Gap, “gap of means” the Avg. Gap between the means over seeds; "
-        "both are over UA, MIA, RA and TA."
-    )
-    header = ["Method", *(n.replace("_", ". ") for n in METRICS), "Mean of gaps", "Gap of means"]
-    return to_html(header, rows, caption, gaps.drop(columns="seeds"), csv_name)
-
-
-def signed(number: float) -> str:
-    """A number with its sign, to one digit; zero has none."""
-    text = f"{number:+.1f}".replace("-", "−")
-    return "0.0" if text in {"+0.0", "−0.0"} else text
-
-
-def _signed(row: Any) -> Cell:
-    interval = "–" if math.isnan(row["low"]) else f"[{signed(row['low'])}, {signed(row['high'])}]"
-    return signed(row["difference"]), interval
-
-
 def cost_table(records: Sequence[Record], preset: str, number: int) -> str:
     """Run time and samples passed, ours, beside the run time that the paper prints."""
+    if not records:
+        return NO_RECORDS
     first = one_setting(records)
     ours, paper = summary(records), printed(preset, number)
     whole = float(_by_label(ours).get("retrain", {}).get("RTE", math.nan))
@@ -227,6 +203,8 @@ def _share(part: float, whole: float) -> str:
 
 def agreement_table(records: Sequence[Record], preset: str, numbers: Sequence[int]) -> str:
     """Kendall's τ between our ranking by Avg. Gap and those of the paper's tables."""
+    if not records:
+        return NO_RECORDS
     rows: list[list[Cell]] = []
     for number in numbers:
         paper = printed(preset, number)
@@ -236,8 +214,8 @@ def agreement_table(records: Sequence[Record], preset: str, numbers: Sequence[in
         name = f"Table {number}" + (", with add. MIA" if add else "")
         rows.append([name, *(_agreement_cells(found) if found else ["fewer than two methods"])])
     caption = (
-        "Agreement of rankings by Avg. Gap: Kendall's τ between ours "
-        f"({describe(one_setting(records))}; {seeds_of(records)}) and the paper's printed one "
+        "Agreement of rankings. Kendall's τ between the order of methods by our Avg. Gap "
+        f"({describe(one_setting(records))}; {seeds_of(records)}) and by the paper's printed one "
         "(paper scale), over the methods that both have; 1 is the same order, −1 the opposite "
         f"one. Interval: {MARKED:g} % percentile bootstrap over methods, rough for so few. p: of "
         "this |τ| or a larger one if the two orders had nothing to do with each other, by "
@@ -255,7 +233,7 @@ def _agreement_cells(found: Agreement) -> list[Cell]:
     return [
         str(len(found.labels)),
         two(found.tau),
-        f"{two(found.low)} to {two(found.high)}",
+        "–" if math.isnan(found.low) else f"{two(found.low)} to {two(found.high)}",
         f"{found.p_value:.2g}" + ("" if found.exact else " (approx.)"),
         ", ".join(map(two, found.by_seed.values())) or "–",
     ]

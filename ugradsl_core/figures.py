@@ -122,7 +122,7 @@ def name_rows(axis: "Axes", titles: Sequence[str]) -> None:
     axis.set_yticks(range(len(titles)), [short(title) for title in titles])
     axis.set_ylim(len(titles) - 0.4, -0.6)
     axis.tick_params(axis="y", length=0)
-    axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axis.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axis.grid()
     axis.set_axisbelow(True)
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ugradsl_core.cli_tables import spread
 from ugradsl_core.pages_markdown import name as name_of
 from ugradsl_core.paper import load_table
-from ugradsl_core.results import Verdict, one_setting, summary
+from ugradsl_core.results import METRICS, Verdict, one_setting, summary
 from ugradsl_core.settings import title_of
+from ugradsl_core.statistics import CONFIDENCE, signed_gaps
 from ugradsl_core.types import Record
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ VERDICT_CLASSES = {
     "not reproduced": "no",
     "not run": "none",
 }
+NO_RECORDS = "<p><em>Not run yet: there are no published records of this setting.</em></p>"
 TIME_UNITS = {"minute": "min", "hour": "h"}
 
 
@@ -171,6 +173,51 @@ def best_row(table: "pd.DataFrame", column: str = "mean_of_gaps") -> dict[int, s
     gaps = table[column].tolist()
     known = [gap for gap in gaps if not math.isnan(gap)]
     return {gaps.index(min(known)): "strong"} if known else {}
+
+
+def signed_table(records: Sequence[Record], csv_name: str) -> str:
+    """Method − Retrain by metric with its interval, and both definitions of Avg. Gap."""
+    if not records:
+        return NO_RECORDS
+    gaps = signed_gaps(records)
+    wide = {label: group.set_index("metric") for label, group in gaps.groupby("label")}
+    rows: list[list[Cell]] = []
+    for row in summary(records).to_dict(orient="records"):
+        if row["label"] not in wide:
+            continue
+        group = wide[row["label"]]
+        cells = [_signed(group.loc[n]) if n in group.index else "–" for n in METRICS]
+        std = row["mean_of_gaps_std"]
+        mean: Cell = (f"{row['mean_of_gaps']:.2f}", "–" if math.isnan(std) else f"± {std:.2f}")
+        rows.append([str(row["method"]), *cells, mean, f"{row['gap_of_means']:.2f}"])
+    intervals = gaps.dropna(subset=["low"])
+    apart = int(((intervals["low"] > 0) | (intervals["high"] < 0)).sum())
+    chance = (1 - CONFIDENCE) * len(intervals)
+    caption = (
+        f"Method − Retrain, ours: {describe(one_setting(records))}; {seeds_of(records)}. In "
+        "percentage points: mean over seeds of the difference to Retrain of the same seed, and "
+        f"below it the {100 * CONFIDENCE:g} % t interval of that mean; a dash where all seeds "
+        "differ by the same. With so few seeds the intervals are wide, and none is corrected for "
+        "their number: "
+        f"{apart} of {len(intervals)} leave out 0, and about {chance:.0f} would if no method "
+        "differed from Retrain. “Mean of gaps” (± sample standard deviation) is the mean over "
+        "seeds of each seed's Avg. Gap, “gap of means” the Avg. Gap between the means over seeds; "
+        "both are over UA, MIA, RA and TA."
+    )
+    header = ["Method", *(n.replace("_", ". ") for n in METRICS), "Mean of gaps", "Gap of means"]
+    return to_html(header, rows, caption, gaps.drop(columns="seeds"), csv_name)
+
+
+def signed(number: float) -> str:
+    """A number with its sign, to one digit; zero has none."""
+    text = f"{number:+.1f}".replace("-", "−")
+    return "0.0" if text in {"+0.0", "−0.0"} else text
+
+
+def _signed(row: Any) -> Cell:
+    low, high = (signed(row[end]).removeprefix("+") for end in ("low", "high"))
+    interval = "–" if math.isnan(row["low"]) else f"[{low}, {high}]"
+    return signed(row["difference"]), interval
 
 
 def verdict_list(verdicts: Sequence[Verdict]) -> str:

@@ -20,12 +20,11 @@ from ugradsl_core.comparison import (
     gap_panels,
     ordered,
     printed,
-    signed,
-    signed_table,
 )
 from ugradsl_core.metrics import average_gap
 from ugradsl_core.results import by_label, summary
 from ugradsl_core.settings import LABELS, title_of
+from ugradsl_core.tables import NO_RECORDS, signed, signed_table
 from ugradsl_core.types import Record
 
 SETTINGS = [("cifar10-random10", 10), ("cifar10-random10", 4), ("cifar10-class", 4)]
@@ -97,6 +96,22 @@ def test_before_a_run_the_paper_stands_alone() -> None:
     assert set(downloaded(page)["source"]) == {"paper, Table 4"}
 
 
+def test_tables_that_need_records_say_that_there_are_none() -> None:
+    assert signed_table([], "x.csv") == NO_RECORDS
+    assert cost_table([], "cifar10-class", 4) == NO_RECORDS
+    assert agreement_table([], "cifar10-class", [4]) == NO_RECORDS
+
+
+def test_the_papers_leaders_are_read_from_its_table() -> None:
+    text = comparison.leaders("cifar10-random10", [10, 4], 2)
+    expected = (
+        "Table 10 UGradSL+ (adaptive) 1.52, UGradSL (adaptive) 1.76, and the largest IU 10.91"
+    )
+    assert expected in text
+    assert "in Table 4 UGradSL 1.78," in text
+    assert "width 64" in text
+
+
 def test_a_method_that_only_the_paper_names_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     paper = comparison.paper_rows(1, "cifar100", "class-wise")
     monkeypatch.setattr(comparison, "printed", lambda preset, number: paper)
@@ -136,8 +151,8 @@ def test_the_signed_table_by_hand() -> None:
         runs.append(record("ga", seed, 30.0 + shift, 50.0, 90.0, 70.0 - shift))
     page = signed_table(runs, "x.csv")
     assert cells(page)[1:] == [
-        ["GA", "−2.0|[−4.5, +0.5]", "0.0|–", "0.0|–", "+2.0|[−0.5, +4.5]", "–",
-         "1.00 ± 0.50", "1.00"],
+        ["GA", "−2.0|[−4.5, 0.5]", "0.0|–", "0.0|–", "+2.0|[−0.5, 4.5]", "–",
+         "1.00|± 0.50", "1.00"],
     ]  # fmt: skip
     assert "0 of 2 leave out 0, and about 0 would" in page
     assert list(downloaded(page)["metric"]) == ["UA", "MIA", "RA", "TA"]
