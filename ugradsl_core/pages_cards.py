@@ -24,6 +24,7 @@ from ugradsl_core.settings import (
     title_of,
 )
 from ugradsl_core.training import SGDConfig
+from ugradsl_core.types import Record
 from ugradsl_core.unlearning import METHODS
 
 SYMBOL = re.compile(r"(?<![\w&#-])(\d*)(D_r|D_f|D_tr|n_r|n_f|[nNKTEtk])(?![\w-])")
@@ -31,7 +32,8 @@ FOLDER = "methods"
 LONG = 60
 BESIDE = ("retrain", "ft", "ugradsl+")
 NOTEBOOK = "method_comparison.ipynb"
-OWN_DEFAULTS = "no preset yet: the code's own, with batch size and augmentation of training"
+NO_PRESET = "no preset yet"
+OF_ADAPTIVE_RATES = {"beta", "distance", "adaptive_sign"}
 
 
 def slug(label: str) -> str:
@@ -47,11 +49,17 @@ def glance(label: str, book: Path) -> str:
         ("In the code", f"`{label}`"),
         ("Reads", mathematics(method.reads)),
         ("Passes in an epoch", mathematics(method.passes)),
-        ("Memory besides SGD's", method.memory),
+        ("Extra memory, in models", memory_of(label)),
         ("Guarantee", method.guarantee),
         ("In the paper", _listed("Table", shown_in) if shown_in else "not in the paper"),
     ]
     return list_table(("At a glance", ""), rows, kind="glance")
+
+
+def memory_of(label: str) -> str:
+    """What a method keeps besides the model, its gradient and momentum: how much, and what."""
+    amount, _, what = METHODS[label].memory.partition(": ")
+    return f"{amount} ({what})" if what else amount
 
 
 def mathematics(text: str) -> str:
@@ -70,7 +78,7 @@ def defaults(label: str, book: Path) -> str:
     found = parameters(config)
     own = [p for name, p in found.items() if name not in SGDConfig.model_fields]
     shared = [p for name, p in found.items() if name in SGDConfig.model_fields]
-    rows = [[f"`{p.name}`", f"`{p.default}`", p.rule, _meaning(p)] for p in (*own, *shared)]
+    rows = [[f"`{p.name}`", f"`{p.default}`", _rule(p), _meaning(p)] for p in (*own, *shared)]
     table = list_table(("Parameter", "Default", "Allowed", "Meaning"), rows, kind="parameters")
     return "\n\n".join(
         [
@@ -82,11 +90,23 @@ def defaults(label: str, book: Path) -> str:
     )
 
 
+def _rule(parameter: Parameter) -> str:
+    """A cell that begins with ``>`` would be a quotation."""
+    return parameter.rule.replace(">", "\\>", 1) if parameter.rule[:1] == ">" else parameter.rule
+
+
+def _sets(text: str) -> str:
+    """``D_r`` and ``D_f`` as mathematics."""
+    return re.sub(r"\b(D_r|D_f)\b", r"$\1$", text)
+
+
 def _meaning(parameter: Parameter) -> str:
     """Switches with a long explanation have it in the table of variants, and a link here."""
     if parameter.choices and len(parameter.meaning) > LONG:
         return "see [below](#faults-in-public-code)"
-    return parameter.meaning.rstrip(".")
+    if parameter.meaning == "E":
+        return "number of epochs, $E$"
+    return _sets(parameter.meaning.rstrip("."))
 
 
 def _by_scale(label: str) -> str:
@@ -98,20 +118,29 @@ def _by_scale(label: str) -> str:
         for preset in load_presets(scale):
             config = preset_config(label, preset, scale).model_dump()
             places.append((f"`{scale}`: {preset}", config, _source(label, preset, scale)))
-    names = list(places[0][1])
+    fixed_rate = all(values.get("alpha") is not None for _, values, _ in places)
+    names = [name for name in places[0][1] if not (fixed_rate and name in OF_ADAPTIVE_RATES)]
     differing = [name for name in names if len({str(values[name]) for _, values, _ in places}) > 1]
     rows = [
         [where, *(shown(values[name]) for name in differing), source]
         for where, values, source in places
     ]
     header = ("Where", *(f"`{name}`" for name in differing), "Where from")
-    intro = "**By scale.** What the presets hold, and so what this book's records and live runs use"
     fixed = ", ".join(
         f"`{name}` {shown(places[0][1][name])}" for name in names if name not in differing
     )
-    rest = f" The other parameters are the same everywhere: {fixed}." if fixed else ""
-    table = list_table(header, rows, kind="presets")
-    return f"{intro}; see [](../hyperparameters.md) for the search.{rest}\n\n{table}"
+    text = [
+        "**By scale.** What the presets hold, and so what this book's records and live runs use; "
+        "see [](../hyperparameters.md) for the search."
+    ]
+    if any(source == NO_PRESET for _, _, source in places):
+        text.append(
+            "Where there is no preset yet, the code's own values hold, with the batch size and "
+            "augmentation of the original training."
+        )
+    if fixed:
+        text.append(f"The same everywhere: {fixed}.")
+    return f"{' '.join(text)}\n\n{list_table(header, rows, kind='presets')}"
 
 
 def _source(label: str, preset: str, scale: str) -> str:
@@ -119,7 +148,7 @@ def _source(label: str, preset: str, scale: str) -> str:
         return "trained as the original model"
     entry = get_preset(preset, scale)["methods"].get(label)
     if entry is None:
-        return OWN_DEFAULTS
+        return NO_PRESET
     source = entry["source"]
     if source["kind"] != "search":
         return str(source["note"])
@@ -141,7 +170,7 @@ def variants(label: str, book: Path) -> str:
     """The choices that a config offers, each with its default and its meaning."""
     found = [p for p in parameters(METHODS[label].config).values() if p.choices]
     rows = [
-        [f"`{p.name}`", f"`{p.default}`", _others(p), p.meaning]
+        [f"`{p.name}`", f"`{p.default}`", _others(p), _sets(p.meaning)]
         for p in found
         if p.name not in SGDConfig.model_fields
     ]
@@ -159,8 +188,9 @@ def cost(label: str, book: Path) -> str:
     """Passes as stated, and as counted in the live run and in the published records."""
     method = METHODS[label]
     stated = (
-        f"In an epoch, samples pass forward and backward: {mathematics(method.passes)}. Memory "
-        f"besides the model, its gradient and SGD's momentum, in models: {method.memory}."
+        f"In an epoch, samples pass forward and backward: {mathematics(method.passes)}. Extra "
+        "memory, in models, beyond the model itself, its gradient and SGD's momentum: "
+        f"{memory_of(label)}."
     )
     rows = []
     for where, records in _runs(book).items():
@@ -181,7 +211,7 @@ def _counts(row: Mapping[Any, Any], reference: Mapping[Any, Any]) -> list[str]:
     return [*counts, f"{100 * share:.1f} %", f"{row['RTE']:.1f}"]
 
 
-def _runs(book: Path) -> dict[str, list[Any]]:
+def _runs(book: Path) -> dict[str, list[Record]]:
     """Where passes were counted: the live run, then published records."""
     found = {"live run, smoke scale": live.kept_records(book.parent / "notebooks" / NOTEBOOK)}
     for scale in SCALES:
@@ -206,10 +236,22 @@ def comparison(label: str, book: Path) -> str:
         else f"**{title_of(label)} was not searched at this scale and ran with its defaults, so "
         "this row shows what it costs, not how well it can do.**"
     )
-    return f"{table}\n\n{values}"
+    return f"{table}\n\n{values}{_grain(first)}"
 
 
-def _preset(record: Any) -> str:
+def _grain(record: Record) -> str:
+    """What one forgotten image is worth, where the size of the forget set is known."""
+    setting = record.setting
+    if setting["paradigm"] != "random" or setting["train_size"] is None:
+        return ""
+    images = round(setting["train_size"] * setting["fraction"])
+    return (
+        f" With {images} forgotten images one image is {100 / images:g} points of UA: small "
+        "differences are noise."
+    )
+
+
+def _preset(record: Record) -> str:
     kind = "class" if record.setting["paradigm"] == "class-wise" else "random10"
     return f"{record.setting['dataset']}-{kind}"
 

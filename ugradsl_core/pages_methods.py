@@ -3,12 +3,12 @@
 import base64
 import html
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ugradsl_core.config_docs import parameters
-from ugradsl_core.pages_cards import SYMBOL, slug
+from ugradsl_core.pages_cards import SYMBOL, memory_of, slug
 from ugradsl_core.pages_markdown import list_table, name, raw_html
 from ugradsl_core.paper import load_table
 from ugradsl_core.paper_text import tables_with
@@ -62,7 +62,7 @@ def _frame() -> "pd.DataFrame":
             "title": method.title,
             "reads": method.reads,
             "passes": method.passes,
-            "memory": method.memory,
+            "memory": memory_of(label),
             "hyperparameters": _hyperparameters(label),
             "guarantee": method.guarantee,
         }
@@ -84,11 +84,18 @@ def _hyperparameters(label: str) -> str:
 def _row(cells: Mapping[Hashable, Any]) -> str:
     link = f'<a href="{slug(cells["method"])}.html">{html.escape(cells["title"])}</a>'
     texts = "".join(
-        f'<td data-label="{title}">{_symbols(cells[column])}</td>'
+        f'<td data-label="{title}"><span>{_content(column, cells[column])}</span></td>'
         for column, title in COLUMNS.items()
         if column != "title"
     )
     return f'<tr><th scope="row">{link}</th>{texts}</tr>\n'
+
+
+def _content(column: str, text: str) -> str:
+    if column != "hyperparameters":
+        return _symbols(text)
+    names = (name if name == "SGD" else f"<code>{name}</code>" for name in text.split(", "))
+    return ", ".join(names)
 
 
 def _symbols(text: str) -> str:
@@ -102,19 +109,26 @@ def _italic(found: re.Match[str]) -> str:
 
 
 def gli_numbers(book: Path) -> str:
-    """Every row that the paper prints of GLI, between Retrain's and FT's of the same block."""
-    rows = []
+    """Every row that the paper prints of GLI, below Retrain's and FT's of the same block."""
+    header = ("Method", "UA", "MIA", "RA", "TA", "Avg. Gap", "RTE")
+    parts = []
+    for number, dataset, paradigm, block in _gli_blocks(book):
+        rows = []
+        for method in BESIDE_GLI:
+            cells = block[block.method == method].set_index("metric")
+            rows.append([name(method), *_printed(cells)])
+        table = list_table(header, rows, kind="numbers")
+        parts.append(f"Table {number}, {name(dataset)}, {paradigm} forgetting:\n\n{table}")
+    return "\n\n".join(parts)
+
+
+def _gli_blocks(book: Path) -> Iterator[tuple[int, str, str, "pd.DataFrame"]]:
+    """Number, data set, paradigm and cells of each block of a table that has a row of GLI."""
     for number in tables_with("gli", book / "paper"):
         table = load_table(number, book / "paper")
         for (dataset, paradigm), block in table.groupby(["dataset", "paradigm"], sort=False):
-            if "gli" not in set(block.method):
-                continue
-            for method in BESIDE_GLI:
-                cells = block[block.method == method].set_index("metric")
-                where = f"{number}: {name(dataset)}, {paradigm}"
-                rows.append([where, name(method), *_printed(cells)])
-    header = ("Table", "Method", "UA", "MIA", "RA", "TA", "Avg. Gap", "RTE")
-    return list_table(header, rows, kind="numbers-2")
+            if "gli" in set(block.method):
+                yield number, str(dataset), str(paradigm), block
 
 
 def _printed(cells: "pd.DataFrame") -> list[str]:
@@ -130,19 +144,14 @@ def _printed(cells: "pd.DataFrame") -> list[str]:
 def gli_reading(book: Path) -> str:
     """What the printed rows of GLI say about it: run time beside FT's, and its rank by gap."""
     items = []
-    for number in tables_with("gli", book / "paper"):
-        table = load_table(number, book / "paper")
-        for (dataset, paradigm), block in table.groupby(["dataset", "paradigm"], sort=False):
-            cells = block.pivot_table(index="method", columns="metric", values="mean", sort=False)
-            if "gli" not in cells.index:
-                continue
-            times = cells["RTE"].to_dict()
-            ratio = times["gli"] / times["ft"]
-            ranks = cells["avg_gap"].dropna().rank()
-            items.append(
-                f"- {name(dataset)}, {paradigm}: its run time is {ratio:.1f} times FT's; by Avg. "
-                f"Gap it is number {ranks['gli']:.0f} of {len(ranks)}."
-            )
+    for _, dataset, paradigm, block in _gli_blocks(book):
+        cells = block.pivot_table(index="method", columns="metric", values="mean", sort=False)
+        times = cells["RTE"].to_dict()
+        ranks = cells["avg_gap"].dropna().rank()
+        items.append(
+            f"- {name(dataset)}, {paradigm}: its run time is {times['gli'] / times['ft']:.1f} "
+            f"times FT's; by Avg. Gap it is number {ranks['gli']:.0f} of {len(ranks)}."
+        )
     closing = (
         "A run time of FT's order suggests a method that reads $D_r$; it does not prove it, and "
         "says nothing about the update."
