@@ -21,11 +21,11 @@ from ugradsl_core.landscape import (
     unflatten,
 )
 from ugradsl_core.problems import Data, Progress, make_problem, silent, stream
+from ugradsl_core.risks import Risk, gradient, hessian, parameter_vector
 from ugradsl_core.settings import Setting, digest
 from ugradsl_core.spectrum import (
     Krylov,
     Ritz,
-    hessian_product,
     lanczos,
     random_start,
     ritz,
@@ -39,7 +39,7 @@ from ugradsl_core.store import (
     save_record,
     save_state,
 )
-from ugradsl_core.types import Batch, Execution, Record, Samples
+from ugradsl_core.types import Execution, Record, Samples
 
 KIND = "landscape"
 SAVE_EVERY = 5  # products with the Hessian
@@ -110,16 +110,19 @@ def landscape_record(
     starts = [random_start(size, generator).to(device) for _ in range(config.starts)]
 
     batches = list(samples.batches(torch.split(torch.arange(len(samples)), config.batch_size)))
-    spaces = []
-    for number, start in enumerate(starts):
-        place = f"{key}-lanczos-{number}"
-        spaces.append(
-            _krylov(hessian_product(model, batches), start, config, store, place, progress)
-        )
+    risk, theta = Risk(model, batches), parameter_vector(model)
+    of_sums = hessian(risk, theta)
+
+    def product(vector: Tensor) -> Tensor:
+        return of_sums(vector) / len(samples)
+
+    spaces = [
+        _krylov(product, start, config, store, f"{key}-lanczos-{number}", progress)
+        for number, start in enumerate(starts)
+    ]
     lengths = [flatten(model, direction) for direction in directions]
-    product = hessian_product(model, batches)
     along_directions = [float(d @ product(d) / (d @ d)) for d in lengths]
-    gradient = float(_gradient(model, batches).norm())
+    slope = gradient(risk, theta) / len(samples)
 
     def loss(changed: Any) -> float:
         return mean_loss(model, changed, samples, execution, config.batch_size)
@@ -133,8 +136,8 @@ def landscape_record(
         "samples": len(samples),
         "parameters": size,
         "loss": _short(loss(state)),
-        "gradient_norm": _short(gradient),
-        "weight_norm": _short(float(flatten(model, state).norm())),
+        "gradient_norm": _short(float(slope.norm())),
+        "weight_norm": _short(float(theta.norm())),
         "direction_norms": [_short(float(d.norm())) for d in lengths],
         "direction_curvatures": [_short(c) for c in along_directions],
         "coordinates": places,
@@ -197,17 +200,6 @@ def _subset(retain: Samples, wanted: int | None, generator: torch.Generator) -> 
         return retain
     chosen = torch.randperm(len(retain), generator=generator)[:wanted]
     return retain.take(chosen)  # type: ignore[attr-defined]
-
-
-def _gradient(model: nn.Module, batches: Sequence[Batch]) -> Tensor:
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    total = sum(len(labels) for _, labels in batches)
-    flat = torch.zeros(sum(p.numel() for p in parameters))
-    for inputs, labels in batches:
-        value = nn.functional.cross_entropy(model(inputs), labels, reduction="sum") / total
-        parts = torch.autograd.grad(value, parameters)
-        flat += torch.cat([part.reshape(-1) for part in parts]).cpu()
-    return flat
 
 
 def _krylov(

@@ -9,16 +9,15 @@ which has a minimum where both weights of the first line are positive: in :func:
 There the best prediction is the smoothed label of rate α'.
 """
 
-import copy
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ugradsl_core.errors import ConfigError, DataError
-from ugradsl_core.minimise import Descent, minimise
+from ugradsl_core.minima import Minimum, minimise
+from ugradsl_core.risks import Risk, model_at, parameter_vector
 from ugradsl_core.smoothing import gls_loss
 
 CONDITION = "γ₁ − γ₂(1 + (1−K)/K·α) > 0"
@@ -133,97 +132,84 @@ def largest_log_ratio(predictions: Tensor) -> float:
     return float((logs.amax(0) - logs.amin(0)).max())
 
 
-def unlearning_risk(
-    logits: Tensor, labels: Tensor, forget: Tensor, alpha: float, gamma1: float, gamma2: float
-) -> Tensor:
-    """γ₁·R_tr − γ₂·R_f^{NLS} of Section 3.4, sums over samples; D_f is part of D_tr.
+class UnlearningLoss(nn.Module):
+    """γ₁·R_tr − γ₂·R_f^{NLS} of Section 3.4 as a loss of all samples of D_tr; D_f is among them.
 
     Args:
-        logits: (n, K) on D_tr.
-        labels: int64, (n,).
         forget: bool, (n,), which samples are D_f.
         alpha: α.
         gamma1: γ₁.
         gamma2: γ₂.
     """
-    learning = F.cross_entropy(logits, labels, reduction="sum")
-    unlearning = gls_loss(logits[forget], labels[forget], alpha, "sum")
-    return gamma1 * learning - gamma2 * unlearning
 
+    reduction = "sum"
 
-LabelledRisk = Callable[[Tensor, Tensor], Tensor]
+    def __init__(self, forget: Tensor, alpha: float, gamma1: float, gamma2: float) -> None:
+        super().__init__()
+        self.forget, self.alpha, self.gamma1, self.gamma2 = forget, alpha, gamma1, gamma2
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The risk of logits (n, K) and labels (n,)."""
+        learning = F.cross_entropy(logits, labels, reduction="sum")
+        forgotten = gls_loss(logits[self.forget], labels[self.forget], self.alpha, "sum")
+        return self.gamma1 * learning - self.gamma2 * forgotten
 
 
 def predictions_by_label(
-    model: nn.Module,
-    inputs: Tensor,
-    labels: Tensor,
-    sample: int,
-    risk: LabelledRisk,
-    *,
-    ridge: float = 0.0,
-    tolerance: float = 1e-9,
-    max_evaluations: int = 20_000,
-) -> tuple[Tensor, list[Descent]]:
+    risk: Risk, sample: int, *, tolerance: float = 1e-7, start: Tensor | None = None
+) -> tuple[Tensor, list[Minimum]]:
     """What the mechanism predicts for one sample, for each label that it could have had.
 
-    For every y the sample's label becomes y, ``risk`` is minimised from the same start, and the
-    prediction for the sample is read: Definition 1 without any symmetry assumed.
+    For every y the sample's label becomes y, the risk is minimised from the same start, and the
+    prediction for the sample is read: Definition 1, with no symmetry assumed.
 
     Args:
-        model: the start, float64; it is left as it was.
-        inputs: (n, …), float64.
-        labels: int64, (n,).
-        sample: which of the n.
-        risk: of logits (n, K) and labels (n,).
-        ridge: λ of an added λ/2·‖θ‖².
-        tolerance: of :func:`minimise`.
-        max_evaluations: of :func:`minimise`.
+        risk: on one batch, in float64.
+        sample: which of the batch.
+        tolerance: of the gradient's norm; see :func:`ugradsl_core.minima.minimise`.
+        start: (P,); the parameters of the risk's model by default.
 
     Returns:
         (K, K), row y the prediction for label y; and how each minimisation ended.
+
+    Raises:
+        DataError: more than one batch.
     """
+    batches = list(risk.batches)
+    if len(batches) != 1:
+        raise DataError(f"batches: should be one, with all of D_tr; found {len(batches)}")
+    inputs, labels = batches[0]
+    first = parameter_vector(risk.model) if start is None else start
     with torch.no_grad():
-        num_classes = model(inputs[:1]).shape[1]
-    rows, ends = [], []
+        num_classes = risk.model(inputs[:1]).shape[1]
+    predictions, ends = [], []
     for y in range(num_classes):
-        fitted = copy.deepcopy(model)
-        parameters = [p for p in fitted.parameters() if p.requires_grad]
         changed = labels.clone()
         changed[sample] = y
-
-        def value(
-            fitted: nn.Module = fitted,
-            changed: Tensor = changed,
-            parameters: list[nn.Parameter] = parameters,
-        ) -> Tensor:
-            size = torch.stack([p.square().sum() for p in parameters]).sum()
-            return risk(fitted(inputs), changed) + ridge / 2 * size
-
-        ends.append(
-            minimise(value, parameters, tolerance=tolerance, max_evaluations=max_evaluations)
-        )
+        end = minimise(risk.on([(inputs, changed)]), first, tolerance=tolerance)
+        ends.append(end)
         with torch.no_grad():
-            rows.append(fitted(inputs[sample : sample + 1]).softmax(1)[0])
-    return torch.stack(rows), ends
+            logits = model_at(risk, end.theta)(inputs[sample : sample + 1])
+        predictions.append(logits.softmax(1)[0])
+    return torch.stack(predictions), ends
 
 
 def measured_epsilon(
     alpha: float, gamma1: float, gamma2: float, num_classes: int
-) -> tuple[float, Descent]:
+) -> tuple[float, Minimum]:
     """The largest log-ratio after minimising the risk numerically, to compare with ε.
 
-    The model is a table: one row of free logits for each label, as Theorem 3's proof has it.
+    The model is a table: free logits for each label, as Theorem 3's proof has it.
 
     Raises:
         ConfigError: α outside :func:`alpha_domain`; the risk has no minimum there.
     """
     label_ldp_epsilon(alpha, gamma1, gamma2, num_classes)
-    logits = torch.zeros(num_classes, num_classes, dtype=torch.float64, requires_grad=True)
-    labels, forget = torch.arange(num_classes), torch.ones(num_classes, dtype=torch.bool)
-    end = minimise(
-        lambda: unlearning_risk(logits, labels, forget, alpha, gamma1, gamma2),
-        [logits],
-        tolerance=1e-10 * (gamma1 - gamma2),  # the risk is that multiple of a cross-entropy
-    )
-    return largest_log_ratio(logits.detach().softmax(1)), end
+    table = nn.Linear(num_classes, num_classes, bias=False).double()
+    loss = UnlearningLoss(torch.ones(num_classes, dtype=torch.bool), alpha, gamma1, gamma2)
+    each = torch.eye(num_classes, dtype=torch.float64), torch.arange(num_classes)
+    start = torch.zeros(num_classes**2, dtype=torch.float64)
+    tolerance = 1e-10 * (gamma1 - gamma2)  # the risk is that multiple of a cross-entropy
+    end = minimise(Risk(table, [each], loss=loss), start, tolerance=tolerance)
+    predictions = end.theta.view(num_classes, num_classes).T.softmax(1)
+    return largest_log_ratio(predictions), end

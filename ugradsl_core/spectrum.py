@@ -1,15 +1,13 @@
-"""Eigenvalues and spectral density of a Hessian by Lanczos; memory O(steps · parameters)."""
+"""Eigenvalues and spectral density of a symmetric matrix by Lanczos; memory O(steps · size)."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.types import Batch
 
 Product = Callable[[Tensor], Tensor]
 
@@ -157,35 +155,3 @@ def density(found: Sequence[Ritz], grid: Tensor, width: float) -> Tensor:
         bumps = torch.exp(-distances.square() / 2) / (width * (2 * torch.pi) ** 0.5)
         total += bumps @ one.weights / len(found)
     return total
-
-
-def hessian_product(
-    model: nn.Module, batches: Sequence[Batch], parameters: Sequence[nn.Parameter] | None = None
-) -> Product:
-    """v → Hv for the Hessian H of the mean cross-entropy, by ``curvlinops``.
-
-    Args:
-        model: in evaluation mode, or the Hessian would depend on how batches are cut.
-        batches: inputs and labels; they are passed one after the other.
-        parameters: those that H is taken for; all trainable ones by default.
-    """
-    with quiet_torchscript():
-        from curvlinops import HessianLinearOperator
-    chosen = list(parameters or (p for p in model.parameters() if p.requires_grad))
-    operator = HessianLinearOperator(
-        model, nn.CrossEntropyLoss(), chosen, batches, check_deterministic=False
-    )
-
-    def product(vector: Tensor) -> Tensor:
-        with quiet_torchscript():
-            return operator @ vector  # type: ignore[no-any-return]
-
-    return product
-
-
-class quiet_torchscript(warnings.catch_warnings):  # noqa: N801
-    """PyTorch compiles with TorchScript when it first differentiates forward, and warns itself."""
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        warnings.filterwarnings("ignore", message=".*torch.jit.script", category=FutureWarning)

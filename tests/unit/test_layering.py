@@ -16,8 +16,8 @@ PACKAGE = Path(ugradsl_core.__file__).parent
 LAYERS = [
     ["errors", "checks", "checkpoint", "types", "config", "config_docs", "files"],
     ["data", "splits", "models", "smoothing", "training"],
-    ["minimise", "privacy", "cost", "spectrum", "landscape"],
     ["risks", "solvers", "influence", "minima", "theorems"],
+    ["privacy", "cost", "spectrum", "landscape"],
     ["unlearning.common", "unlearning.mixed"],
     ["unlearning.retrain", "unlearning.ft", "unlearning.ga", "unlearning.neggrad_plus"],
     ["unlearning.ff", "unlearning.iu", "unlearning.boundary", "unlearning.l1_sparse"],
@@ -30,6 +30,8 @@ LAYERS = [
     ["results", "paper", "paper_text", "statistics"],
     ["pages_markdown", "audit.lines", "audit.spreads", "audit.slips", "audit.gaps"],
     ["audit.findings", "audit.ranks", "audit.reports", "audit.values", "audit.copies", "audit"],
+    ["claims.rules", "claims.paper", "claims.paper_sweeps", "claims.published", "claims.records"],
+    ["claims.records_sweeps", "claims.table", "claims"],
     ["parameters", "live"],
     ["cli_options", "cli_tables", "cli_experiments", "cli_landscape", "cli", "__main__"],
     ["tables", "comparison", "figures", "figures_results", "figures_theory"],

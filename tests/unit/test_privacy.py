@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ugradsl_core.errors import ConfigError, DataError
 from ugradsl_core.privacy import (
+    UnlearningLoss,
     alpha_domain,
     best_alpha,
     best_prediction,
@@ -20,8 +21,8 @@ from ugradsl_core.privacy import (
     largest_log_ratio,
     measured_epsilon,
     predictions_by_label,
-    unlearning_risk,
 )
+from ugradsl_core.risks import Risk
 from ugradsl_core.smoothing import gls_labels
 
 ratios = st.floats(1.05, 50)
@@ -188,7 +189,7 @@ def test_outside_the_domain_the_risk_has_no_minimum() -> None:
 
     def risk(depth: float, alpha: float) -> float:
         logits = torch.tensor([[-depth, 0, 0, 0]], dtype=torch.float64)
-        return float(unlearning_risk(logits, labels, forget, alpha, 2, 1))
+        return float(UnlearningLoss(forget, alpha, 2, 1)(logits, labels))
 
     outside = [risk(depth, lowest * 1.05) for depth in (1, 10, 100, 1000)]
     assert outside == sorted(outside, reverse=True)
@@ -197,7 +198,7 @@ def test_outside_the_domain_the_risk_has_no_minimum() -> None:
     assert inside == sorted(inside)
 
 
-def test_the_unlearning_risk_is_the_sum_of_appendix_c4() -> None:
+def test_the_unlearning_loss_is_the_sum_of_appendix_c4() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(6, 4, generator=generator, dtype=torch.float64)
     labels = torch.tensor([0, 1, 2, 3, 0, 1])
@@ -212,47 +213,43 @@ def test_the_unlearning_risk_is_the_sum_of_appendix_c4() -> None:
         if forgotten:
             others = sum(loss for k, loss in enumerate(row) if k != y)
             expected -= gamma2 * ((1 + (1 - 4) / 4 * alpha) * row[y] + alpha / 4 * others)
-    found = unlearning_risk(logits, labels, forget, alpha, gamma1, gamma2)
+    found = UnlearningLoss(forget, alpha, gamma1, gamma2)(logits, labels)
     assert float(found) == pytest.approx(expected, abs=1e-10)
-
-
-def data() -> tuple[Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    inputs = torch.randn(12, 3, generator=generator, dtype=torch.float64)
-    forget = torch.arange(12) < 4
-    return inputs, torch.arange(12) % 3, forget
-
-
-def softmax_regression() -> nn.Module:
-    model = nn.Linear(3, 3).double()
-    nn.init.zeros_(model.weight)
-    nn.init.zeros_(model.bias)
-    return model
 
 
 def test_predictions_by_label_of_a_separate_logit_are_those_of_the_theorem() -> None:
     """With one-hot inputs every sample has logits of its own, as the proof assumes."""
-    inputs = torch.eye(5, dtype=torch.float64)
-    labels, forget = torch.tensor([0, 1, 2, 0, 1]), torch.arange(5) < 2
+    batch = torch.eye(5, dtype=torch.float64)[:2], torch.tensor([0, 1])
     model = nn.Linear(5, 3, bias=False).double()
     before = model.weight.detach().clone()
-
-    def risk(logits: Tensor, labels: Tensor) -> Tensor:
-        return unlearning_risk(logits[forget], labels[forget], forget[forget], -1.2, 2.5, 1)
-
-    found, ends = predictions_by_label(model, inputs, labels, 1, risk)
+    loss = UnlearningLoss(torch.tensor([True, True]), -1.2, 2.5, 1)
+    found, ends = predictions_by_label(Risk(model, [batch], loss=loss), 1)
     assert all(end.converged for end in ends)
     torch.testing.assert_close(found, best_prediction(-1.2, 2.5, 1, 3), rtol=0, atol=1e-7)
     assert torch.equal(model.weight, before)
 
 
+class OfRetained(nn.Module):
+    """What Retrain minimises: the loss of D_r alone."""
+
+    reduction = "sum"
+
+    def __init__(self, forget: Tensor) -> None:
+        super().__init__()
+        self.forget = forget
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits[~self.forget], labels[~self.forget], reduction="sum")
+
+
 def test_retrain_never_sees_the_label_and_so_has_epsilon_zero() -> None:
-    inputs, labels, forget = data()
-
-    def risk(logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(logits[~forget], labels[~forget], reduction="sum")
-
-    found, ends = predictions_by_label(softmax_regression(), inputs, labels, 0, risk, ridge=0.1)
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.randn(12, 3, generator=generator, dtype=torch.float64)
+    loss = OfRetained(torch.arange(12) < 4)
+    batch = inputs, torch.arange(12) % 3
+    found, ends = predictions_by_label(
+        Risk(nn.Linear(3, 3).double(), [batch], l2=0.1, loss=loss), 0
+    )
     assert all(end.converged for end in ends)
     assert largest_log_ratio(found) == 0
 
@@ -260,20 +257,23 @@ def test_retrain_never_sees_the_label_and_so_has_epsilon_zero() -> None:
 def test_retained_neighbours_of_every_label_lower_the_ratio() -> None:
     """Weights shared with one retained sample of each class: the best prediction is a mixture."""
     gamma1, gamma2, alpha, k = 3.0, 1.0, -0.5, 3
-    inputs = torch.ones(4, 1, dtype=torch.float64)
-    labels, forget = torch.tensor([0, 0, 1, 2]), torch.tensor([True, False, False, False])
+    batch = torch.ones(4, 1, dtype=torch.float64), torch.tensor([0, 0, 1, 2])
+    loss = UnlearningLoss(torch.tensor([True, False, False, False]), alpha, gamma1, gamma2)
     model = nn.Linear(1, k, bias=False).double()
-
-    def risk(logits: Tensor, labels: Tensor) -> Tensor:
-        return unlearning_risk(logits, labels, forget, alpha, gamma1, gamma2)
-
-    found, ends = predictions_by_label(model, inputs, labels, 0, risk)
+    found, ends = predictions_by_label(Risk(model, [batch], loss=loss), 0)
     assert all(end.converged for end in ends)
     alone = best_prediction(alpha, gamma1, gamma2, k)
     weight = gamma1 - gamma2
     expected = (gamma1 + weight * alone) / (k * gamma1 + weight)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-8)
     assert largest_log_ratio(found) < label_ldp_epsilon(alpha, gamma1, gamma2, k) / 2
+
+
+def test_predictions_by_label_need_one_batch() -> None:
+    batch = torch.ones(2, 1, dtype=torch.float64), torch.tensor([0, 1])
+    risk = Risk(nn.Linear(1, 2).double(), [batch, batch])
+    with pytest.raises(DataError, match="batches: should be one, with all of D_tr; found 2"):
+        predictions_by_label(risk, 0)
 
 
 # Bad input -------------------------------------------------------------------------------------
