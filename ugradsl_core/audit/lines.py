@@ -114,7 +114,8 @@ def spaced(percent: str) -> str:
 def describe(block: Block) -> str:
     """A block in words."""
     number, dataset, paradigm, backbone, size = block
-    parts = [name(dataset), paradigm, "" if backbone == "resnet-18" else name(backbone)]
+    usual = "bert" if dataset == "20newsgroups" else "resnet-18"
+    parts = [name(dataset), paradigm, "" if backbone == usual else name(backbone)]
     return f"Table {number} ({', '.join(filter(None, [*parts, spaced(size)]))})"
 
 

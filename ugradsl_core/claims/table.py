@@ -1,0 +1,252 @@
+"""The claims, in the order in which the paper makes them."""
+
+from dataclasses import dataclass
+
+from ugradsl_core.audit.ranks import PROPOSED
+from ugradsl_core.claims import paper, paper_sweeps, records, records_sweeps
+from ugradsl_core.claims.rules import MARGINAL
+
+NOTEBOOK = "../notebooks/{}.ipynb"
+AUDIT = ("the audit", NOTEBOOK.format("paper_audit"))
+RANDOM = ("random forgetting", NOTEBOOK.format("random_forgetting"))
+CLASS_WISE = ("class-wise forgetting", NOTEBOOK.format("class_wise_forgetting"))
+READINGS = "errata.md#{}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that the paper says.
+
+    Attributes:
+        key: a short name.
+        title: the claim, as a sentence without a full stop.
+        place: where the paper says so.
+        words: the paper's words.
+        measure: what decides it.
+        rule: when it counts as reproduced (the paper's numbers: supported), when as partly so;
+            otherwise it is not.
+        pages: titles and paths, from a page of the book, of what shows it.
+        paper: judges it by the paper's own numbers.
+        ours: judges it by our records.
+    """
+
+    key: str
+    title: str
+    place: str
+    words: str
+    measure: str
+    rule: str
+    pages: tuple[tuple[str, str], ...]
+    paper: paper.Judge
+    ours: records.Judge
+
+
+EVERY_SEED = (
+    "The paper's numbers: smaller in every table that compares the two; partly: in more than half. "
+    "Ours: in every setting smaller in each of at least three seeds, and no run diverged; partly: "
+    "smaller in the mean, or in some settings."
+)
+EVERY_OR_HALF = "In every comparison; partly: in more than half."
+FACTOR_TWO = (
+    "For both methods the largest gap of the sweep is at most twice the smallest; partly: for one, "
+    "or no gap exceeds that of the method which is improved."
+)
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        "ga",
+        "UGradSL improves on gradient ascent",
+        "Abstract",
+        "UGradSL improves over the gradient ascent MU baseline constantly on different unlearning "
+        "tasks",
+        "Avg. Gap of UGradSL and of GA",
+        EVERY_SEED,
+        (AUDIT, RANDOM, CLASS_WISE),
+        paper.improves("ugradsl", "ga"),
+        records.improves((("ugradsl", "ga"),)),
+    ),
+    Claim(
+        "ft",
+        "UGradSL+ improves on fine-tuning",
+        "Section 5.2.1",
+        "UGradSL and UGradSL+ can boost the performance of GA and FT, respectively",
+        "Avg. Gap of UGradSL+ and of FT",
+        EVERY_SEED,
+        (AUDIT, RANDOM, CLASS_WISE),
+        paper.improves("ugradsl+", "ft"),
+        records.improves((("ugradsl+", "ft"),)),
+    ),
+    Claim(
+        "accuracy",
+        "The improvement costs no accuracy on retained and test data",
+        "Section 5.2.1",
+        "without an increment in RTE or drop in TA and RA",
+        "RA and TA of UGradSL against GA's, and of UGradSL+ against FT's, class-wise",
+        "Neither falls by more than one point. " + EVERY_OR_HALF,
+        (AUDIT, CLASS_WISE),
+        paper.accuracy_kept,
+        records.accuracy_kept,
+    ),
+    Claim(
+        "cost",
+        "The additional cost is marginal",
+        "Abstract; Section 5.2.1",
+        "only at a marginal cost of additional computations",
+        "Cost of UGradSL over GA's, and of UGradSL+ over FT's: printed run times; ours: samples "
+        "passed forward and backward",
+        f"At most {MARGINAL:g} times. " + EVERY_OR_HALF,
+        (AUDIT, RANDOM),
+        paper.costs(paper.BASES),
+        records.costs(records.BASES, records.samples, "Ratio of samples passed"),
+    ),
+    Claim(
+        "best",
+        "UGradSL+ has the smallest Avg. Gap",
+        "Figure 1 (b) and the bold entries of the tables; the text says less, see the next claim",
+        "UGradSL+ attains the best average gap",
+        "Which method has the smallest Avg. Gap; the self-adaptive form counts as UGradSL+",
+        EVERY_OR_HALF,
+        (AUDIT, RANDOM),
+        paper.best(("ugradsl+", "ugradsl+ (adp)")),
+        records.best(("ugradsl+", "ugradsl+:adaptive")),
+    ),
+    Claim(
+        "top",
+        "UGradSL+ is always among the best methods",
+        "Section 5.4",
+        "UGradSL+ can always perform as top-tier methods",
+        "The place of UGradSL+, at a fixed rate, by Avg. Gap",
+        "Among the best three. " + EVERY_OR_HALF,
+        (AUDIT, RANDOM),
+        paper.among_best("ugradsl+"),
+        records.among_best("ugradsl+"),
+    ),
+    Claim(
+        "proposed",
+        "The paper's methods outperform the others",
+        "Section 5.4",
+        "the proposed methods still outperform the other baseline methods",
+        "Whether UGradSL, UGradSL+ or a self-adaptive form has the smallest Avg. Gap",
+        EVERY_OR_HALF,
+        (AUDIT, RANDOM),
+        paper.best(PROPOSED),
+        records.best(records.PROPOSED),
+    ),
+    Claim(
+        "plus",
+        "UGradSL+ is more comprehensive than UGradSL, and costs more",
+        "Section 4",
+        "UGradSL+ will lead to a more comprehensive result but with a larger computation cost",
+        "Avg. Gap and cost of the two",
+        "A smaller gap and a larger cost, each in every comparison; partly: one of them, or in "
+        "more than half.",
+        (AUDIT, RANDOM),
+        paper.plus,
+        records.plus,
+    ),
+    Claim(
+        "adaptive",
+        "The self-adaptive rate is at least as good as a fixed one",
+        "Section 4; Table 10",
+        "To gain better performance, we improve UGradSL and UGradSL+ by taking every data point "
+        "into consideration",
+        "Avg. Gap of the self-adaptive forms and of the fixed rate; ours with the negative sign",
+        "The paper's numbers: at most as large in every comparison; partly: in more than half. "
+        "Ours: as for the first claim.",
+        (AUDIT, RANDOM, ("the sign", READINGS.format("the-sign-of-the-self-adaptive-rate"))),
+        paper.adaptive,
+        records.improves(records.ADAPTIVE),
+    ),
+    Claim(
+        "adaptive-cost",
+        "The self-adaptive rate costs next to nothing",
+        "Appendix D.4",
+        "this overhead is negligible relative to the usual forward/backward passes",
+        "Time of the self-adaptive forms over that of the fixed rate: printed run times; ours: "
+        "seconds for each sample passed",
+        f"At most {MARGINAL:g} times. " + EVERY_OR_HALF,
+        (AUDIT, RANDOM),
+        paper.costs(paper.ADAPTIVE),
+        records.costs(records.ADAPTIVE, records.seconds_per_sample, "Ratio of seconds a sample"),
+    ),
+    Claim(
+        "p",
+        "The methods are stable in p",
+        "Section 5.3; Figure 3, Tables 13 and 14",
+        "our methods are relatively stable with respect to p",
+        "Avg. Gap over p in [0.8, 1), at α = −0.4",
+        FACTOR_TWO,
+        (AUDIT,),
+        paper_sweeps.stable("p"),
+        records_sweeps.stable("p"),
+    ),
+    Claim(
+        "alpha",
+        "The methods are stable in α",
+        "Section 5.3; Figure 4, Tables 15 and 16",
+        "both UGradSL and UGradSL+ remain stable",
+        "Avg. Gap over α in [−0.9, −0.1], at p = 0.9",
+        FACTOR_TWO,
+        (AUDIT,),
+        paper_sweeps.stable("alpha"),
+        records_sweeps.stable("alpha"),
+    ),
+    Claim(
+        "condition",
+        "The condition of Theorem 2 always holds in practice",
+        "Appendix E.10; Figure 6",
+        "is always practically valid",
+        "The sign of ⟨Δθ_r − Δθ_f, Δθ_n − Δθ_f⟩ over forget sets",
+        "At most zero for every forget set; partly: for at least 95 %.",
+        (AUDIT,),
+        paper.no_numbers("Figure 6 shows distributions; the paper prints no number of them."),
+        records_sweeps.condition,
+    ),
+    Claim(
+        "ldp",
+        "A more negative α gives more label privacy",
+        "Section 3.4; Theorem 3",
+        "when α is more negative, the privacy of the labels in the forgetting dataset is better",
+        "Whether Theorem 3's ε falls with α over its whole domain; ours: measured ε",
+        "Over all of the domain; partly: over a part of it.",
+        (("how negative the rate may be", READINGS.format("how-negative-the-rate-may-be")),),
+        paper_sweeps.more_negative_is_more_private,
+        records.no_records("No published record measures ε."),
+    ),
+    Claim(
+        "streisand",
+        "Forgetting does not make the forgotten data conspicuous",
+        "Appendix E.6; Figure 5",
+        "our method will not lead to the extra hint of D_f",
+        "Accuracy of the additional attack that separates D_f from D_te, random forgetting",
+        "For every method at most two points above Retrain's; partly: for some.",
+        (AUDIT, RANDOM),
+        paper.not_conspicuous,
+        records.not_conspicuous,
+    ),
+    Claim(
+        "epochs",
+        "With more epochs GA collapses and UGradSL+ stays stable",
+        "Appendix E.11; Table 19",
+        "For UGradSL+, the algorithm is much more stable",
+        "TA of GA and of UGradSL+, and Avg. Gap of UGradSL+, over the epochs",
+        "GA's TA falls below half of Retrain's, that of UGradSL+ never does, and its largest gap "
+        "is at most twice its smallest; partly: all but the last.",
+        (AUDIT,),
+        paper_sweeps.epochs,
+        records_sweeps.epochs,
+    ),
+    Claim(
+        "size",
+        "The methods are robust to the size of D_f, and best at each",
+        "Section 5.3; Tables 17 and 18",
+        "our method is consistently robust to the size of D_f and always outperforms the other "
+        "baselines",
+        "Avg. Gap of both methods over 10 % to 50 %, and which method has the smallest",
+        "For both methods the largest gap is at most twice the smallest, and one of the paper's "
+        "methods is best at each size; partly: some of this.",
+        (AUDIT,),
+        paper_sweeps.sizes,
+        records_sweeps.sizes,
+    ),
+)
