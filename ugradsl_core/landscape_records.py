@@ -109,7 +109,8 @@ def landscape_record(
     size = sum(p.numel() for p in model.parameters() if p.requires_grad)
     starts = [random_start(size, generator).to(device) for _ in range(config.starts)]
 
-    batches = list(samples.batches(torch.split(torch.arange(len(samples)), config.batch_size)))
+    order = torch.split(torch.arange(len(samples)), config.batch_size)
+    batches = [(inputs.contiguous(), labels) for inputs, labels in samples.batches(order)]
     risk, theta = Risk(model, batches), parameter_vector(model)
     of_sums = hessian(risk, theta)
 
