@@ -17,7 +17,7 @@ import pytest
 import torch
 from toys import CPU, same_bits
 
-from ugradsl_core import experiments, problems, search
+from ugradsl_core import experiments, problems, search, training
 from ugradsl_core.errors import ConfigError, DataError, DivergenceError, StoreError
 from ugradsl_core.experiments import run_grid, run_one
 from ugradsl_core.metrics import average_gap
@@ -336,20 +336,25 @@ KILLED = [
 ]  # fmt: skip
 
 
-def test_a_killed_experiment_resumes_to_the_same_records(tmp_path: Path, cli: Cli) -> None:
-    folder = tmp_path / "killed"
-    command = [sys.executable, "-m", "ugradsl_core", *KILLED, "--store", str(folder)]
+def kill_when(done: Callable[[], bool], *arguments: object) -> None:
+    """Start ``ugradsl`` with the arguments, and kill it with signal 9 as soon as ``done``."""
+    command = [sys.executable, "-m", "ugradsl_core", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
     )
-    deadline = time.monotonic() + 90
-    while len(list(folder.glob("records/*.json"))) < 2:
+    deadline = time.monotonic() + 180
+    while not done():
         assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < deadline, "no records within 90 s"
-        time.sleep(0.005)
+        assert time.monotonic() < deadline, "nothing to be seen within 180 s"
+        time.sleep(0.002)
     process.kill()
     assert process.wait() == -signal.SIGKILL
+
+
+def test_a_killed_experiment_resumes_to_the_same_records(tmp_path: Path, cli: Cli) -> None:
+    folder = tmp_path / "killed"
+    kill_when(lambda: len(list(folder.glob("records/*.json"))) >= 2, *KILLED, "--store", folder)
     survived = {path.name: path.read_bytes() for path in folder.glob("records/*.json")}
     assert 2 <= len(survived) < 9
 
@@ -362,6 +367,44 @@ def test_a_killed_experiment_resumes_to_the_same_records(tmp_path: Path, cli: Cl
     resumed, whole = (all_records(open_store(s)) for s in (folder, tmp_path / "whole"))
     assert len(whole) == 9
     assert [lasting(r) for r in resumed] == [lasting(r) for r in whole]
+
+
+LONG = [
+    "experiment", "digits-random10", "--scale", "smoke", "--methods", "retrain",
+    "--seeds", "0", "-p", "train_size", "100", "-p", "training.epochs", "25",
+]  # fmt: skip
+
+
+def test_a_training_that_is_killed_after_a_checkpoint_resumes_to_the_same_bits(
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed twice in one store: while the original is trained, and again during Retrain."""
+    folder, whole = tmp_path / "killed", tmp_path / "whole"
+    kinds = ("original", "retrain")
+    continued: list[int] = []
+    restore = training.restore
+
+    def counting(tensors: dict[str, torch.Tensor], *where: Any) -> None:
+        continued.append(int(tensors["epoch"]))
+        restore(tensors, *where)
+
+    for kind in kinds:
+        unfinished = f"models/{kind}-*-partial.json"
+        kill_when(lambda: bool(list(folder.glob(unfinished))), *LONG, "--store", folder)  # noqa: B023
+        finished = {p.name.partition("-")[0] for p in folder.glob("models/*.safetensors")
+                    if "partial" not in p.name}  # fmt: skip
+        assert finished == set(kinds[: kinds.index(kind)])
+        assert not list(folder.glob("records/*.json"))
+    monkeypatch.setattr(training, "restore", counting)
+    for store in (folder, whole):
+        assert cli(*LONG, "--store", store)[0] == 0
+    assert continued in ([10], [20])  # Retrain alone, and in the killed store alone
+    assert not list(folder.glob("models/*-partial*"))
+    for path in whole.glob("models/*.safetensors"):
+        assert (folder / "models" / path.name).read_bytes() == path.read_bytes()
+    resumed, unbroken = (all_records(open_store(store)) for store in (folder, whole))
+    assert len(unbroken) == 1
+    assert [lasting(r) for r in resumed] == [lasting(r) for r in unbroken]
 
 
 experimental = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
