@@ -512,7 +512,7 @@ def test_some_tables_are_reported_with_the_evidence_of_all(paper: Audit) -> None
 
 
 def test_findings_are_json(paper: Audit) -> None:
-    rows = json.loads(json.dumps([finding.as_json() for finding in paper.findings]))
+    rows = json.loads(json.dumps([f.as_json() for f in paper.findings], allow_nan=False))
     assert len(rows) == len(paper.findings)
     assert {"kind", "title", "severity", "tables", "where", "sentence", "cells", "numbers"} == set(
         rows[0]

@@ -116,7 +116,7 @@ def impossible_spreads(lines: Sequence[Line]) -> list[Finding]:
                     str(line),
                     text,
                     (line.cell(metric),),
-                    {"mean": mean, "spread": spread, "fewest_runs": float(runs or "inf")},
+                    {"mean": mean, "spread": spread} | ({"fewest_runs": runs} if runs else {}),
                 )
             )
     return found

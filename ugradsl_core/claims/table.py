@@ -197,7 +197,8 @@ CLAIMS: tuple[Claim, ...] = (
         "Appendix E.10; Figure 6",
         "is always practically valid",
         "The sign of ⟨Δθ_r − Δθ_f, Δθ_n − Δθ_f⟩ over forget sets",
-        "At most zero for every forget set; partly: for at least 95 %.",
+        "At most zero for every forget set of every model, at the smallest damping with which all "
+        "of a model's sets were solved; partly: for at least 95 %.",
         (AUDIT,),
         paper.no_numbers("Figure 6 shows distributions; the paper prints no number of them."),
         records_sweeps.condition,
