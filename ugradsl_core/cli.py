@@ -9,6 +9,7 @@ import typer
 
 from ugradsl_core import data, parameters, results, settings
 from ugradsl_core.cli_experiments import experiment, tune
+from ugradsl_core.cli_figure6 import figure6
 from ugradsl_core.cli_landscape import landscape
 from ugradsl_core.cli_options import AsJson, Parameters, Scale, SettingName, join_pairs, pairs
 from ugradsl_core.cli_tables import print_summary
@@ -99,6 +100,7 @@ def run(
 
 app.command()(experiment)
 app.command()(tune)
+app.command()(figure6)
 app.command()(landscape)
 
 

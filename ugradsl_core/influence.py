@@ -158,19 +158,41 @@ def unlearning_directions(
         CurvatureError: a Hessian has no inverse; see :func:`inverse_hvp`.
     """
     config = config or SolverConfig()
+    systems = newton_systems(retain, forget, theta_tr, theta_r)
+    if config.solver == "dense":
+        systems = dense_systems(systems, theta_tr)
+    solves = {name: inverse_hvp(*system, config) for name, system in systems.items()}
+    return Directions(**{name: solve.value for name, solve in solves.items()}, solves=solves)
+
+
+System = tuple[Product, Tensor]
+
+
+def newton_systems(
+    retain: Risk, forget: Risk, theta_tr: Tensor, theta_r: Tensor
+) -> dict[str, System]:
+    """The Hessian and the right-hand side of Δθ_r, Δθ_f and Δθ_n, by name.
+
+    Raises:
+        ConfigError: as :func:`unlearning_directions`.
+    """
     if forget.l2:
         raise ConfigError(f"forget: its l2 should be 0, the ridge is R_r's; found {forget.l2!r}")
-    parts = [hessian(risk, theta_r) for risk in (retain, forget)]
-    at_r: Product = lambda v: parts[0](v) + parts[1](v)  # noqa: E731
+    kept, forgotten = hessian(retain, theta_r), hessian(forget, theta_r)
+
+    def at_r(v: Tensor) -> Tensor:
+        return kept(v) + forgotten(v)
+
     at_tr = hessian(retain, theta_tr)
-    if config.solver == "dense":
-        whole = [dense_matrix(product, theta_tr) for product in (at_r, at_tr)]
-        at_r, at_tr = whole[0].matmul, whole[1].matmul
     others = forget.on(forget.batches, loss=NonTargetLoss(forget.loss))
-    systems = {
+    return {
         "delta_r": (at_r, gradient(retain, theta_r) + gradient(forget, theta_r)),
         "delta_f": (at_tr, gradient(forget, theta_tr)),
         "delta_n": (at_tr, gradient(others, theta_tr)),
     }
-    solves = {name: inverse_hvp(*system, config) for name, system in systems.items()}
-    return Directions(**{name: solve.value for name, solve in solves.items()}, solves=solves)
+
+
+def dense_systems(systems: Mapping[str, System], like: Tensor) -> dict[str, System]:
+    """The same systems with each Hessian as a matrix, made once."""
+    matrices = {product: dense_matrix(product, like) for product, _ in systems.values()}
+    return {name: (matrices[product].matmul, v) for name, (product, v) in systems.items()}

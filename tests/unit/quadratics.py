@@ -10,15 +10,6 @@ from ugradsl_core.types import Batch
 K = 3
 
 
-class SquaredLoss(nn.Module):
-    """½‖h_θ(x) − e_y‖², summed: quadratic in θ for a linear model."""
-
-    reduction = "sum"
-
-    def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        return (outputs - F.one_hot(labels, outputs.shape[1])).square().sum() / 2
-
-
 class Cube(nn.Module):
     """Σh³/6: for a linear model of one parameter the Hessian is θ·Σx³."""
 

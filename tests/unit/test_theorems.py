@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from quadratics import Cube, K, SquaredLoss, linear, random_theta, samples
+from quadratics import Cube, K, linear, random_theta, samples
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
@@ -12,26 +12,13 @@ from ugradsl_core import minima, risks, theorems
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.influence import Directions, unlearning_directions
 from ugradsl_core.risks import Risk
-from ugradsl_core.smoothing import gls_loss
 from ugradsl_core.solvers import SolverConfig, dense_matrix
 from ugradsl_core.theorems import TaylorBound
+from ugradsl_core.theory import SmoothedLoss, SquaredLoss
 
 DATA = samples(40)
 INDEX = torch.arange(40)
 DENSE = SolverConfig(solver="dense")
-
-
-class GLSLoss(nn.Module):
-    """Eq. (6), summed."""
-
-    reduction = "sum"
-
-    def __init__(self, alpha: float) -> None:
-        super().__init__()
-        self.alpha = alpha
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return gls_loss(logits, labels, self.alpha, "sum")
 
 
 def problem(l2: float = 1.0) -> tuple[Risk, Risk, Tensor, Tensor]:
@@ -54,7 +41,7 @@ def test_the_smoothed_gap_is_a_newton_step_on_the_smoothed_loss(alpha: float) ->
     """Eq. (33) against Δθ_r − H_r⁻¹∇R_f^{GLS,α}, which knows nothing of Δθ_n."""
     retain, forget, theta_tr, theta_r = problem()
     found = unlearning_directions(retain, forget, theta_tr, theta_r, DENSE)
-    smoothed = forget.on(forget.batches, loss=GLSLoss(alpha))
+    smoothed = forget.on(forget.batches, loss=SmoothedLoss(alpha))
     at_tr = dense_matrix(risks.hessian(retain, theta_tr), theta_tr)
     step = torch.linalg.solve(at_tr, risks.gradient(smoothed, theta_tr))
     gap = theorems.smoothed_gap(found, alpha, K)
@@ -64,7 +51,7 @@ def test_the_smoothed_gap_is_a_newton_step_on_the_smoothed_loss(alpha: float) ->
 @pytest.mark.parametrize("alpha", [-2.0, 0.5])
 def test_smoothing_does_not_change_the_hessian_of_a_linear_model(alpha: float) -> None:
     _, forget, theta_tr, _ = problem()
-    smoothed = forget.on(forget.batches, loss=GLSLoss(alpha))
+    smoothed = forget.on(forget.batches, loss=SmoothedLoss(alpha))
     plain, changed = (
         dense_matrix(risks.hessian(risk, theta_tr), theta_tr) for risk in (forget, smoothed)
     )
