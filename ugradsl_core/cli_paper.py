@@ -90,11 +90,7 @@ def claims(
             (f"its numbers: {row.paper.outcome}, {row.paper.strength}", row.paper.evidence),
             (f"our records: {row.ours.outcome}, {row.ours.strength}", row.ours.evidence),
         ):
-            print(
-                textwrap.fill(
-                    f"{name}: {text}", WIDTH, initial_indent="  ", subsequent_indent="    "
-                )
-            )
+            print(_wrapped(f"{name}: {text}", "  "))
 
 
 def _wrapped(text: str, indent: str) -> str:
