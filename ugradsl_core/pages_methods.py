@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ugradsl_core.config_docs import parameters
-from ugradsl_core.pages_cards import SYMBOL, memory_of, slug
+from ugradsl_core.pages_card_text import SYMBOL, memory_of, slug
 from ugradsl_core.pages_markdown import list_table, name, raw_html
 from ugradsl_core.paper import load_table
 from ugradsl_core.paper_text import tables_with

@@ -14,8 +14,17 @@ import torch
 import yaml
 from toys import images, seeded_model
 
-from ugradsl_core import config_docs, live, pages_cards, pages_methods, pages_pabi, paper_text
+from ugradsl_core import (
+    config_docs,
+    live,
+    pages_card_runs,
+    pages_cards,
+    pages_methods,
+    pages_pabi,
+    paper_text,
+)
 from ugradsl_core.errors import DataError
+from ugradsl_core.pages_card_text import slug
 from ugradsl_core.pages_references import cited_keys, references
 from ugradsl_core.paper import load_table
 from ugradsl_core.settings import SCALES, load_presets
@@ -40,7 +49,7 @@ INCLUDES = ["glance", "defaults", "variants", "cost", "live", "references"]
 
 
 def card(label: str) -> str:
-    return (BOOK / "methods" / f"{pages_cards.slug(label)}.md").read_text("utf-8")
+    return (BOOK / "methods" / f"{slug(label)}.md").read_text("utf-8")
 
 
 def sections(text: str) -> dict[str, str]:
@@ -65,7 +74,7 @@ def test_every_method_has_a_card_with_every_section_of_the_template(label: str) 
     assert "$$" in found["The update"]
     assert "return" in code(found["Pseudo-code"], "text")
     for part in INCLUDES:
-        assert f"_generated/card-{pages_cards.slug(label)}-{part}.md" in text
+        assert f"_generated/card-{slug(label)}-{part}.md" in text
     assert all(body.strip() for body in found.values())
 
 
@@ -73,7 +82,7 @@ def test_the_table_of_contents_names_every_card() -> None:
     toc = (ROOT / "_toc.yml").read_text("utf-8")
     files = re.findall(r"file: book/methods/(\S+)", toc)
     assert yaml.safe_load(toc)
-    assert sorted(files) == sorted(["index", *map(pages_cards.slug, METHODS), "gli"])
+    assert sorted(files) == sorted(["index", *map(slug, METHODS), "gli"])
 
 
 @pytest.mark.parametrize("label", METHODS)
@@ -142,7 +151,7 @@ def test_a_change_of_a_default_changes_the_card(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("label", [*METHODS, "gli"])
 def test_references_are_those_that_the_card_cites(label: str) -> None:
-    page = f"methods/{pages_cards.slug(label)}.md"
+    page = f"methods/{slug(label)}.md"
     keys = cited_keys(card(label))
     assert keys
     assert references(page, BOOK).count("<li>") == len(keys)
@@ -164,7 +173,7 @@ def test_the_overview_has_a_row_and_a_link_for_every_method() -> None:
     assert list(table["Reads"]) == [method.reads for method in METHODS.values()]
     assert list(table["Guarantee"]) == [method.guarantee for method in METHODS.values()]
     for label in METHODS:
-        assert f'<a href="{pages_cards.slug(label)}.html">' in page
+        assert f'<a href="{slug(label)}.html">' in page
         row = table[table["method"] == label].iloc[0]
         own = set(METHODS[label].config.model_fields) - set(SGDConfig.model_fields)
         assert own <= set(row["Hyperparameters"].split(", "))
@@ -210,28 +219,40 @@ def test_the_guarantee_on_the_card_is_computed() -> None:
 
 
 def test_live_rows_come_from_the_records_that_the_notebook_keeps(tmp_path: Path) -> None:
-    records = live.kept_records(ROOT / "notebooks" / pages_cards.NOTEBOOK)
+    records = live.kept_records(ROOT / "notebooks" / pages_card_runs.NOTEBOOK)
     assert {record.method for record in records} == set(METHODS)
     bundle = live.Kept(records[:2])._repr_mimebundle_()
     output = nbformat.v4.new_output("display_data", data=bundle)
     cell = nbformat.v4.new_code_cell("kept", outputs=[output])
-    path = tmp_path / "notebooks" / pages_cards.NOTEBOOK
+    path = tmp_path / "notebooks" / pages_card_runs.NOTEBOOK
     path.parent.mkdir()
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
     assert live.kept_records(path) == records[:2]
     assert live.kept_records(tmp_path / "none.ipynb") == []
-    assert "without this method" in pages_cards.comparison("scrub", tmp_path / "book")
-    shown = pages_cards.comparison("scrub", BOOK)
+    assert "without this method" in pages_card_runs.comparison("scrub", tmp_path / "book")
+    shown = pages_card_runs.comparison("scrub", BOOK)
     assert [title in shown for title in ("Retrain", ">FT<", "UGradSL+", "SCRUB")] == [True] * 4
     assert "SalUn" not in shown
     assert json.loads(json.dumps(bundle)) == bundle
 
 
 def test_counted_passes_are_those_of_the_records() -> None:
-    text = pages_cards.cost("ft", BOOK)
-    records = live.kept_records(ROOT / "notebooks" / pages_cards.NOTEBOOK)
+    text = pages_card_runs.cost("ft", BOOK)
+    records = live.kept_records(ROOT / "notebooks" / pages_card_runs.NOTEBOOK)
     forward = {record.forward_samples for record in records if record.method == "ft"}
     assert f"{forward.pop():,}" in text
+
+
+def test_measured_speed_is_shown_once_there_are_measurements(tmp_path: Path) -> None:
+    assert "Measured" not in pages_card_runs.cost("scrub", tmp_path)
+    line = {"name": "scrub: passes", "ratio": 1.043, "limit": 1.1, "device": "cpu", "threads": 2,
+            "torch": "2.0", "created": "2020-01-02T00:00:00+00:00"}  # fmt: skip
+    (tmp_path / "results").mkdir()
+    path = tmp_path / "results" / pages_card_runs.BENCHMARKS
+    path.write_text(json.dumps(line) + "\n" + json.dumps({**line, "name": "ga: x"}) + "\n")
+    text = pages_card_runs.cost("scrub", tmp_path)
+    assert text.count("Measured: 1.04 times") == 1
+    assert "2020-01-02" in text
 
 
 @pytest.mark.parametrize(

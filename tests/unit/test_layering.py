@@ -35,9 +35,10 @@ LAYERS = [
     ["claims.records_sweeps", "claims.table", "claims"],
     ["parameters", "live"],
     ["cli_options", "cli_tables", "cli_experiments", "cli_landscape", "cli_figure6"],
-    ["cli", "__main__"],
+    ["cli_paper", "cli", "__main__"],
     ["tables", "comparison", "figures", "figures_results", "figures_theory"],
-    ["figures_methods", "pages_references", "pages_pabi", "pages_cards", "pages_methods"],
+    ["figures_methods", "pages_references", "pages_pabi", "pages_card_text", "pages_card_runs"],
+    ["pages_cards", "pages_methods"],
     ["pages_errata", "pages_landing", "pages"],
 ]
 ORDER = [module for layer in LAYERS for module in layer]
