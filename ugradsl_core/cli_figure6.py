@@ -8,12 +8,15 @@ import typer
 
 from ugradsl_core.cli_options import DataRoot, Scale, StoreFolder
 from ugradsl_core.errors import ConfigError
+from ugradsl_core.parameters import split_list
 
 
 def figure6(
-    name: Annotated[str, typer.Argument(help="linear, mlp, …, or all of the scale.")] = "all",
+    names: Annotated[str, typer.Argument(help="Comma-separated settings, or all.")] = "all",
     scale: Scale = "smoke",
-    sets: Annotated[int, typer.Option(help="Forget sets, numbered from 0.")] = 10,
+    sets: Annotated[
+        int | None, typer.Option(help="Forget sets. Default: the setting's number.")
+    ] = None,
     store: StoreFolder = Path("store"),
     data_root: DataRoot = None,
     publish: Annotated[Path | None, typer.Option(help="Also write the records to a file.")] = None,
@@ -24,16 +27,17 @@ def figure6(
     from ugradsl_core import figure6
     from ugradsl_core.store import open_store, write_records
 
-    if sets < 1:
+    if sets is not None and sets < 1:
         raise ConfigError(f"sets: should be at least 1; found {sets}")
-    names = figure6.setting_names(scale) if name == "all" else [name]
-    settings = {key: figure6.get_setting(key, scale) for key in names}
+    chosen = figure6.setting_names(scale) if names == "all" else split_list(names)
+    settings = {key: figure6.get_setting(key, scale) for key in chosen}
+    numbers = {key: sets or figure6.SETS[scale][key] for key in settings}
     opened, records = open_store(store), []
-    with tqdm(total=len(settings) * sets, unit="set", file=sys.stderr) as bar:
+    with tqdm(total=sum(numbers.values()), unit="set", file=sys.stderr) as bar:
         for key, config in settings.items():
             bar.set_postfix_str(key)
             original = figure6.original_model(config, data_root)
-            for number in range(sets):
+            for number in range(numbers[key]):
                 records.append(
                     figure6.forget_set_record(original, config, key, scale, number, opened)
                 )

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -29,7 +30,7 @@ from ugradsl_core.problems import stream
 from ugradsl_core.risks import hessian
 from ugradsl_core.settings import digest
 from ugradsl_core.solvers import SolverConfig, spectral_norm
-from ugradsl_core.store import Store, load_record, save_record
+from ugradsl_core.store import Store, load_record, read_records, save_record
 from ugradsl_core.theorems import best_alpha, theorem2_product
 from ugradsl_core.types import Execution, Record
 
@@ -58,7 +59,7 @@ SMALL = {"train_size": 300, "dampings": (0.0, 1e-2, 0.1, 1.0)}
 RESNET = {
     "model": "resnet18",
     "solver": "cg",
-    "dampings": (0.1, 1.0),
+    "dampings": (0.01, 0.1, 1.0),
     "tolerance": 1e-2,
     "max_iterations": 400,
 }
@@ -75,6 +76,18 @@ SETTINGS: dict[str, dict[str, Figure6Config]] = {
         "resnet18-cifar10": Figure6Config(**RESNET, dataset="cifar10", hidden=8, train_size=1000),
     },
 }
+
+SETS = {  # forget sets of a setting, where no other number is asked for
+    "smoke": {"linear": 12, "mlp": 12},
+    "bench": {"linear": 60, "mlp": 40, "mlp-fresh": 40, "resnet18": 10, "resnet18-cifar10": 10},
+}
+RESULTS = Path(__file__).parent.parent / "book" / "results" / "theory"
+
+
+def published(scale: str, root: Path | None = None) -> list[Record]:
+    """Published records of Figure 6, or an empty list where it has not been run."""
+    path = (root or RESULTS) / f"figure6-{scale}.jsonl"
+    return read_records(path) if path.exists() else []
 
 
 def setting_names(scale: str) -> list[str]:

@@ -13,7 +13,14 @@ from ugradsl_core.figure6 import Figure6Config
 from ugradsl_core.influence import newton_systems, unlearning_directions
 from ugradsl_core.problems import stream
 from ugradsl_core.solvers import SolverConfig, spectral_norm
-from ugradsl_core.store import Store, open_store, parse_record, read_records, record_line
+from ugradsl_core.store import (
+    Store,
+    open_store,
+    parse_record,
+    read_records,
+    record_line,
+    write_records,
+)
 from ugradsl_core.theorems import theorem2_product
 from ugradsl_core.types import Record
 
@@ -133,3 +140,10 @@ def test_every_setting_is_one_that_its_scale_can_run() -> None:
         for name, config in settings.items():
             assert figure6.get_setting(name, scale) is config
             assert config.solver == "cg" or config.model != "resnet18"
+        assert list(settings) == list(figure6.SETS[scale])
+
+
+def test_a_figure_that_was_not_run_has_no_records(record: Record, tmp_path: Path) -> None:
+    assert figure6.published("bench", tmp_path) == []
+    write_records(tmp_path / "figure6-bench.jsonl", [record])
+    assert figure6.published("bench", tmp_path) == [record]
