@@ -12,6 +12,7 @@ from ugradsl_core.cli_experiments import experiment, tune
 from ugradsl_core.cli_figure6 import figure6
 from ugradsl_core.cli_landscape import landscape
 from ugradsl_core.cli_options import AsJson, Parameters, Scale, SettingName, join_pairs, pairs
+from ugradsl_core.cli_paper import audit, claims
 from ugradsl_core.cli_tables import print_summary
 from ugradsl_core.errors import ConfigError, UGradSLError
 from ugradsl_core.unlearning import METHODS
@@ -102,6 +103,8 @@ app.command()(experiment)
 app.command()(tune)
 app.command()(figure6)
 app.command()(landscape)
+app.command()(audit)
+app.command()(claims)
 
 
 @app.command()
