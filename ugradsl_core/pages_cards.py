@@ -108,7 +108,7 @@ def _by_scale(label: str) -> str:
         )
     if fixed:
         text.append(f"The same everywhere: {fixed}.")
-    return f"{' '.join(text)}\n\n{list_table(header, rows, kind='presets')}"
+    return f"{' '.join(text)}\n\n{list_table(header, rows, kind='scales')}"
 
 
 def _source(label: str, preset: str, scale: str) -> str:
@@ -131,7 +131,8 @@ def _stated(label: str, book: Path) -> str:
     if not found:
         return "**The paper** states no setting of this method."
     quoted = "; ".join(f"{s.quantity} “{s.printed}” ({s.place})" for s in found)
-    return f"**The paper** states: {quoted}. The values behind its tables are not printed."
+    rest = "" if label == "retrain" else " The values behind its tables are not printed."
+    return f"**The paper** states: {quoted}.{rest}"
 
 
 def variants(label: str, book: Path) -> str:
