@@ -41,7 +41,7 @@ def cost(label: str, book: Path) -> str:
 
 
 def _benchmarks(label: str, path: Path) -> list[str]:
-    """Wall time over that of the bare passes, from lines whose ``name`` begins ``<method>:``."""
+    """Wall time over that of the bare passes, from the line that ``tests/benchmarks`` writes."""
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     found = [json.loads(line) for line in lines]
     return [
@@ -49,7 +49,7 @@ def _benchmarks(label: str, path: Path) -> list[str]:
         f"(limit {line['limit']:.2f}; {line['device']}, {line['threads']} threads, "
         f"torch {line['torch']}, {line['created'][:10]})."
         for line in found
-        if line["name"].partition(":")[0] == label
+        if line["name"] == f"method {label}"
     ]
 
 
