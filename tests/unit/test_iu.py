@@ -1,5 +1,6 @@
 """Influence unlearning against closed forms, dense solves and exact Sherman–Morrison."""
 
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +9,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from toys import MODELS, K, generator, images, problem, replaced, seeded_model, unlearned
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from toys import (
+    ALL_MODELS,
+    MODELS,
+    K,
+    generator,
+    images,
+    problem,
+    replaced,
+    seeded_model,
+    unlearned,
+)
 
+from ugradsl_core.errors import ModelError
 from ugradsl_core.types import Batch, Samples
 from ugradsl_core.unlearning.common import gradient_sum
 from ugradsl_core.unlearning.iu import (
     FewSamples,
+    fisher_product,
     inverse_fisher_product,
     removal_gradient,
     upstream_recursion,
@@ -85,7 +99,7 @@ def test_on_a_quadratic_loss_the_step_is_exact_removal() -> None:
     vector = removal_gradient(*sums, n_f=d, n_r=n_r)
     step, _, converged = inverse_fisher_product(
         model,
-        [model.weight],
+        {"weight": model.weight},
         every_row(Rows(x_r, y_r[:, None])),
         vector,
         damping=0.0,
@@ -124,12 +138,13 @@ def test_the_product_agrees_with_a_dense_solve_and_with_woodbury(kind: str, damp
     woodbury = (v - gradients.T @ torch.linalg.solve(small, gradients @ v)) / damping
     torch.testing.assert_close(dense, woodbury)
 
-    parameters = list(model.parameters())
+    named = dict(model.named_parameters())
+    parameters = list(named.values())
     parts = [t.view_as(p) for t, p in zip(v.split([p.numel() for p in parameters]), parameters,
                                           strict=True)]  # fmt: skip
     for batch_size in (12, 5):
         found, products, converged = inverse_fisher_product(
-            model, parameters, every_row(samples, batch_size), parts,
+            model, named, every_row(samples, batch_size), parts,
             damping=damping, tolerance=1e-8, max_iterations=100,
         )  # fmt: skip
         assert converged
@@ -172,7 +187,7 @@ def test_the_product_with_nothing_is_nothing() -> None:
     model = seeded_model("linear")
     zeros = [torch.zeros_like(p) for p in model.parameters()]
     found, products, converged = inverse_fisher_product(
-        model, list(model.parameters()), every_row(images(8)), zeros,
+        model, dict(model.named_parameters()), every_row(images(8)), zeros,
         damping=1.0, tolerance=1e-3, max_iterations=10,
     )  # fmt: skip
     assert (products, converged) == (0, True)
@@ -250,3 +265,65 @@ def test_frozen_parameters_are_left_out() -> None:
         }
         assert moved == {"head.weight", "head.bias"}
     assert len(state["head.bias"]) == K
+
+
+@pytest.mark.parametrize("kind", ALL_MODELS)
+def test_the_product_with_the_fisher_is_that_of_curvlinops_and_of_single_gradients(
+    kind: str,
+) -> None:
+    with warnings.catch_warnings():  # of TorchScript and vmap, which it uses
+        warnings.simplefilter("ignore")
+        from curvlinops import EFLinearOperator
+
+        samples, model = problem(kind, 10, 4).retain, seeded_model(kind).eval()
+        named = dict(model.named_parameters())
+        vector = [
+            torch.randn(p.shape, generator=generator(i)) for i, p in enumerate(named.values())
+        ]
+        batches = every_row(samples, 4)
+        with sdpa_kernel(SDPBackend.MATH):
+            operator = EFLinearOperator(
+                model, nn.CrossEntropyLoss(), list(named.values()), batches,
+                check_deterministic=False, num_data=10,
+            )  # fmt: skip
+            theirs = operator @ flat(vector)
+    ours = flat(fisher_product(model, named, batches, vector, nn.CrossEntropyLoss()))
+    gradients = []
+    for x, y in samples.batches(torch.arange(10).split(1)):
+        loss = F.cross_entropy(model(x), y)
+        gradients.append(
+            flat(torch.autograd.grad(loss, list(named.values()), materialize_grads=True))
+        )
+    matrix = torch.stack(gradients)
+    torch.testing.assert_close(ours, matrix.T @ (matrix @ flat(vector)) / 10, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+class Cube(torch.autograd.Function):
+    """A user's own function, without a forward-mode derivative."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return 3 * x**2 * g
+
+
+class Cubic(nn.Sequential):
+    def forward(self, x: Tensor) -> Tensor:
+        return self[2](Cube.apply(self[1](self[0](x))))
+
+
+def test_a_layer_without_forward_mode_is_one_sentence() -> None:
+    def build() -> nn.Module:
+        return Cubic(nn.Flatten(), nn.Linear(36, 3), nn.Linear(3, K))
+
+    subject = replaced(problem("mlp"), make_model=build, trained_state=build().state_dict())
+    with pytest.raises(ModelError, match=r"lacks \(.*\); use variant='upstream'$") as caught:
+        unlearned("iu", subject)
+    assert "\n" not in str(caught.value)
+    assert unlearned("iu", subject, variant="upstream").steps == 1

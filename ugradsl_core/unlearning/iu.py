@@ -1,7 +1,7 @@
 """Influence unlearning (IU): one step along an inverse Fisher (Izzo et al., 2021)."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
+from torch.autograd import forward_ad
+from torch.func import functional_call
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ugradsl_core.config import Config
-from ugradsl_core.errors import DivergenceError
+from ugradsl_core.errors import DivergenceError, ModelError
 from ugradsl_core.types import Batch, Problem, Samples, UnlearnResult
 from ugradsl_core.unlearning.common import (
     evaluation_model,
@@ -72,19 +74,67 @@ class FewSamples:
 
 
 @contextmanager
-def _twice_differentiable() -> Iterator[None]:
-    """Attention by a kernel that has derivatives of its derivatives; TorchScript's notes unheard.
+def _forward_mode() -> Iterator[None]:
+    """Forward-mode derivatives, with an attention kernel that has them.
 
-    PyTorch itself still compiles functions with TorchScript when it first differentiates forward.
+    PyTorch compiles functions with TorchScript when it first differentiates so; its own note that
+    TorchScript is deprecated is not for our users.
     """
-    with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.script", category=FutureWarning)
-        yield
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), forward_ad.dual_level():
+            yield
+
+
+def fisher_product(
+    model: nn.Module,
+    parameters: Mapping[str, Tensor],
+    batches: FewSamples,
+    vector: list[Tensor],
+    loss: nn.Module,
+) -> list[Tensor]:
+    """(1/N)Σ g·(gᵀv) without any g: gᵀv by forward mode, then one weighted gradient.
+
+    Args:
+        model: in evaluation mode.
+        parameters: by name, those that g, the gradient of one sample's loss, is taken for.
+        batches: the N samples, which pass forward twice and backward once.
+        vector: v, one tensor for each parameter.
+        loss: with reduction "mean".
+
+    Raises:
+        ModelError: a layer has no forward-mode derivative.
+    """
+    total = [torch.zeros_like(v) for v in vector]
+    for inputs, labels in batches:
+        try:
+            with _forward_mode():
+                moved = {
+                    name: forward_ad.make_dual(p.detach(), v)  # type: ignore[no-untyped-call]
+                    for (name, p), v in zip(parameters.items(), vector, strict=True)
+                }
+                dual = functional_call(model, moved, (inputs,))
+                outputs, change = forward_ad.unpack_dual(dual)  # type: ignore[no-untyped-call]
+        except NotImplementedError as error:
+            raise ModelError(
+                "model: iu needs forward-mode derivatives, which one of its layers lacks "
+                f"({str(error).splitlines()[0]}); use variant='upstream'"
+            ) from error
+        if change is None:  # nothing that is trained reaches the outputs
+            continue
+        outputs = outputs.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(loss(outputs, labels), outputs)
+        slope = slope * len(labels)
+        weights = slope * (slope * change).sum(1, keepdim=True)
+        value = (model(inputs) * weights).sum() / len(batches.rows)
+        parts = torch.autograd.grad(value, list(parameters.values()), materialize_grads=True)
+        torch._foreach_add_(total, parts)
+    return total
 
 
 def inverse_fisher_product(
     model: nn.Module,
-    parameters: list[nn.Parameter],
+    parameters: Mapping[str, Tensor],
     batches: FewSamples,
     vector: list[Tensor],
     *,
@@ -97,7 +147,7 @@ def inverse_fisher_product(
 
     Args:
         model: in evaluation mode.
-        parameters: those that g, the gradient of one sample's loss, is taken for.
+        parameters: by name, those that g is taken for, see :func:`fisher_product`.
         batches: the N samples.
         vector: v, one tensor for each parameter.
         damping: λ.
@@ -110,37 +160,29 @@ def inverse_fisher_product(
     """
     from scipy.sparse.linalg import LinearOperator, cg
 
-    with _twice_differentiable():
-        from curvlinops import EFLinearOperator
-    fisher = EFLinearOperator(
-        model,
-        loss or nn.CrossEntropyLoss(),
-        parameters,
-        batches,
-        check_deterministic=False,
-        num_data=len(batches.rows),
-    )
     target = torch.cat([v.flatten() for v in vector])
     products = 0
 
     def apply(array: np.ndarray) -> np.ndarray:
         nonlocal products
         products += 1
-        column = torch.from_numpy(array).to(target).unsqueeze(1)
-        with _twice_differentiable():
-            product = fisher @ column + damping * column
-        return product.squeeze(1).cpu().numpy()  # type: ignore[no-any-return]
+        point = torch.from_numpy(array).to(target)
+        parts = fisher_product(
+            model, parameters, batches, shaped(point, vector), loss or nn.CrossEntropyLoss()
+        )
+        found = torch.cat([part.flatten() for part in parts]).add_(point, alpha=damping)
+        return found.cpu().numpy()
 
     right = target.cpu().numpy()
     operator = LinearOperator((right.size, right.size), matvec=apply, dtype=right.dtype)
-    found, stopped = cg(operator, right, rtol=tolerance, maxiter=max_iterations)
+    solution, stopped = cg(operator, right, rtol=tolerance, maxiter=max_iterations)
     if stopped:
         warnings.warn(
             f"iu: conjugate gradients did not reach the relative residual {tolerance:g} in "
             f"{products} products; raise max_iterations or damping",
             stacklevel=2,
         )
-    return shaped(torch.from_numpy(found).to(target), vector), products, not stopped
+    return shaped(torch.from_numpy(solution).to(target), vector), products, not stopped
 
 
 def upstream_recursion(gradients: Iterator[Tensor], vector: Tensor, total: int) -> Tensor:
@@ -181,7 +223,8 @@ def iu(problem: Problem, config: IUConfig, *, generator: Generator) -> UnlearnRe
     size = min(config.samples, n_r)
     rows = torch.randperm(n_r, generator=generator)[:size]
     model = evaluation_model(problem)
-    parameters = list(trainable(model).values())
+    named = trainable(model)
+    parameters = list(named.values())
     with stopwatch(problem.execution.resolve()) as seconds:
         sums = [gradient_sum(model, parameters, s, config.batch_size) for s in (forget, retain)]
         vector = removal_gradient(sums[0], sums[1], n_f, n_r)
@@ -193,7 +236,7 @@ def iu(problem: Problem, config: IUConfig, *, generator: Generator) -> UnlearnRe
         else:
             step, products, _ = inverse_fisher_product(
                 model,
-                parameters,
+                named,
                 FewSamples(retain, rows, config.batch_size),
                 vector,
                 damping=config.damping,
