@@ -89,7 +89,7 @@ def run(parameters: Experiment, *, verbose: bool = True) -> list[Record]:
         title = settings.title_of(settings.label_of(record.method, dict(record.config)))
         if verbose:
             print(
-                f"{done:3}/{total}  {title:24} seed {record.seed}  {record.status}  "
+                f"{done:3}/{total}  {title:29} seed {record.seed}  {record.status}  "
                 f"{record.seconds:.1f} s"
             )
 
