@@ -99,7 +99,7 @@ def test_the_mask_of_salun_is_their_saliency_mask(ratio: float) -> None:
     strategy = SaliencyUnlearningStrategy(saliency_threshold=ratio)
     batches = list(subject.forget.batches([torch.arange(8)]))
     theirs = strategy._create_saliency_mask(strategy._compute_saliency(model, batches))
-    ours = saliency_mask(subject, ratio, 8)
+    ours = saliency_mask(subject.trained_model().eval(), subject.forget, ratio, 8)
     assert {name: mask.bool().tolist() for name, mask in theirs.items()} == {
         name: mask.tolist() for name, mask in ours.items()
     }

@@ -12,6 +12,7 @@ from torch.utils.data import TensorDataset
 from toys import CPU, MODELS, K, generator, problem, replaced, same_bits, seeded_model, unlearned
 
 from ugradsl_core.types import Problem
+from ugradsl_core.unlearning.common import evaluation_model
 from ugradsl_core.unlearning.rl import RLConfig, random_label_plan
 from ugradsl_core.unlearning.salun import saliency_mask
 from ugradsl_core.user_data import UserSamples
@@ -135,6 +136,10 @@ def test_a_run_of_rl_by_hand(order: str) -> None:
 # SalUn
 
 
+def mask_of(subject: Problem, ratio: float, batch_size: int) -> dict[str, Tensor]:
+    return saliency_mask(evaluation_model(subject), subject.forget, ratio, batch_size)
+
+
 def scores(subject: Problem) -> Tensor:
     """abs(Σ ∇CE) over D_f, one sample at a time in evaluation mode, for all parameters in a row."""
     model = subject.trained_model().eval()
@@ -154,7 +159,7 @@ def scores(subject: Problem) -> Tensor:
 @pytest.mark.parametrize("kind", ["cnn", "mlp", "vit", "bert"])
 def test_the_mask_is_the_top_share_of_all_parameters_together(kind: str, ratio: float) -> None:
     subject = problem(kind)
-    mask = saliency_mask(subject, ratio, batch_size=3)
+    mask = mask_of(subject, ratio, 3)
     model = seeded_model(kind)
     assert {n: m.shape for n, m in mask.items()} == {
         n: p.shape for n, p in model.named_parameters()
@@ -183,7 +188,7 @@ def test_the_absolute_value_comes_after_the_sum() -> None:
     subject = Problem(build, build().state_dict(), samples, samples, CPU)
     expected = torch.tensor([[False, True], [False, True]])
     for batch_size in (1, 2):
-        assert torch.equal(saliency_mask(subject, 0.5, batch_size)["0.weight"], expected)
+        assert torch.equal(mask_of(subject, 0.5, batch_size)["0.weight"], expected)
 
 
 def test_frozen_parameters_have_no_part_in_the_mask() -> None:
@@ -192,7 +197,7 @@ def test_frozen_parameters_have_no_part_in_the_mask() -> None:
         model.features.requires_grad_(False)
         return model
 
-    mask = saliency_mask(replaced(problem("cnn"), make_model=build), 0.5, 8)
+    mask = mask_of(replaced(problem("cnn"), make_model=build), 0.5, 8)
     assert list(mask) == ["head.weight", "head.bias"]
     assert sum(int(m.sum()) for m in mask.values()) == round(0.5 * (16 * K + K))
 
@@ -205,7 +210,7 @@ STRONG: dict[str, Any] = {"momentum": 0.9, "weight_decay": 0.1, "lr": 0.05, "epo
 @pytest.mark.parametrize("kind", ["cnn", "mlp", "vit", "bert"])
 def test_weights_outside_the_mask_stay_bit_identical(kind: str, ratio: float, order: str) -> None:
     subject = problem(kind)
-    mask = saliency_mask(subject, ratio, 8)
+    mask = mask_of(subject, ratio, 8)
     found = unlearned("salun", subject, mask_ratio=ratio, order=order, **STRONG).state_dict
     moved = []
     for name, free in mask.items():
@@ -225,7 +230,7 @@ def test_statistics_of_batchnorm_follow() -> None:
 @pytest.mark.parametrize("kind", ["cnn", "mlp"])
 def test_masked_gradients_alone_let_weight_decay_move_the_others(kind: str) -> None:
     subject = problem(kind)
-    mask = saliency_mask(subject, 0.5, 8)
+    mask = mask_of(subject, 0.5, 8)
     result = unlearned("salun", subject, mask_ratio=0.5, variant="gradient", **STRONG)
     for name, free in mask.items():
         before, after = subject.trained_state[name][~free], result.state_dict[name][~free]

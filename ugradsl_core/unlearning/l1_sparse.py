@@ -46,12 +46,12 @@ def l1_sparse(problem: Problem, config: L1SparseConfig, *, generator: Generator)
     retain_stream, _, model_stream = spawn(generator)
     plan, steps = one_set_plan(problem.retain, config, retain_stream)
     model = problem.trained_model()
-    parameters = list(trainable(model).values())
+    parameters: list[Tensor] = list(trainable(model).values())
     weights = penalty_weights(config, steps)
     step = itertools.count()
 
     def loss(network: nn.Module, batches: tuple[Batch, ...]) -> Tensor:
-        norm = torch.stack([p.abs().sum() for p in parameters]).sum()
+        norm = torch.stack(torch._foreach_norm(parameters, 1)).sum()
         return cross_entropy(network, batches) + weights[next(step)] * norm
 
     return run_training(problem, model, plan, steps, loss, config, model_stream)

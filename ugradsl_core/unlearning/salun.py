@@ -5,9 +5,9 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
-from ugradsl_core.types import Problem, UnlearnResult
+from ugradsl_core.types import Problem, Samples, UnlearnResult
 from ugradsl_core.unlearning.common import (
     UnlearnConfig,
     cross_entropy,
@@ -36,29 +36,41 @@ class SalUnConfig(UnlearnConfig):
     order: Order = "sequential"
 
 
-def saliency_mask(problem: Problem, mask_ratio: float, batch_size: int) -> dict[str, Tensor]:
-    """True at the share ``mask_ratio`` of weights with the largest abs(Σ ∇CE) over D_f.
+def saliency_mask(
+    model: nn.Module, samples: Samples, mask_ratio: float, batch_size: int
+) -> dict[str, Tensor]:
+    """True at the share ``mask_ratio`` of weights with the largest abs(Σ ∇CE) over ``samples``.
 
-    One ranking over all parameters together, of the original model in evaluation mode; the sign
-    of the loss does not matter. At least one weight may move.
+    One ranking over all parameters together; the sign of the loss does not matter. At least one
+    weight may move.
+
+    Args:
+        model: the original, in evaluation mode.
+        samples: D_f.
+        mask_ratio: in (0, 1].
+        batch_size: of the passes.
 
     Returns:
         A boolean tensor for each trainable parameter.
+
+    Raises:
+        ModelError: all parameters are frozen.
     """
-    model = evaluation_model(problem)
     parameters = trainable(model)
-    gradients = gradient_sum(model, parameters.values(), problem.forget, batch_size)
+    gradients = gradient_sum(model, parameters.values(), samples, batch_size)
     score = torch.cat([g.abs().flatten() for g in gradients])
     chosen = torch.zeros(len(score), dtype=torch.bool, device=score.device)
-    chosen[score.topk(max(round(mask_ratio * len(score)), 1)).indices] = True
+    wanted = max(round(mask_ratio * len(score)), 1)
+    chosen[score.topk(wanted, sorted=False).indices] = True
     return dict(zip(parameters, shaped(chosen, gradients), strict=True))
 
 
 def salun(problem: Problem, config: SalUnConfig, *, generator: Generator) -> UnlearnResult:
     """RL in which only the weights of the saliency mask move; BatchNorm statistics follow."""
     retain_stream, forget_stream, model_stream = spawn(generator)
+    original = evaluation_model(problem)
     with stopwatch(problem.execution.resolve()) as seconds:
-        mask = saliency_mask(problem, config.mask_ratio, config.batch_size)
+        mask = saliency_mask(original, problem.forget, config.mask_ratio, config.batch_size)
     model = problem.trained_model()
     parameters = trainable(model)
     start = {name: p.detach().clone() for name, p in parameters.items()}
@@ -66,7 +78,7 @@ def salun(problem: Problem, config: SalUnConfig, *, generator: Generator) -> Unl
     def restore() -> None:
         with torch.no_grad():
             for name, p in parameters.items():
-                p.copy_(torch.where(mask[name], p, start[name]))
+                torch.where(mask[name], p, start[name], out=p)
 
     if config.variant == "gradient":
         for name, p in parameters.items():
