@@ -33,7 +33,9 @@ def seconds(call: Timed) -> float:
     return time.perf_counter() - start if own is None else own
 
 
-def compare(name: str, ours: Timed, bare: Timed, limit: float) -> None:
+def compare(
+    name: str, ours: Timed, bare: Timed, limit: float, *, repeats: int | None = None
+) -> None:
     """Time both in turn, in both orders, after one call each; compare the fastest of each.
 
     Other work on the machine only ever adds time, so the minimum is the steadiest estimate.
@@ -45,7 +47,7 @@ def compare(name: str, ours: Timed, bare: Timed, limit: float) -> None:
     calls = {"ours": ours, "bare": bare}
     for call in calls.values():
         call()
-    for repeat in range(size("REPEATS", 7)):
+    for repeat in range(size("REPEATS", 7) if repeats is None else repeats):
         for which in ("ours", "bare") if repeat % 2 else ("bare", "ours"):
             times[which].append(seconds(calls[which]))
     fastest = {which: min(values) for which, values in times.items()}
