@@ -10,7 +10,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ugradsl_core import pages_cards, pages_errata, pages_landing, pages_methods, provenance
+from ugradsl_core import (
+    pages_cards,
+    pages_claims,
+    pages_errata,
+    pages_landing,
+    pages_methods,
+    pages_numbers,
+    provenance,
+)
 from ugradsl_core.pages_markdown import NOT_RUN_YET, NOT_SEARCHED_YET, list_table, name
 from ugradsl_core.paper import load_table
 from ugradsl_core.results import record_label
@@ -200,10 +208,9 @@ FRAGMENTS: dict[str, Fragment] = {
     "search-spaces.md": search_spaces,
     "status-versions.md": status_versions,
     "status-records.md": status_records,
-    "errata-order.md": pages_errata.printed_order,
-    "errata-spread.md": pages_errata.spread_is_gap,
-    "errata-repeats.md": pages_errata.repeated_rows,
-    "errata-gaps.md": pages_errata.printed_gaps,
+    **pages_errata.FRAGMENTS,
+    **pages_claims.FRAGMENTS,
+    **pages_numbers.FRAGMENTS,
     **pages_cards.FRAGMENTS,
     **pages_methods.FRAGMENTS,
 }

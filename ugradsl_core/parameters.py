@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from ugradsl_core.config import Config
 from ugradsl_core.data import DATASETS
 from ugradsl_core.errors import ConfigError, unknown_name
+from ugradsl_core.parameters_paper import PaperAudit
 from ugradsl_core.settings import split_label
 from ugradsl_core.unlearning import get_method
 
@@ -107,6 +108,7 @@ NOTEBOOKS: dict[str, type[Config]] = {
     "random_forgetting": RandomForgetting,
     "class_wise_forgetting": ClassWiseForgetting,
     "method_comparison": MethodComparison,
+    "paper_audit": PaperAudit,
 }
 
 

@@ -361,7 +361,7 @@ def test_records_are_read_by_scale_and_kind(tmp_path: Path) -> None:
     write_records(tmp_path / "digits-bench-search.jsonl", trials)
     write_records(tmp_path / "plane.jsonl", [replace(main[0], kind="landscape")])
     found = load_published(root=tmp_path)
-    assert list(found.settings) == ["digits"]
+    assert list(found.settings) == ["Digits, random 10 %"]
     assert len(found.results) == len(main) + len(sweep)
     assert [r.kind for r in found.others] == ["landscape"]
     assert records_sweeps.stable("p")(found).outcome == "reproduced"

@@ -16,7 +16,7 @@ PACKAGE = Path(ugradsl_core.__file__).parent
 LAYERS = [
     ["errors", "checks", "checkpoint", "types", "config", "config_docs", "files"],
     ["data", "splits", "models", "smoothing", "training"],
-    ["spectrum", "risks", "solvers", "influence", "minima", "theorems"],
+    ["spectrum", "risks", "solvers", "influence", "minima", "theorems", "theory_losses"],
     ["privacy", "cost", "landscape"],
     ["unlearning.common", "unlearning.mixed", "theory"],
     ["unlearning.retrain", "unlearning.ft", "unlearning.ga", "unlearning.neggrad_plus"],
@@ -24,7 +24,7 @@ LAYERS = [
     ["unlearning.layerwise", "unlearning.scrub", "unlearning.pabi"],
     ["unlearning.rl", "unlearning.salun"],
     ["unlearning.ugradsl", "unlearning"],
-    ["attack", "metrics"],
+    ["attack", "metrics", "theory_measures"],
     ["user_data", "api", "__init__"],
     ["provenance", "settings", "store", "problems", "experiments", "search", "landscape_records"],
     ["figure6"],
@@ -33,12 +33,14 @@ LAYERS = [
     ["audit.findings", "audit.ranks", "audit.reports", "audit.values", "audit.copies", "audit"],
     ["claims.rules", "claims.paper", "claims.paper_sweeps", "claims.published", "claims.records"],
     ["claims.records_sweeps", "claims.table", "claims"],
-    ["parameters", "live"],
+    ["parameters_paper", "parameters_theorems", "parameters", "live"],
     ["cli_options", "cli_tables", "cli_experiments", "cli_landscape", "cli_figure6"],
     ["cli_paper", "cli", "__main__"],
     ["tables", "comparison", "figures", "figures_results", "figures_theory"],
+    ["figures_influence"],
     ["figures_methods", "pages_references", "pages_pabi", "pages_card_text", "pages_card_runs"],
     ["pages_cards", "pages_methods"],
+    ["figures_audit", "tables_audit", "pages_claims", "pages_numbers"],
     ["pages_errata", "pages_landing", "pages"],
 ]
 ORDER = [module for layer in LAYERS for module in layer]

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from ugradsl_core.audit.lines import SLACK
+
 Severity = Literal["serious", "moderate", "minor", "note"]
 SEVERITIES: dict[str, str] = {
     "serious": "can change a conclusion: which method is best, or a gap by half a point or more",
@@ -125,6 +127,11 @@ def sorted_findings(findings: Iterable[Finding]) -> list[Finding]:
     """By severity, then in the order of ``KINDS``, then by table."""
     order, kinds = list(SEVERITIES), list(KINDS)
     return sorted(findings, key=lambda f: (order.index(f.severity), kinds.index(f.kind), f.tables))
+
+
+def points(gap: float) -> str:
+    """A gap with two decimals; halves are rounded up, in spite of binary fractions."""
+    return f"{gap + SLACK:.2f}"
 
 
 def listed(words: Iterable[str]) -> str:

@@ -192,10 +192,13 @@ def _misprint(check: GapCheck, tolerance: float) -> tuple[str, str]:
     return "unexplained", f"{text}, but so would one for {percent} of all gaps as far off"
 
 
-def _implied(
-    line: Line, reference: Line, metric: str, tolerance: float
+def implied(
+    line: Line, reference: Line, metric: str, tolerance: float = TOLERANCE
 ) -> list[tuple[float, float]]:
-    """Intervals in which Retrain's ``metric`` has to lie for the line's printed gap to fit."""
+    """Intervals in which Retrain's ``metric`` has to lie for the line's printed gap to fit.
+
+    There are two, below and above the method's own value, or none.
+    """
     known = {m: d for m, d in distances(line, reference).items() if m != metric}
     count = len(known) + 1
     needed = count * line.mean["avg_gap"] - sum(known.values())
@@ -214,7 +217,7 @@ def fit_reference(
         (low, high, line)
         for line in lines
         if metric in line.mean and "avg_gap" in line.mean
-        for low, high in _implied(line, reference, metric, tolerance)
+        for low, high in implied(line, reference, metric, tolerance)
         if high >= 0 and low <= 100
     ]
     best: Fit | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ugradsl_core.audit.findings import Finding, listed
+from ugradsl_core.audit.findings import Finding, listed, points
 from ugradsl_core.audit.gaps import Fit
 from ugradsl_core.audit.lines import (
     SLACK,
@@ -132,8 +132,8 @@ def changed_bests(
         own = dict(ranking.recomputed)[printed[0]]
         text = (
             f"{describe(ranking.block)}: {old} has the smallest printed Avg. Gap, {printed[1]:.2f}."
-            f" Recomputed from the printed means it is {own:.2f}, and the smallest is "
-            f"{recomputed[1]:.2f}, of {new}."
+            f" Recomputed from the printed means it is {points(own)}, and the smallest is "
+            f"{points(recomputed[1])}, of {new}."
         )
         numbers = {
             "printed": printed[1],
@@ -145,7 +145,8 @@ def changed_bests(
             other = rank(grouped[ranking.block], completed(fit))
             text += (
                 f" Measured throughout from the other Retrain {fit.metric} that some of its gaps "
-                f"fit, {fit.value:.2f}, the smallest is {other.recomputed[0][1]:.2f}, of "
+                f"fit, {fit.value:.2f}, the smallest is "
+                f"{points(other.recomputed[0][1])}, of "
                 f"{_titles(other.best_recomputed)}."
             )
             numbers["best_with_other_retrain"] = other.recomputed[0][1]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from ugradsl_core.audit.findings import MATERIAL, Finding, Severity, listed
+from ugradsl_core.audit.findings import MATERIAL, Finding, Severity, listed, points
 from ugradsl_core.audit.gaps import Fit, GapCheck, other_retrain
 from ugradsl_core.audit.lines import SLACK, TOLERANCE, Block, Line, describe
 from ugradsl_core.pages_markdown import name
@@ -83,10 +83,9 @@ def _per_seed(seeds: Sequence[GapCheck], block: Sequence[GapCheck]) -> Finding:
         f"printed means, by up to {most:.2f} points"
     )
     text += (
-        ". Means of per-seed gaps can be that large: the two definitions differ where the seeds "
-        "lie on both sides of Retrain."
-        if not unknown
-        else f"; for {unknown} of them no spread is printed that would bound a per-seed gap."
+        f"; for {unknown} of them no spread is printed that would bound means of per-seed gaps."
+        if unknown
+        else ", as means of per-seed gaps can be."
     )
     return Finding(
         "gap-per-seed",
@@ -107,7 +106,7 @@ def _single(check: GapCheck) -> Finding:
     side = "larger" if check.difference > 0 else "smaller"
     text = (
         f"{check.line}: the printed gap {check.printed:.2f} is {apart:.2f} points {side} than the "
-        f"{check.recomputed:.2f} that its means give"
+        f"{points(check.recomputed)} that its means give"
     )
     if check.explanation == "unexplained":
         reason = f". {check.detail[0].upper()}{check.detail[1:]}."

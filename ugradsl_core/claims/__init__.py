@@ -1,7 +1,7 @@
 """The paper's claims: where each stands, what would decide it, by which rule, and what came out.
 
 A rule is applied to the paper's own numbers after the audit, and to our published records. Rules
-are code (``paper``, ``records``), written before the records that they judge.
+are code: ``paper`` and ``paper_sweeps``, ``records`` and ``records_sweeps``.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
 from ugradsl_core.audit import Audit
-from ugradsl_core.audit.findings import listed
+from ugradsl_core.audit.findings import listed, points
 from ugradsl_core.audit.lines import blocks, describe, reference_of
 from ugradsl_core.audit.ranks import PROPOSED, Ranking, place
 from ugradsl_core.audit.values import straightened
@@ -68,7 +68,7 @@ def improves(better: str, worse: str) -> Judge:
         held = [new[better] < new[worse] for _, new, _ in pairs]
         printed = sum(old[better] < old[worse] for _, _, old in pairs)
         lost = [
-            f"{describe(ranking.block)}, {new[better]:.2f} against {new[worse]:.2f}"
+            f"{describe(ranking.block)}, {points(new[better])} against {points(new[worse])}"
             for (ranking, new, _), won in zip(pairs, held, strict=True)
             if not won
         ]
@@ -158,7 +158,9 @@ def adaptive(audit: Audit) -> Judgement:
             if {new, old} <= set(gaps):
                 held.append(gaps[new] <= gaps[old])
                 settings.add(ranking.block[1:])
-                parts.append(f"{gaps[new]:.2f} against {gaps[old]:.2f} ({name(ranking.block[1])})")
+                parts.append(
+                    f"{points(gaps[new])} against {points(gaps[old])} ({name(ranking.block[1])})"
+                )
     if not held:
         return nothing("No table compares the two.")
     text = f"The gap is at most that of the fixed rate in {sum(held)} of {len(held)}: "

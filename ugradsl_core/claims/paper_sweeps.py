@@ -4,7 +4,7 @@ import itertools
 import math
 
 from ugradsl_core.audit import Audit
-from ugradsl_core.audit.findings import listed
+from ugradsl_core.audit.findings import listed, points
 from ugradsl_core.audit.lines import blocks, describe, recomputed_gap, reference_of
 from ugradsl_core.audit.ranks import PROPOSED
 from ugradsl_core.audit.values import straightened
@@ -68,7 +68,7 @@ def sizes(audit: Audit) -> Judgement:
         if not held[-1]:
             lost.append(
                 f"{describe(ranking.block)}: {listed(map(name, ranking.best_recomputed))} with "
-                f"{ranking.recomputed[0][1]:.2f}"
+                f"{points(ranking.recomputed[0][1])}"
             )
     if not held:
         return nothing("No table varies it.")

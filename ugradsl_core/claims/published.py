@@ -8,6 +8,7 @@ from typing import Any
 from ugradsl_core.claims.rules import FEWEST_VALUES
 from ugradsl_core.errors import DataError
 from ugradsl_core.metrics import average_gap
+from ugradsl_core.pages_markdown import name
 from ugradsl_core.results import RESULTS, by_label, one_setting, record_label
 from ugradsl_core.settings import digest
 from ugradsl_core.store import read_records
@@ -67,8 +68,16 @@ def load_published(scale: str = "bench", root: Path | None = None) -> Published:
             one_setting(own)
         except DataError:  # a sweep, a search, or nothing of this scale
             continue
-        settings[path.stem.removesuffix(f"-{scale}")] = own
+        title = setting_title(own[0].setting)
+        settings[f"{title} ({path.stem})" if title in settings else title] = own
     return Published(settings, tuple(results), tuple(others))
+
+
+def setting_title(setting: Mapping[str, Any]) -> str:
+    """Data set and paradigm of a setting, in words."""
+    if setting["paradigm"] == "random":
+        return f"{name(setting['dataset'])}, random {100 * setting['fraction']:g} %"
+    return f"{name(setting['dataset'])}, {setting['paradigm']}"
 
 
 def seed_gaps(records: Sequence[Record]) -> Gaps:
