@@ -35,7 +35,7 @@ from ugradsl_core.settings import Setting, split_label
 from ugradsl_core.store import DamagedFileWarning, Store, all_records, open_store
 from ugradsl_core.training import SGDConfig
 from ugradsl_core.types import Record
-from ugradsl_core.unlearning import make_config
+from ugradsl_core.unlearning import METHODS, make_config
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -469,8 +469,32 @@ def test_every_space_starts_inside_itself_with_a_valid_config() -> None:
     for label, (fixed, first, space) in search.SPACES.items():
         method, variant = split_label(label)
         make_config(method, **{**variant, **fixed, **first})
-        for name, (_, low, high) in space.items():
+        assert set(first) == set(space)
+        for name, (kind, low, high) in space.items():
             assert low <= first[name] <= high
+            assert kind in {"log", "uniform", "whole"}
+            for end in (low, high):  # the whole space is valid
+                make_config(method, **{**variant, **fixed, **first, name: end})
+
+
+def test_every_method_but_retrain_can_be_tuned() -> None:
+    tuned = {split_label(label)[0] for label in search.SPACES}
+    assert tuned == set(METHODS) - {"retrain"}
+
+
+def test_suggestions_are_rounded_and_of_the_kind_of_their_space() -> None:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    space = {"k": ("whole", 1, 8), "lr": ("log", 1e-3, 0.2), "mask_ratio": ("uniform", 0.1, 0.9)}
+    drawn = [search._suggest(study.ask(), space) for _ in range(40)]
+    assert {values["k"] for values in drawn} == set(range(1, 9))
+    assert all(isinstance(values["k"], int) for values in drawn)
+    for name, (_, low, high) in space.items():
+        assert all(low <= values[name] <= high for values in drawn)
+        assert all(values[name] == float(f"{values[name]:.3g}") for values in drawn)
+    assert sum(values["lr"] < 0.0141 for values in drawn) > 8  # half of a logarithmic space
 
 
 def test_bad_searches_are_refused(loaded: Data, store: Store) -> None:
