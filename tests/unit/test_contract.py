@@ -63,7 +63,7 @@ def test_every_variant_of_every_method_is_a_case() -> None:
 def test_contract(kind: str, name: str, changes: dict[str, Any]) -> None:
     subject = problem(kind)
     if kind == "linear" and "k" in changes:
-        with pytest.raises(ModelError, match="k: should be at most 1, .* found 2"):
+        with pytest.raises(ModelError, match=r"k: should be at most 1, .* found 2"):
             run(name, subject, **changes)
         return
     before, inputs = copied(dict(subject.trained_state)), stored(subject.retain).clone()
