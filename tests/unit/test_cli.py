@@ -105,9 +105,7 @@ def test_a_run_whose_outputs_overflow_is_shown_as_diverged(cli: Cli) -> None:
     assert "diverged" in out
 
 
-def test_a_method_that_was_not_searched_is_named(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_method_that_was_not_searched_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     name = "digits-random10"
     searched = {"methods": {"ga": {"config": {"lr": 0.01, "epochs": 1}}}}
     stripped = {**load_presets("smoke")[name], **searched}
