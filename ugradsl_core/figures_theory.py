@@ -48,6 +48,11 @@ class Curve:
     marker: str = ""
 
 
+def signed(value: float, digits: str = "g") -> str:
+    """A number with a true minus sign, as it stands in text and legends."""
+    return f"{value:{digits}}".replace("-", "−")
+
+
 @styled
 def plot(
     curves: Mapping[str, Curve],
@@ -66,8 +71,8 @@ def plot(
         curves: name → curve; a name that begins with ``_`` is not in the legend.
         xlabel: the horizontal axis with its unit.
         ylabel: the vertical axis with its unit.
-        xscale: ``linear``, ``log`` or ``symlog``.
-        yscale: the same.
+        xscale: ``linear``, ``log``, ``log2`` (powers of two, written out) or ``symlog``.
+        yscale: ``linear``, ``log`` or ``symlog``.
         ylim: limits of the vertical axis.
         marked: places on the horizontal axis → what a dashed line there is.
         height: in inches.
@@ -78,7 +83,11 @@ def plot(
         colour = THEORY_COLOURS.get(curve.colour, curve.colour)
         style = {"ls": curve.line, "marker": curve.marker or None, "ms": 5.5, "lw": 2}
         axis.plot(curve.x, curve.y, color=colour, label=name, **style)
-    axis.set_xscale(xscale)
+    if xscale == "log2":
+        axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter("{x:g}")
+    else:
+        axis.set_xscale(xscale)
     axis.set_yscale(yscale)
     if ylim is not None:
         axis.set_ylim(*ylim)
@@ -98,8 +107,10 @@ def plot(
     axis.set_ylabel(ylabel)
     axis.grid()
     axis.set_axisbelow(True)
-    if any(not name.startswith("_") for name in curves):
-        figure.legend(loc="outside upper left", ncols=2, labelcolor=INK, fontsize=9.5)
+    named = [name for name in curves if not name.startswith("_")]
+    if named:
+        columns = 3 if len(named) == 3 and sum(map(len, named)) < 36 else 2
+        figure.legend(loc="outside upper left", ncols=columns, labelcolor=INK, fontsize=9.5)
     return figure
 
 
@@ -160,7 +171,7 @@ def counted_mask(
     from matplotlib.patches import Rectangle
 
     rows, columns = len(close), len(close[0])
-    figure, axes = subplots(1, 1, 0.42 * rows + 1.5)
+    figure, axes = subplots(1, 1, 0.4 * rows + 1.2)
     axis = axes[0, 0]
     for i, row in enumerate(close):
         for j, value in enumerate(row):
@@ -170,15 +181,16 @@ def counted_mask(
     for j in range(columns):
         total = sum(row[j] for row in close)
         axis.text(j + 0.5, rows + 0.5, str(total), ha="center", va="center")
-    axis.text(columns + 0.35, -0.35, titles[0], va="center", ha="left", fontsize=9, weight="bold")
-    axis.text(0, rows + 1.25, titles[1], va="center", ha="left", fontsize=9)
-    axis.set_xlim(0, columns + 3.4)
-    axis.set_ylim(rows + 1.6, -0.7)
-    axis.set_yticks([i + 0.5 for i in range(rows)], [f"{row_name}{i + 1}" for i in range(rows)])
-    axis.set_xticks(
-        [j + 0.5 for j in range(columns)], [f"{column_name}{j + 1}" for j in range(columns)]
-    )
-    axis.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False, pad=1)
+    axis.text(columns + 0.35, -0.4, titles[0], va="center", ha="left", weight="bold")
+    axis.text(0, rows + 1.25, titles[1], va="center", ha="left")
+    axis.set_xlim(-1, columns + 2.6)
+    axis.set_ylim(rows + 1.7, -0.9)
+    for i in range(rows):
+        axis.text(-0.2, i + 0.5, f"{row_name}{i + 1}", va="center", ha="right")
+    for j in range(columns):
+        axis.text(j + 0.5, -0.4, f"{column_name}{j + 1}", va="center", ha="center")
+    axis.set_xticks([])
+    axis.set_yticks([])
     axis.spines[:].set_visible(False)
     axis.set_aspect("equal")
     return figure

@@ -27,18 +27,13 @@ from ugradsl_core.spectrum import (
     Krylov,
     Ritz,
     lanczos,
+    mean_eigenvalue,
     random_start,
     ritz,
     ritz_vector,
+    share_below,
 )
-from ugradsl_core.store import (
-    Store,
-    drop_state,
-    load_record,
-    load_state,
-    save_record,
-    save_state,
-)
+from ugradsl_core.store import Store, drop_state, load_record, load_state, save_record, save_state
 from ugradsl_core.types import Execution, Record, Samples
 
 KIND = "landscape"
@@ -185,6 +180,40 @@ def spectra_of(record: Record) -> list[Ritz]:
         )
         for one in record.metrics["spectra"]
     ]
+
+
+def facts(record: Record, flat: float = 1e-3) -> dict[str, str]:
+    """What a record says, in words and numbers with their uncertainty.
+
+    Args:
+        record: of a landscape.
+        flat: eigenvalues smaller in size than this share of the largest one count as flat; the
+            sign of what is closer to zero is not resolved.
+    """
+    found, values = spectra_of(record), record.metrics
+    first, top = found[0], float(found[0].values[-1])
+    below, error = share_below(found, -flat * top)
+    up_to, _ = share_below(found, flat * top)
+    bends = ", ".join(f"{bend:.2g}" for bend in values["direction_curvatures"])
+    rows = {
+        "retained samples": f"{values['samples']:,}",
+        "parameters P": f"{values['parameters']:,}",
+        "loss at θ_r": f"{values['loss']:.4f}",
+        "length of the gradient": f"{values['gradient_norm']:.3f}",
+        "largest eigenvalue": _with_residual(first, -1),
+        "smallest eigenvalue": _with_residual(first, 0),
+        f"share below −{flat:g} of the largest": f"{below:.2%} ± {error:.3%}",
+        f"share within ±{flat:g} of it": f"{up_to - below:.2%}",
+        "share above that": f"{1 - up_to:.3%}",
+        "mean eigenvalue, trace/P": f"{mean_eigenvalue(found):.2g}",
+        "curvature along d₁, d₂": bends,
+    }
+    return {name: text.replace("-", "−") for name, text in rows.items()}
+
+
+def _with_residual(found: Ritz, which: int) -> str:
+    residual = max(float(found.residuals[which]), 1e-6)  # of what single precision can tell
+    return f"{float(found.values[which]):.3g} ± {residual:.0e}"
 
 
 def _short(value: float) -> float:

@@ -9,6 +9,12 @@ from ugradsl_core.config import Config
 from ugradsl_core.data import DATASETS
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.parameters_paper import PaperAudit
+from ugradsl_core.parameters_theory import (
+    TheoryCost,
+    TheoryLabelLDP,
+    TheoryLandscape,
+    TheorySmoothing,
+)
 from ugradsl_core.settings import split_label
 from ugradsl_core.unlearning import get_method
 
@@ -109,6 +115,10 @@ NOTEBOOKS: dict[str, type[Config]] = {
     "class_wise_forgetting": ClassWiseForgetting,
     "method_comparison": MethodComparison,
     "paper_audit": PaperAudit,
+    "theory_4_smoothing": TheorySmoothing,
+    "theory_6_label_ldp": TheoryLabelLDP,
+    "theory_7_cost": TheoryCost,
+    "theory_8_landscape": TheoryLandscape,
 }
 
 

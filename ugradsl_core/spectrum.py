@@ -145,13 +145,3 @@ def share_below(found: Sequence[Ritz], threshold: float) -> tuple[float, float]:
 def mean_eigenvalue(found: Sequence[Ritz]) -> float:
     """Estimated trace/P, which is also the expected curvature along a random direction."""
     return float(torch.stack([(one.weights * one.values).sum() for one in found]).mean())
-
-
-def density(found: Sequence[Ritz], grid: Tensor, width: float) -> Tensor:
-    """Spectral density on ``grid``: every value a Gaussian of standard deviation ``width``."""
-    total = torch.zeros_like(grid)
-    for one in found:
-        distances = (grid.unsqueeze(1) - one.values) / width
-        bumps = torch.exp(-distances.square() / 2) / (width * (2 * torch.pi) ** 0.5)
-        total += bumps @ one.weights / len(found)
-    return total

@@ -12,7 +12,6 @@ from ugradsl_core.errors import ConfigError
 from ugradsl_core.risks import Risk, hessian, parameter_vector
 from ugradsl_core.spectrum import (
     Ritz,
-    density,
     lanczos,
     mean_eigenvalue,
     random_start,
@@ -153,18 +152,6 @@ def test_the_mean_eigenvalue_is_the_trace_over_the_size() -> None:
         math.sqrt(2 * float((matrix - matrix.trace() / 30 * torch.eye(30)).square().sum())) / 30
     )
     assert abs(found - float(matrix.trace()) / 30) < 3 * spread / math.sqrt(300)
-
-
-def test_the_density_integrates_to_one_and_puts_bumps_at_the_values() -> None:
-    values = torch.tensor([-1.0, 2.0], dtype=torch.float64)
-    weights = torch.tensor([0.25, 0.75], dtype=torch.float64)
-    one = Ritz(values, torch.zeros(2), weights, torch.eye(2))
-    grid = torch.linspace(-3, 4, 1401, dtype=torch.float64)
-    found = density([one, one], grid, 0.1)
-    assert float(torch.trapezoid(found, grid)) == pytest.approx(1, abs=1e-6)
-    peak = 1 / (0.1 * math.sqrt(2 * math.pi))
-    assert float(found[400]) == pytest.approx(0.25 * peak, rel=1e-6)
-    assert float(found[1000]) == pytest.approx(0.75 * peak, rel=1e-6)
 
 
 def test_lanczos_on_a_network_gives_its_dense_eigenvalues() -> None:
