@@ -16,9 +16,9 @@ from ugradsl_core.tables import Cell, to_html
 NOTHING = "<p><em>Nothing of this kind in these tables.</em></p>"
 EXPLANATION_TITLES = {
     "rounding": "Follows",
-    "per-seed": "Per-seed gaps",
-    "other-retrain": "Other Retrain",
     "elsewhere": "Cell elsewhere",
+    "other-retrain": "Other Retrain",
+    "per-seed": "Per-seed gaps",
     "misprint": "A digit",
     "unexplained": "Unexplained",
 }

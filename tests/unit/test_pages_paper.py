@@ -11,6 +11,7 @@ import pytest
 from ugradsl_core import figures, figures_audit, pages_claims, pages_numbers, tables_audit
 from ugradsl_core.audit import Audit, audit
 from ugradsl_core.audit.findings import KINDS
+from ugradsl_core.audit.gaps import EXPLANATIONS
 from ugradsl_core.audit.lines import RESULT_TABLES, TOLERANCE, read_lines
 from ugradsl_core.claims import CLAIMS, scoreboard
 from ugradsl_core.errors import ConfigError
@@ -70,6 +71,7 @@ def test_lists_hold_every_finding_and_its_cells(paper: Audit) -> None:
 
 
 def test_tables_add_up(paper: Audit) -> None:
+    assert tuple(tables_audit.EXPLANATION_TITLES) == EXPLANATIONS
     page = tables_audit.gaps_table(paper.checks)
     last = re.findall(r"<tr class=\"strong\">(.*?)</tr>", page, re.S)[0]
     total, *parts = (int(number) for number in re.findall(r"<td>(\d+)</td>", last))
