@@ -17,6 +17,7 @@ from ugradsl_core import (
     pages_landing,
     pages_methods,
     pages_numbers,
+    pages_theory,
     provenance,
 )
 from ugradsl_core.pages_markdown import NOT_RUN_YET, NOT_SEARCHED_YET, list_table, name
@@ -213,4 +214,5 @@ FRAGMENTS: dict[str, Fragment] = {
     **pages_numbers.FRAGMENTS,
     **pages_cards.FRAGMENTS,
     **pages_methods.FRAGMENTS,
+    **pages_theory.FRAGMENTS,
 }

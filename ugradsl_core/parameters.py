@@ -9,6 +9,12 @@ from ugradsl_core.config import Config
 from ugradsl_core.data import DATASETS
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.parameters_paper import PaperAudit
+from ugradsl_core.parameters_theorems import (
+    TheoryInfluence,
+    TheoryMeasures,
+    TheoryTheorem1,
+    TheoryTheorem2,
+)
 from ugradsl_core.parameters_theory import (
     TheoryCost,
     TheoryLabelLDP,
@@ -115,7 +121,11 @@ NOTEBOOKS: dict[str, type[Config]] = {
     "class_wise_forgetting": ClassWiseForgetting,
     "method_comparison": MethodComparison,
     "paper_audit": PaperAudit,
+    "theory_1_measures": TheoryMeasures,
+    "theory_2_influence": TheoryInfluence,
+    "theory_3_theorem_1": TheoryTheorem1,
     "theory_4_smoothing": TheorySmoothing,
+    "theory_5_theorem_2": TheoryTheorem2,
     "theory_6_label_ldp": TheoryLabelLDP,
     "theory_7_cost": TheoryCost,
     "theory_8_landscape": TheoryLandscape,

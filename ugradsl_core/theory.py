@@ -6,14 +6,13 @@ from typing import Literal
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 
 from ugradsl_core import data, splits
 from ugradsl_core.errors import ConfigError, DataError, unknown_name
 from ugradsl_core.minima import Minimum, minimise
 from ugradsl_core.models import resnet18, seeded
 from ugradsl_core.risks import Risk, gradient, parameter_vector, rows, whole
-from ugradsl_core.smoothing import smoothed_cross_entropy
+from ugradsl_core.theory_losses import WeightedLoss
 from ugradsl_core.training import STATISTICS, SGDConfig, shuffled, train
 from ugradsl_core.types import Batch, Execution
 from ugradsl_core.unlearning.common import cross_entropy
@@ -21,44 +20,6 @@ from ugradsl_core.unlearning.common import cross_entropy
 Kind = Literal["linear", "mlp", "resnet18"]
 MODELS = ("linear", "mlp", "resnet18")
 SETTLING = SGDConfig(lr=0.05, epochs=15, batch_size=64)
-
-
-class SquaredLoss(nn.Module):
-    """½‖h_θ(x) − e_y‖², summed over samples: quadratic in θ for a linear model."""
-
-    reduction = "sum"
-
-    def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Outputs (n, K) and labels (n,) to a scalar."""
-        return (outputs - F.one_hot(labels, outputs.shape[1])).square().sum() / 2
-
-
-class WeightedLoss(nn.Module):
-    """Σ wᵢℓ(h_θ, zᵢ), cross-entropy of one batch whose samples have weights."""
-
-    reduction = "sum"
-
-    def __init__(self, weights: Tensor) -> None:
-        super().__init__()
-        self.weights = weights
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Logits (n, K) and labels (n,) of the whole batch to a scalar."""
-        return F.cross_entropy(logits, labels, reduction="none") @ self.weights
-
-
-class SmoothedLoss(nn.Module):
-    """Cross-entropy with generalised label smoothing, Eq. (6), summed over samples."""
-
-    reduction = "sum"
-
-    def __init__(self, alpha: float) -> None:
-        super().__init__()
-        self.alpha = alpha
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Logits (n, K) and labels (n,) to a scalar."""
-        return smoothed_cross_entropy(logits, labels, self.alpha, "sum")
 
 
 def make_model(kind: Kind, hidden: int, example: Tensor, generator: Generator) -> nn.Module:

@@ -22,7 +22,7 @@ from ugradsl_core.errors import ConfigError, CurvatureError
 from ugradsl_core.influence import ConvergenceWarning, inverse_hvp, unlearning_directions
 from ugradsl_core.risks import Risk
 from ugradsl_core.solvers import SolverConfig, spectral_norm
-from ugradsl_core.theory import SquaredLoss
+from ugradsl_core.theory_losses import SquaredLoss
 
 DATA = samples(40)
 DENSE = SolverConfig(solver="dense")

@@ -39,7 +39,7 @@ LAYERS = [
     ["tables", "comparison", "figures", "figures_results", "figures_theory", "interactive"],
     ["figures_influence"],
     ["figures_methods", "pages_references", "pages_pabi", "pages_card_text", "pages_card_runs"],
-    ["pages_cards", "pages_methods"],
+    ["pages_cards", "pages_methods", "pages_theory"],
     ["figures_audit", "tables_audit", "pages_claims", "pages_numbers"],
     ["pages_errata", "pages_landing", "pages"],
 ]

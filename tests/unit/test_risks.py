@@ -22,7 +22,7 @@ from ugradsl_core import minima, risks
 from ugradsl_core.errors import ConfigError, DataError, DivergenceError, ModelError
 from ugradsl_core.risks import Risk
 from ugradsl_core.solvers import dense_matrix
-from ugradsl_core.theory import SquaredLoss
+from ugradsl_core.theory_losses import SquaredLoss
 
 DATA = samples(20)
 

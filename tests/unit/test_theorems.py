@@ -14,7 +14,7 @@ from ugradsl_core.influence import Directions, unlearning_directions
 from ugradsl_core.risks import Risk
 from ugradsl_core.solvers import SolverConfig, dense_matrix
 from ugradsl_core.theorems import TaylorBound
-from ugradsl_core.theory import SmoothedLoss, SquaredLoss
+from ugradsl_core.theory_losses import SmoothedLoss, SquaredLoss
 
 DATA = samples(40)
 INDEX = torch.arange(40)

@@ -8,7 +8,9 @@ from torch.nn import functional as F
 
 from ugradsl_core import risks, theory
 from ugradsl_core.errors import ConfigError, DataError
+from ugradsl_core.minima import minimise
 from ugradsl_core.solvers import dense_matrix
+from ugradsl_core.theory_losses import AscentLoss, SmoothedLoss
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,23 @@ def test_the_smoothed_loss_is_that_of_eq_6() -> None:
     each = torch.stack([F.cross_entropy(logits, torch.full((4,), k)) * 4 for k in range(10)])
     own = F.cross_entropy(logits, labels) * 4
     expected = (1 - 0.9 * alpha) * own + alpha / 10 * (each.sum() - own)
-    torch.testing.assert_close(theory.SmoothedLoss(alpha)(logits, labels), expected)
+    torch.testing.assert_close(SmoothedLoss(alpha)(logits, labels), expected)
+
+
+def test_ascent_without_smoothing_is_removal_and_with_it_has_another_minimum(
+    original: theory.Worked,
+) -> None:
+    """Smoothing adds a function that is linear in θ: the Hessian stays, the minimum moves."""
+    index = torch.tensor([3, 17, 40])
+    removal = theory.remove(original, index, tolerance=1e-9)
+    v = torch.ones_like(original.theta)
+    for alpha in (0.0, -0.5):
+        risk = original.risk.on(original.train, loss=AscentLoss(index, alpha))
+        torch.testing.assert_close(
+            risks.hessian(risk, original.theta)(v), risks.hessian(removal.retain, original.theta)(v)
+        )
+        far = float((minimise(risk, original.theta, tolerance=1e-9).theta - removal.theta).norm())
+        assert far < 1e-7 if alpha == 0 else far > 0.1
 
 
 def test_softmax_regression_pays_with_the_worst_direction(original: theory.Worked) -> None:
