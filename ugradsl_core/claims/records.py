@@ -1,7 +1,7 @@
 """What our published records say about the claims. A claim without records is "not run"."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ugradsl_core.claims.published import Published, mean, seed_gaps
 from ugradsl_core.claims.rules import (
@@ -23,6 +23,7 @@ from ugradsl_core.results import improves as verdict_of
 from ugradsl_core.results import paired, record_label
 from ugradsl_core.settings import title_of
 from ugradsl_core.types import Record
+from ugradsl_core.unlearning import METHODS
 
 OUTCOMES = {GOOD: "reproduced", PARTLY: "partly", BAD: "not reproduced"}
 CODES = {outcome: code for code, outcome in OUTCOMES.items()}
@@ -31,6 +32,7 @@ BASES = (("ugradsl", "ga"), ("ugradsl+", "ft"))
 ADAPTIVE = (("ugradsl:adaptive", "ugradsl"), ("ugradsl+:adaptive", "ugradsl+"))
 PROPOSED = ("ugradsl", "ugradsl+", "ugradsl:adaptive", "ugradsl+:adaptive")
 FEWEST_METHODS = 4
+COMPARED = tuple(name for name in METHODS if name not in {"retrain", "neggrad+"})
 
 Judge = Callable[[Published], Judgement]
 
@@ -134,40 +136,62 @@ def _ranked(published: Published) -> Iterable[tuple[str, dict[str, float], int]]
             yield name, dict(sorted(means.items(), key=lambda item: item[1])), fewest
 
 
+def _against_all(held: Sequence[bool], absent: int) -> str:
+    """A first place among some of the paper's methods says "partly" at most."""
+    outcome = all_or_half(held)
+    return PARTLY if outcome == GOOD and absent else outcome
+
+
+def _absent(gaps: Mapping[str, float]) -> list[str]:
+    """Methods that the paper compares and that a setting has no records of."""
+    return [label for label in COMPARED if label not in gaps]
+
+
+def _without(absent: Sequence[str]) -> str:
+    return f", without {len(absent)} of the paper's methods, not run yet" if absent else ""
+
+
 def best(labels: Sequence[str]) -> Judge:
-    """One of the labels has the smallest mean gap, in every setting."""
+    """One of the labels has the smallest mean gap, in every setting; partly until all have run."""
 
     def judge(published: Published) -> Judgement:
-        held, parts, seeds = [], [], []
+        held, parts, seeds, absent = [], [], [], 0
         for name, gaps, count in _ranked(published):
+            missing = _absent(gaps)
+            absent += len(missing)
             first = next(iter(gaps))
             held.append(first in labels)
             seeds.append((name, count))
             own = min((label for label in labels if label in gaps), key=gaps.__getitem__)
             parts.append(
                 f"{name}: {title_of(first)} is best of {len(gaps)} with {gaps[first]:.2f}"
+                + _without(missing)
                 + ("" if held[-1] else f"; {title_of(own)} has {gaps[own]:.2f}")
             )
         if not held:
             return not_run("No published setting compares enough methods.")
-        return judgement(all_or_half(held), f"{'. '.join(parts)}.", seeds)
+        return judgement(_against_all(held, absent), f"{'. '.join(parts)}.", seeds)
 
     return judge
 
 
 def among_best(label: str) -> Judge:
-    """The label is among the three smallest mean gaps, in every setting."""
+    """The label is among the three smallest mean gaps, in every setting; partly until all ran."""
 
     def judge(published: Published) -> Judgement:
-        held, parts, seeds = [], [], []
+        held, parts, seeds, absent = [], [], [], 0
         for name, gaps, count in _ranked(published):
+            missing = _absent(gaps)
+            absent += len(missing)
             place = list(gaps).index(label) + 1
             held.append(place <= TOP)
             seeds.append((name, count))
-            parts.append(f"{name}: {title_of(label)} is number {place} of {len(gaps)}")
+            parts.append(
+                f"{name}: {title_of(label)} is number {place} of {len(gaps)}" + _without(missing)
+            )
         if not held:
             return not_run("No published setting compares enough methods.")
-        return judgement(all_or_half(held), f"{'. '.join(parts)}.", seeds)
+        return judgement(_against_all(held, absent), f"{'. '.join(parts)}.", seeds)
 
     return judge
 

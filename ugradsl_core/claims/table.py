@@ -48,6 +48,9 @@ EVERY_SEED = (
     "smaller in the mean, or in some settings."
 )
 EVERY_OR_HALF = "In every comparison; partly: in more than half."
+AGAINST_ALL = EVERY_OR_HALF + (
+    " Ours is partly at most while a method of the paper has no records in a setting."
+)
 FACTOR_TWO = (
     "For both methods the largest gap of the sweep is at most twice the smallest; partly: for one, "
     "or no gap exceeds that of the method which is improved."
@@ -106,7 +109,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Figure 1 (b) and the bold entries of the tables; the text says less, see the next claim",
         "UGradSL+ attains the best average gap",
         "Which method has the smallest Avg. Gap; the self-adaptive form counts as UGradSL+",
-        EVERY_OR_HALF,
+        AGAINST_ALL,
         (AUDIT, RANDOM),
         paper.best(("ugradsl+", "ugradsl+ (adp)")),
         records.best(("ugradsl+", "ugradsl+:adaptive")),
@@ -117,7 +120,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Section 5.4",
         "UGradSL+ can always perform as top-tier methods",
         "The place of UGradSL+, at a fixed rate, by Avg. Gap",
-        "Among the best three. " + EVERY_OR_HALF,
+        "Among the best three. " + AGAINST_ALL,
         (AUDIT, RANDOM),
         paper.among_best("ugradsl+"),
         records.among_best("ugradsl+"),
@@ -128,7 +131,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Section 5.4",
         "the proposed methods still outperform the other baseline methods",
         "Whether UGradSL, UGradSL+ or a self-adaptive form has the smallest Avg. Gap",
-        EVERY_OR_HALF,
+        AGAINST_ALL,
         (AUDIT, RANDOM),
         paper.best(PROPOSED),
         records.best(records.PROPOSED),
