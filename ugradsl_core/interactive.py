@@ -61,7 +61,6 @@ def label_ldp(alpha: float, ratio: float, num_classes: int) -> str:
         "alpha": alpha,
         "ratio": ratio,
         "K": num_classes,
-        "alpha_range": [min(-6.0, alpha), 0],
         "largest_ratio": max(4.0, ratio),
         "colours": THEORY_COLOURS,
     }

@@ -202,7 +202,7 @@ def facts(record: Record, flat: float = 1e-3) -> dict[str, str]:
         "length of the gradient": f"{values['gradient_norm']:.3f}",
         "largest eigenvalue": _with_residual(first, -1),
         "smallest eigenvalue": _with_residual(first, 0),
-        f"share below −{flat:g} of the largest": f"{below:.2%} ± {error:.3%}",
+        f"share below −{flat:g} of the largest": f"{below:.3%} ± {error:.4%}",
         f"share within ±{flat:g} of it": f"{up_to - below:.2%}",
         "share above that": f"{1 - up_to:.3%}",
         "mean eigenvalue, trace/P": f"{mean_eigenvalue(found):.2g}",

@@ -59,7 +59,10 @@
       const push = ascent(a, k, p);
       const plain = ascent(0, k, p);
       bars(plots[0][0], plots[0][1], k, label, glsLabel(0, k), [-1, 3]);
-      bars(plots[1][0], plots[1][1], k, push, plain, [-3, 1]);
+      const most = Math.max(...[...push, ...plain].map(Math.abs));
+      const limit = [0.25, 0.5, 1, 3].find((size) => size >= most);
+      const upper = Math.max(...push, ...plain) > limit / 2 ? limit : limit / 2;
+      bars(plots[1][0], plots[1][1], k, push, plain, [-limit, upper]);
       words.textContent =
         `Label: ${format(label[0])} at the true class, ${format(label[1], 3)} elsewhere; the sum is 1. ` +
         `Length of the ascent direction: ${format(lengthOf(push, k), 3)} with α = ${format(a)}, ` +

@@ -24,7 +24,6 @@
 
   mount("label-ldp", (box, data) => {
     const TOP = 8;
-    const [low, high] = data.alpha_range;
     const controls = node("div", { class: "ugs-controls" }, box);
     const redraw = () => draw();
     const ratio = slider(
@@ -33,13 +32,17 @@
       redraw,
     );
     const K = slider(controls, { label: "K", min: 2, max: 100, step: 1, value: data.K, digits: 0 }, redraw);
-    const alpha = slider(controls, { label: "α", min: low, max: -0.01, step: 0.01, value: data.alpha }, redraw);
+    const alpha = slider(controls, { label: "α", min: -9, max: -0.005, step: 0.005, value: data.alpha, digits: 3 }, redraw);
     const svg = canvasOf(box, "ε over the smooth rate α");
     const words = node("p", { class: "ugs-words", "aria-live": "polite" }, box);
 
     const draw = () => {
-      const [r, k, a] = [ratio.get(), K.get(), alpha.get()];
+      const [r, k] = [ratio.get(), K.get()];
       const [best, end] = [bestAlpha(r, 1), lowestAlpha(r, 1, k)];
+      const [low, high] = [Math.floor(130 * end) / 100, 0]; // the domain, and a part of the outside
+      alpha.input.min = low;
+      alpha.show();
+      const a = alpha.get();
       const height = 300;
       const width = fresh(svg, height);
       const { X, Y } = frame(svg, {
@@ -54,7 +57,7 @@
       band(end, best, "ugs-reversed");
       const points = [];
       for (let i = 1; i < 600; i += 1) {
-        const at = end * (i / 600);
+        const at = (end * (1 - Math.cos((Math.PI * i) / 600))) / 2; // dense at both ends
         const value = labelLdpEpsilon(at, r, 1, k);
         if (value <= TOP && at >= low) points.push([X(at), Y(value)]);
       }
@@ -75,7 +78,7 @@
     const sentence = (r, k, a, value, best, end) => {
       const domain = `The domain is ${format(end, 3)} < α < 0.`;
       if (Number.isNaN(value)) {
-        return `α = ${format(a)} is outside: the weight of the true label is not positive, and the risk has no minimum. ${domain}`;
+        return `α = ${format(a, 3)} is outside: the weight of the true label is not positive, and the risk has no minimum. ${domain}`;
       }
       const [own, other] = bestPrediction(a, r, 1, k);
       const trend = a > best ? "A more negative α lowers ε here." : "A more negative α raises ε here.";

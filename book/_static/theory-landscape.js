@@ -22,14 +22,17 @@
       const [low, high] = [Math.min(...heights.flat()), Math.max(...heights.flat())];
       const height = 340;
       const width = fresh(svg, height);
-      const size = Math.min(width, 560) / 2.9;
       const [a, b] = [turn.get(), tilt.get()].map((degrees) => (degrees * Math.PI) / 180);
+      const [flat, steep] = [Math.sin(b), 1.1 * Math.cos(b)];
+      const reach = Math.SQRT2; // of the square's corners, however it is turned
+      const size = Math.min((width - 16) / (2 * reach), (height - 16) / (2 * reach * flat + steep));
+      const base = height / 2 + (steep * size) / 2;
       // [i, j] → place on the page and distance from the eye
       const place = (i, j) => {
         const [x, y] = [(j - middle) / middle, (i - middle) / middle];
         const z = (heights[i][j] - low) / (high - low || 1);
         const [u, v] = [x * Math.cos(a) - y * Math.sin(a), x * Math.sin(a) + y * Math.cos(a)];
-        return [width / 2 + u * size, height * 0.62 + v * Math.sin(b) * size - (z - 0.2) * Math.cos(b) * size * 1.1, v];
+        return [width / 2 + u * size, base + (v * flat - z * steep) * size, v];
       };
       const cells = [];
       for (let i = 0; i + 1 < n; i += 1) {
