@@ -21,6 +21,8 @@ test: $(READY) ## unit tests, then every notebook against its committed outputs
 results: $(READY) ## the published records, at the bench scale (hours; resumes; UGRADSL_DATA)
 	$(BIN)/ugradsl experiment cifar10-random10 --scale bench --seeds 0,1,2 \
 		--publish book/results/cifar10-random10-bench.jsonl
+	$(BIN)/ugradsl landscape cifar10-random10 --scale bench \
+		--publish book/results/cifar10-random10-bench-landscape.jsonl
 
 check: $(READY) ## linter, formatter and type checker
 	$(BIN)/ruff check .
