@@ -1,93 +1,122 @@
-"""Measures, drawings, parameters and the status of the chapters on measures and theorems."""
+"""Parameters, drawings and moving figures of the theory's chapters 4, 6, 7 and 8."""
 
-from pathlib import Path
+import json
+import re
 
 import pytest
-import torch
 
-from ugradsl_core import figures, figures_influence, metrics, pages_theory, theory, theory_measures
+from ugradsl_core import interactive
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.figures_influence import Point
+from ugradsl_core.figures import to_svg
+from ugradsl_core.figures_theory import Curve, contours, counted_mask, domain, plot, signed
+from ugradsl_core.landscape_records import facts, spectra_of
 from ugradsl_core.parameters import check_parameters
-
-RESULTS = Path(__file__).parents[2] / "book" / "results"
-
-
-@pytest.fixture(scope="module")
-def network() -> theory.Worked:
-    return theory.worked("mlp", 60, 1.0, hidden=3)
-
-
-@pytest.fixture(scope="module")
-def removal(network: theory.Worked) -> theory.Removal:
-    return theory.remove(network, torch.arange(6))
-
-
-def test_measures_are_those_of_the_metrics(network: theory.Worked, removal: theory.Removal) -> None:
-    found = theory_measures.outputs(network, removal, removal.theta)
-    assert [len(part) for part in (found.retain, found.forget, found.test)] == [54, 6, 449]
-    values = theory_measures.measures(network, removal, found)
-    labels = network.train[0][1]
-    assert values["UA"] == pytest.approx(metrics.unlearning_accuracy(found.forget, labels[:6]))
-    assert values["RA"] == pytest.approx(metrics.accuracy(found.retain, labels[6:]))
-    assert values["TA"] == pytest.approx(metrics.accuracy(found.test, network.test[0][1]))
-
-
-def test_permuted_units_are_the_same_function_at_another_place(
-    network: theory.Worked, removal: theory.Removal
-) -> None:
-    moved = theory_measures.permuted(network.theta, 64, torch.tensor([2, 0, 1]))
-    before, after = (
-        theory_measures.outputs(network, removal, theta).test for theta in (network.theta, moved)
-    )
-    torch.testing.assert_close(before, after)
-    assert theory_measures.output_distance(before, after) == pytest.approx(0, abs=1e-9)
-    assert float((moved - network.theta).norm()) > 1
-
-
-def test_the_output_distance_of_disjoint_predictions_is_a_hundred() -> None:
-    logits = 50 * torch.eye(3, dtype=torch.float64)
-    assert theory_measures.output_distance(logits, logits.roll(1, 0)) == pytest.approx(100)
-    assert theory_measures.output_distance(logits, logits) == 0
-
-
-def test_a_list_answers_with_unseen_samples_of_the_same_class() -> None:
-    own = torch.zeros(3, 2)
-    other = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    found = theory_measures.looked_up(own, torch.tensor([1, 0, 1]), other, torch.tensor([0, 1]))
-    assert found.tolist() == [[3, 4], [1, 2], [0, 0]]  # no second unseen sample of class 1
-    assert not own.any()
-
-
-def test_drawings_draw() -> None:
-    drawn = [
-        figures_influence.agreement({"a": ([0.0, 1.0], [0.1, 0.8], "ga", "o")}, "true", "guess"),
-        figures_influence.strips({"a": [-0.1, 0.2], "b": []}, {"a": "1/2"}, "cosine"),
-        figures_influence.shares({"a": [None, 10.0], "b": [1.0, 2.0]}, ["x", "y"], "δ", "%"),
-        figures_influence.places({"a": Point(0, 0, "ga"), "b": Point(1, 1, "nls")}, "x", "y"),
-    ]
-    assert all("</svg>" in figures.to_svg(figure) for figure in drawn)
-
-
-def test_the_status_lists_every_setting_of_the_published_figure() -> None:
-    text = pages_theory.status_theory(RESULTS.parent)
-    for name in ("`linear`", "`mlp`", "`mlp-fresh`", "`resnet18`"):
-        assert name in text
-    assert "retrained from scratch" in text
-    assert "Not run yet" in pages_theory.status_theory(Path("/nowhere"))
+from ugradsl_core.results import published
 
 
 @pytest.mark.parametrize(
-    ("notebook", "values", "message"),
+    ("changes", "message"),
     [
-        ("theory_5_theorem_2", {"alpha": 1.2}, "alpha: should be less than or equal to 1"),
-        ("theory_5_theorem_2", {"alpha": float("nan")}, "alpha: "),
-        ("theory_3_theorem_1", {"l2": 0.0}, "l2: should be greater than 0; found 0.0"),
-        ("theory_2_influence", {"l2": -1.0}, "l2: should be greater than 0"),
-        ("theory_1_measures", {"fraction": 1.0}, "fraction: should be less than 1"),
-        ("theory_2_influence", {"point": 20}, "unknown parameter 'point'. Did you mean 'points'"),
+        ({"alpha": 0.3}, r"alpha: should be negative \(Theorem 3\); found 0\.3"),
+        ({"alpha": 1.5}, r"alpha: should be negative \(Theorem 3\)"),
+        ({"alpha": -3}, r"alpha: should lie in \(-1\.111, 0\), where Theorem 3's condition"),
+        ({"alpha": -1.5, "num_classes": 2}, r"alpha: should lie in \(-1\.111, 0\)"),
+        ({"gamma1": 0.5}, "gamma1: should be larger than gamma2"),
+        ({"gamma2": 0}, r"gamma2: should be a positive number \(Theorem 3\)"),
+        ({"num_classes": 1}, r"num_classes: .* at least 2 \(Definition 1\)"),
+        ({"l2": 0}, "l2: should be greater than 0"),
     ],
 )
-def test_bad_parameters_are_named(notebook: str, values: dict, message: str) -> None:
+def test_label_ldp_refuses_what_is_outside_the_theorem(changes: dict, message: str) -> None:
+    """The digits have ten classes, whatever K the curves are drawn for."""
     with pytest.raises(ConfigError, match=message):
-        check_parameters(notebook, **values)
+        check_parameters("theory_6_label_ldp", **changes)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "changes", "message"),
+    [
+        ("theory_4_smoothing", {"alpha": 0.2}, "alpha: should be less than 0"),
+        ("theory_4_smoothing", {"num_classes": 1}, "num_classes: should be greater than or equal"),
+        ("theory_4_smoothing", {"confidence": 1}, "confidence: should be less than 1"),
+        ("theory_7_cost", {"n": 0}, "n: should be greater than or equal to 1"),
+        ("theory_7_cost", {"beta": 2}, "beta: should be less than or equal to 1"),
+        ("theory_8_landscape", {"points": 4}, "points: should be odd"),
+        ("theory_8_landscape", {"radius": 0}, "radius: should be greater than 0"),
+    ],
+)
+def test_other_chapters_refuse_bad_values(notebook: str, changes: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_parameters(notebook, **changes)
+
+
+def data_of(text: str) -> dict:
+    (found,) = re.findall(r'<script type="application/json">(.*?)</script>', text)
+    return json.loads(found)
+
+
+def test_a_moving_figure_carries_its_data_and_a_sentence_for_readers_without_scripts() -> None:
+    text = interactive.label_ldp(-0.4, 2.0, 10)
+    assert data_of(text)["ratio"] == 2.0
+    assert interactive.FALLBACK in text
+    assert 'role="group"' in text
+    assert text.index("theory.js") < text.index("theory-label-ldp.js")
+    assert "http" not in text
+
+
+def test_data_cannot_end_their_script() -> None:
+    text = interactive.figure("gls", 'a "label"', {"x": "</script><b>"})
+    assert data_of(text) == {"x": "</script><b>"}
+    assert "&quot;label&quot;" in text
+
+
+def test_every_script_is_there() -> None:
+    from ugradsl_core.parameters import NOTEBOOK_FOLDER
+
+    static = NOTEBOOK_FOLDER.parent / "book" / "_static"
+    assert all((static / name).is_file() for name in interactive.SCRIPTS.values())
+
+
+def test_a_surface_keeps_the_order_of_rows_and_columns() -> None:
+    data = data_of(interactive.landscape([-1.0, 0.0, 1.0], [[1, 2, 3], [4, 5, 6], [7, 8, 9]]))
+    assert data["plane"][0] == [1, 2, 3]
+
+
+def test_signed_numbers_have_a_true_minus() -> None:
+    assert signed(-0.4) == "−0.4"
+    assert signed(2, ".1f") == "2.0"
+
+
+def test_drawings_are_the_same_from_byte_to_byte() -> None:
+    def draw() -> list[str]:
+        curve = Curve([1, 2, 4], [3, 1, 2], "nls", marker="o")
+        grid = [[1.0, 2.0, 9.0], [1.5, 0.1, 3.0], [2.0, 5.0, 8.0]]
+        drawings = [
+            plot({"a": curve, "_b": curve}, "x", "y", xscale="log2", marked={2: "here"}),
+            domain([1, 2], [0, -1], [0, -1.1], ("a", "b", "c"), "r", "α"),
+            counted_mask([[True, False], [True, True]], "f", "r", ("right", "below")),
+            contours([-1, 0, 1], grid, "loss"),
+        ]
+        return [to_svg(drawing) for drawing in drawings]
+
+    assert draw() == draw()
+
+
+def test_the_published_landscape_is_whole() -> None:
+    (record,) = published("cifar10-random10", "bench-landscape")
+    found = record.metrics
+    size = len(found["coordinates"])
+    assert [len(row) for row in found["plane"]] == [size] * size
+    assert found["plane"][size // 2][size // 2] == pytest.approx(found["loss"], rel=1e-5)
+    first = spectra_of(record)[0]
+    assert float(first.values[0]) + float(first.residuals[0]) < 0 < float(first.values[-1])
+    assert float(first.weights.sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_facts_of_a_record_add_up() -> None:
+    (record,) = published("cifar10-random10", "bench-landscape")
+    rows = facts(record)
+    shares = [text for name, text in rows.items() if name.startswith("share")]
+    total = sum(float(text.split("%")[0]) for text in shares)
+    assert total == pytest.approx(100, abs=0.02)
+    assert rows["smallest eigenvalue"].startswith("−")
