@@ -23,6 +23,8 @@ results: $(READY) ## the published records, at the bench scale (hours; resumes; 
 		--publish book/results/cifar10-random10-bench.jsonl
 	$(BIN)/ugradsl landscape cifar10-random10 --scale bench \
 		--publish book/results/cifar10-random10-bench-landscape.jsonl
+	$(BIN)/ugradsl figure6 linear,mlp,mlp-fresh,resnet18 --scale bench \
+		--publish book/results/theory/figure6-bench.jsonl
 
 check: $(READY) ## linter, formatter and type checker
 	$(BIN)/ruff check .
