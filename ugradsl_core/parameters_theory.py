@@ -56,6 +56,6 @@ class TheoryLandscape(LandscapeConfig):
 
     points: int = Field(15, ge=3, description="places along each direction, odd")
     samples: int | None = Field(None, ge=1, description="retained samples; None is all of D_r")
-    steps: int = Field(40, ge=1, description="products with the Hessian from each start")
+    steps: int = Field(30, ge=1, description="products with the Hessian from each start")
     seed: int = Field(0, ge=0)
     store: str | None = Field(None, description="store directory; None is a temporary one")
