@@ -59,7 +59,7 @@ def load_published(scale: str = "bench", root: Path | None = None) -> Published:
         root: folder of the record files; the repository's by default.
     """
     settings, results, others = {}, [], []
-    for path in sorted((root or RESULTS).glob("*.jsonl")):
+    for path in sorted((root or RESULTS).rglob("*.jsonl")):
         records = [record for record in read_records(path) if record.scale == scale]
         own = [record for record in records if record.kind == "result"]
         results += own

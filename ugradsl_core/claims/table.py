@@ -203,7 +203,7 @@ CLAIMS: tuple[Claim, ...] = (
         "The sign of ⟨Δθ_r − Δθ_f, Δθ_n − Δθ_f⟩ over forget sets",
         "At most zero for every forget set of every model, at the smallest damping with which all "
         "of a model's sets were solved; partly: for at least 95 %.",
-        (("readings", "errata.md"),),
+        (("Theorem 2", NOTEBOOK.format("theory_5_theorem_2")),),
         paper.no_numbers("Figure 6 shows distributions; the paper prints no number of them."),
         records_sweeps.condition,
     ),
@@ -214,7 +214,7 @@ CLAIMS: tuple[Claim, ...] = (
         "when α is more negative, the privacy of the labels in the forgetting dataset is better",
         "Whether Theorem 3's ε falls with α over its whole domain; ours: measured ε",
         "Over all of the domain; partly: over a part of it.",
-        (("how negative the rate may be", READINGS.format("how-negative-the-rate-may-be")),),
+        (("label-LDP", NOTEBOOK.format("theory_6_label_ldp")),),
         paper_sweeps.more_negative_is_more_private,
         records.no_records("No published record measures ε."),
     ),
