@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ugradsl_core import data, metrics, provenance
+from ugradsl_core import metrics, provenance
 from ugradsl_core.config import Config
 from ugradsl_core.errors import DivergenceError
 from ugradsl_core.models import load_weights
@@ -34,7 +34,7 @@ from ugradsl_core.store import (
     save_state,
 )
 from ugradsl_core.training import predict
-from ugradsl_core.types import Execution, Problem, Record, UnlearnResult
+from ugradsl_core.types import Execution, Problem, Record, Samples, UnlearnResult
 from ugradsl_core.unlearning import get_method
 
 __all__ = [
@@ -60,7 +60,7 @@ def warm_up(problem: Problem, batch_size: int) -> None:
 
 
 def evaluate_state(
-    problem: Problem, state: Mapping[str, torch.Tensor], judged: data.Dataset
+    problem: Problem, state: Mapping[str, torch.Tensor], judged: Samples
 ) -> metrics.Report:
     """Metrics of a model with weights ``state``."""
     model = load_weights(problem.trained_model(), state, problem.forget.num_classes, problem.head)

@@ -13,7 +13,7 @@ from ugradsl_core.errors import DataError
 from ugradsl_core.settings import Setting, digest
 from ugradsl_core.store import Store, drop_state, keep_checkpoint, load_state, save_state
 from ugradsl_core.training import train
-from ugradsl_core.types import Execution, Problem, Split
+from ugradsl_core.types import Execution, NamedSamples, Problem, Split
 from ugradsl_core.unlearning.common import cross_entropy, one_set_plan
 
 Judge = Literal["test", "validation"]
@@ -35,9 +35,9 @@ def stream(seed: int, purpose: str) -> Generator:
 class Data:
     """The data of a setting: the same for all seeds."""
 
-    train: data.Dataset
-    validation: data.Dataset
-    test: data.Dataset
+    train: NamedSamples
+    validation: NamedSamples
+    test: NamedSamples
     checksum: str
 
 
@@ -74,20 +74,20 @@ def load_data(
     )
 
 
-def make_split(setting: Setting, train: data.Dataset, seed: int) -> Split:
+def make_split(setting: Setting, train: NamedSamples, seed: int) -> Split:
     """The forget set of a seed."""
     if setting.paradigm == "class-wise":
         return splits.class_split(train.labels, setting.forgotten_class, train.num_classes)
     return splits.random_split(train.labels, setting.fraction, stream(seed, "split"))
 
 
-def make_model(setting: Setting, train: data.Dataset) -> nn.Module:
+def make_model(setting: Setting, train: NamedSamples) -> nn.Module:
     """The setting's backbone with fresh weights."""
-    channels = train.inputs.shape[-1]
+    channels = train.input_shape[0]
     return models.build(setting.model.name, train.num_classes, channels, setting.model.width)
 
 
-def judged_set(setting: Setting, loaded: Data, judge: Judge) -> data.Dataset:
+def judged_set(setting: Setting, loaded: Data, judge: Judge) -> NamedSamples:
     """The test or validation set; without the forgotten class in class-wise forgetting."""
     chosen = loaded.test if judge == "test" else loaded.validation
     if len(chosen) == 0:

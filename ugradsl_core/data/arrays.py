@@ -1,20 +1,15 @@
-"""Data sets by name, decoded once to uint8 tensors that stay on the device."""
+"""Images that stay on the device as uint8, normalised and augmented batch by batch there."""
 
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from ugradsl_core.errors import DataError, unknown_name
-from ugradsl_core.types import Augmentation, Batch
-
-DATA_ROOT_VARIABLE = "UGRADSL_DATA"
+from ugradsl_core.types import Augmentation, Batch, NamedSamples
 
 
 @dataclass(frozen=True)
@@ -45,8 +40,10 @@ class Dataset:
         transform: how stored values become model inputs.
         class_names: K names.
         source: where the data come from.
-        checksum: SHA-256 of stored values and labels.
+        checksum: SHA-256 of stored values and labels, and of the groups where there are any.
         index: the samples of this view, or None for all.
+        all_groups: int64, (N,), on the CPU: the group of each sample, or None.
+        group_names: names of the groups.
     """
 
     name: str
@@ -58,6 +55,8 @@ class Dataset:
     source: str
     checksum: str
     index: Tensor | None = None
+    all_groups: Tensor | None = None
+    group_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.all_labels) if self.index is None else len(self.index)
@@ -66,6 +65,24 @@ class Dataset:
     def labels(self) -> Tensor:
         """Labels of this view, int64, (N,)."""
         return self.all_labels if self.index is None else self.all_labels[self.index]
+
+    @property
+    def groups(self) -> Tensor | None:
+        """Groups of this view, int64, (N,), or None."""
+        if self.all_groups is None or self.index is None:
+            return self.all_groups
+        return self.all_groups[self.index]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input as a model sees it: (C, H, W)."""
+        height, width, channels = self.inputs.shape[1:]
+        return channels, height, width
+
+    @property
+    def vocabulary(self) -> int | None:
+        """None, as images have no vocabulary."""
+        return None
 
     @property
     def input_range(self) -> tuple[Tensor, Tensor]:
@@ -107,11 +124,46 @@ class Dataset:
 
 
 @dataclass(frozen=True, eq=False)
-class DataBundle:
-    """The training and test sets of one name."""
+class Part:
+    """One part of a data set as NumPy arrays.
 
-    train: Dataset
-    test: Dataset
+    Attributes:
+        images: uint8, (N, H, W, C).
+        labels: int64, (N,).
+        groups: int64, (N,), or None.
+        checksum: what :meth:`digest` gives, where it is known already; else empty.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray | None = None
+    checksum: str = ""
+
+    def contiguous(self) -> "Part":
+        """The same part with its arrays in the stored types, each in one block."""
+        groups = self.groups
+        return replace(
+            self,
+            images=np.ascontiguousarray(self.images, dtype=np.uint8),
+            labels=np.ascontiguousarray(self.labels, dtype=np.int64),
+            groups=None if groups is None else np.ascontiguousarray(groups, dtype=np.int64),
+        )
+
+    def digest(self) -> str:
+        """SHA-256 of images, labels and groups, which must be contiguous."""
+        hashed = hashlib.sha256(self.images.data)
+        hashed.update(self.labels.data)
+        if self.groups is not None:
+            hashed.update(self.groups.data)
+        return hashed.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class DataBundle:
+    """The training and test sets of one name, images or text, in memory or streamed."""
+
+    train: NamedSamples
+    test: NamedSamples
 
 
 def _augment(
@@ -131,123 +183,32 @@ def _augment(
     return stored
 
 
-def _bundle(
+def bundle(
     name: str,
-    train: tuple[np.ndarray, np.ndarray],
-    test: tuple[np.ndarray, np.ndarray],
+    train: Part,
+    test: Part,
     transform: Transform,
     class_names: Iterable[str],
     source: str,
+    *,
+    group_names: Iterable[str] = (),
 ) -> DataBundle:
-    names = tuple(class_names)
+    """Two parts as data sets, each with the checksum of what it holds."""
+    names, groups = tuple(class_names), tuple(group_names)
 
-    def dataset(images: np.ndarray, labels: np.ndarray) -> Dataset:
-        images = np.ascontiguousarray(images, dtype=np.uint8)
-        labels = np.ascontiguousarray(labels, dtype=np.int64)
-        digest = hashlib.sha256(images.data)
-        digest.update(labels.data)
+    def dataset(part: Part) -> Dataset:
+        part = part.contiguous()
         return Dataset(
             name=name,
-            inputs=torch.from_numpy(images),
-            all_labels=torch.from_numpy(labels),
+            inputs=torch.from_numpy(part.images),
+            all_labels=torch.from_numpy(part.labels),
             num_classes=len(names),
             transform=transform,
             class_names=names,
             source=source,
-            checksum=digest.hexdigest(),
+            checksum=part.checksum or part.digest(),
+            all_groups=None if part.groups is None else torch.from_numpy(part.groups),
+            group_names=groups,
         )
 
-    return DataBundle(dataset(*train), dataset(*test))
-
-
-def load_digits(root: Path | None = None, download: bool = False) -> DataBundle:
-    """The 1,797 8×8 digits inside scikit-learn; every fourth one is a test sample."""
-    from sklearn.datasets import load_digits as sklearn_digits
-
-    digits = sklearn_digits()
-    images = digits.images.astype(np.uint8)[..., None]
-    held_out = np.arange(len(images)) % 4 == 3
-    training = images[~held_out] / 16.0
-    return _bundle(
-        "digits",
-        (images[~held_out], digits.target[~held_out]),
-        (images[held_out], digits.target[held_out]),
-        Transform(16.0, (float(training.mean()),), (float(training.std()),), crop_padding=1),
-        (str(digit) for digit in digits.target_names),
-        "UCI ML hand-written digits, inside scikit-learn",
-    )
-
-
-def load_cifar10(root: Path | None = None, download: bool = False) -> DataBundle:
-    """CIFAR-10 by torchvision, from ``root``; torchvision verifies the files' MD5 sums.
-
-    Raises:
-        DataError: ``root`` is missing, or a file is missing or damaged, and no download was asked.
-    """
-    from torchvision.datasets import CIFAR10
-
-    root = _data_root(root, "cifar10", download)
-    try:
-        parts = [CIFAR10(str(root), train=train, download=download) for train in (True, False)]
-    except (RuntimeError, OSError) as error:
-        raise DataError(
-            f"cifar10: {root / CIFAR10.base_folder} is missing, incomplete or damaged ({error}); "
-            "put the original files there, or ask for a download with --download"
-        ) from error
-    train, test = ((part.data, np.asarray(part.targets)) for part in parts)
-    return _bundle(
-        "cifar10",
-        train,
-        test,
-        Transform(255.0, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616), 4, flip=True),
-        parts[0].classes,
-        "CIFAR-10 (Krizhevsky, 2009), read by torchvision",
-    )
-
-
-Loader = Callable[[Path | None, bool], DataBundle]
-DATASETS: dict[str, Loader] = {"digits": load_digits, "cifar10": load_cifar10}
-
-
-def _data_root(root: Path | None, name: str, download: bool) -> Path:
-    if root is None:
-        from_environment = os.environ.get(DATA_ROOT_VARIABLE)
-        if not from_environment:
-            raise DataError(
-                f"{name}: no data root given; pass --data-root or set {DATA_ROOT_VARIABLE}"
-            )
-        root = Path(from_environment)
-    if not root.is_dir():
-        if not download or root.exists():
-            raise DataError(f"{name}: the data root {root} is not a directory")
-        try:
-            root.mkdir(parents=True)
-        except OSError as error:
-            raise DataError(f"{name}: the data root {root} cannot be made ({error})") from error
-    return root
-
-
-def load(
-    name: str,
-    root: str | Path | None = None,
-    *,
-    download: bool = False,
-    device: torch.device | str = "cpu",
-) -> DataBundle:
-    """The data set ``name`` on ``device``.
-
-    Args:
-        name: a key of ``DATASETS``.
-        root: directory of the files; default the environment variable ``UGRADSL_DATA``.
-        download: fetch what is missing; nothing is ever downloaded otherwise.
-        device: where the images are to live.
-
-    Raises:
-        ConfigError: unknown name.
-        DataError: files missing or damaged.
-    """
-    if name not in DATASETS:
-        raise unknown_name("data set", name, DATASETS)
-    bundle = DATASETS[name](None if root is None else Path(root), download)
-    place = torch.device(device)
-    return DataBundle(bundle.train.to(place), bundle.test.to(place))
+    return DataBundle(dataset(train), dataset(test))

@@ -1,0 +1,85 @@
+"""Data sets by name: in memory, streamed from disk, or text."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ugradsl_core.data.arrays import DataBundle, Dataset, Part, Transform, bundle
+from ugradsl_core.data.cifar import load_cifar10
+from ugradsl_core.data.digits import load_digits
+from ugradsl_core.data.roots import DATA_ROOT_VARIABLE, data_root
+from ugradsl_core.errors import ConfigError, unknown_name
+
+__all__ = [
+    "DATASETS",
+    "DATA_ROOT_VARIABLE",
+    "DataBundle",
+    "Dataset",
+    "Loader",
+    "Part",
+    "Transform",
+    "bundle",
+    "data_root",
+    "find_loader",
+    "load",
+    "load_cifar10",
+    "load_digits",
+]
+
+# A loader takes the root, ``download=`` and its own options by name, and no others.
+Loader = Callable[..., DataBundle]
+DATASETS: dict[str, Loader] = {"digits": load_digits, "cifar10": load_cifar10}
+
+
+def find_loader(name: str) -> Loader:
+    """The loader of a data set.
+
+    Raises:
+        ConfigError: unknown name; the message has the nearest one.
+    """
+    if name not in DATASETS:
+        raise unknown_name("data set", name, DATASETS)
+    return DATASETS[name]
+
+
+def loader_options(loader: Loader) -> tuple[str, ...]:
+    """The options that a loader knows, such as ``image_size``."""
+    known = inspect.signature(loader).parameters
+    return tuple(option for option in known if option not in {"root", "download"})
+
+
+def load(
+    name: str,
+    root: str | Path | None = None,
+    *,
+    download: bool = False,
+    device: torch.device | str = "cpu",
+    **options: Any,
+) -> DataBundle:
+    """The data set ``name`` on ``device``.
+
+    Args:
+        name: a key of ``DATASETS``.
+        root: directory of the files; default the environment variable ``UGRADSL_DATA``.
+        download: fetch what is missing; nothing is ever downloaded otherwise.
+        device: where the images are to live.
+        options: what the loader of that name knows besides, such as ``image_size``; an option
+            that is None is left to the loader.
+
+    Raises:
+        ConfigError: unknown name, or an option that its loader does not know.
+        DataError: files missing or damaged.
+    """
+    loader = find_loader(name)
+    given = {option: value for option, value in options.items() if value is not None}
+    for option in given:
+        known = loader_options(loader)
+        if option not in known:
+            has = f"its options are {', '.join(known)}" if known else "it has no options"
+            raise ConfigError(f"{option}: {name} does not know this option; {has}")
+    loaded = loader(None if root is None else Path(root), download=download, **given)
+    place = torch.device(device)
+    return DataBundle(loaded.train.to(place), loaded.test.to(place))
