@@ -1,0 +1,194 @@
+"""What is known of each data set: size, origin, licence, checksums and how to get it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["images in memory", "streamed images", "text"]
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """The facts about a data set that its users need before they load it.
+
+    Attributes:
+        title: the name that readers know.
+        kind: how the data come to a model.
+        train: number of training samples of the whole set; None where it is up to the user.
+        test: number of test samples, likewise.
+        classes: K, or None where it is up to the user.
+        shape: one input: (C, H, W) of images, (L,) of token ids; empty where it varies.
+        groups: what the groups are, or empty.
+        citation: keys of ``references.bib``.
+        licence: one sentence.
+        url: home page of the original.
+        checksums: original file → ``"md5:…"`` or ``"sha256:…"``, verified when it is read.
+        get: how to get it and what the loader reads, as Markdown.
+        note: what else a reader should know; empty for nothing.
+    """
+
+    title: str
+    kind: Kind
+    train: int | None
+    test: int | None
+    classes: int | None
+    shape: tuple[int, ...]
+    citation: tuple[str, ...]
+    licence: str
+    url: str
+    get: str
+    groups: str = ""
+    checksums: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+
+
+DOWNLOADS = "`--download` fetches it by torchvision, or put the original files into "
+CIFAR100_FILES = (
+    ("train", "md5:16019d7e3df5f24257cddd939b257f8d"),
+    ("test", "md5:f0ef6b0ae62326f3e7ffdfab6717acfc"),
+)
+
+SOURCES: dict[str, DataSource] = {
+    "digits": DataSource(
+        title="Digits",
+        kind="images in memory",
+        train=1348,
+        test=449,
+        classes=10,
+        shape=(1, 8, 8),
+        citation=("alpaydin1998optical", "pedregosa2011scikit"),
+        licence="CC BY 4.0.",
+        url="https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
+        get="Inside scikit-learn; nothing to get.",
+        note="Every fourth image is a test image.",
+    ),
+    "cifar10": DataSource(
+        title="CIFAR-10",
+        kind="images in memory",
+        train=50_000,
+        test=10_000,
+        classes=10,
+        shape=(3, 32, 32),
+        citation=("krizhevsky2009learning",),
+        licence="No licence is stated; its author asks to be cited.",
+        url="https://www.cs.toronto.edu/~kriz/cifar.html",
+        get=DOWNLOADS + "`cifar-10-batches-py/`.",
+        checksums=(
+            ("data_batch_1", "md5:c99cafc152244af753f735de768cd75f"),
+            ("data_batch_2", "md5:d4bba439e000b95fd0a9bffe97cbabec"),
+            ("data_batch_3", "md5:54ebc095f3ab1f0389bbae665268c751"),
+            ("data_batch_4", "md5:634d18415352ddfa80567beed471001a"),
+            ("data_batch_5", "md5:482c414d41f54cd18b22e5b47cb7c3cb"),
+            ("test_batch", "md5:40351d587109b95175f43aff81a1287e"),
+        ),
+    ),
+    "cifar100": DataSource(
+        title="CIFAR-100",
+        kind="images in memory",
+        train=50_000,
+        test=10_000,
+        classes=100,
+        shape=(3, 32, 32),
+        citation=("krizhevsky2009learning",),
+        licence="No licence is stated; its author asks to be cited.",
+        url="https://www.cs.toronto.edu/~kriz/cifar.html",
+        get=DOWNLOADS + "`cifar-100-python/`.",
+        checksums=CIFAR100_FILES,
+    ),
+    "cifar20": DataSource(
+        title="CIFAR-20",
+        kind="images in memory",
+        train=50_000,
+        test=10_000,
+        classes=20,
+        shape=(3, 32, 32),
+        groups="the 100 fine classes",
+        citation=("krizhevsky2009learning",),
+        licence="As CIFAR-100.",
+        url="https://www.cs.toronto.edu/~kriz/cifar.html",
+        get="The files of CIFAR-100.",
+        checksums=CIFAR100_FILES,
+        note="CIFAR-100 with its 20 coarse labels, the superclasses, as classes.",
+    ),
+    "svhn": DataSource(
+        title="SVHN",
+        kind="images in memory",
+        train=73_257,
+        test=26_032,
+        classes=10,
+        shape=(3, 32, 32),
+        citation=("netzer2011reading",),
+        licence="For non-commercial use only.",
+        url="http://ufldl.stanford.edu/housenumbers/",
+        get=DOWNLOADS + "the data root: `train_32x32.mat` and `test_32x32.mat`.",
+        checksums=(
+            ("train_32x32.mat", "md5:e26dedcc434d2e4c54c9b2d4a06d8373"),
+            ("test_32x32.mat", "md5:eb5a983be6a315427106f1b164d9cef3"),
+        ),
+        note="Cropped digits; label 10 of the files is digit 0. The extra set is not used.",
+    ),
+    "fashion-mnist": DataSource(
+        title="Fashion-MNIST",
+        kind="images in memory",
+        train=60_000,
+        test=10_000,
+        classes=10,
+        shape=(1, 28, 28),
+        citation=("xiao2017fashion",),
+        licence="MIT.",
+        url="https://github.com/zalandoresearch/fashion-mnist",
+        get=DOWNLOADS + "`FashionMNIST/raw/`, compressed as they come.",
+        checksums=(
+            ("train-images-idx3-ubyte.gz", "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+            ("train-labels-idx1-ubyte.gz", "md5:25c81989df183df01b3e8a0aad5dffbe"),
+            ("t10k-images-idx3-ubyte.gz", "md5:bef4ecab320f06d8554ea6380940ec79"),
+            ("t10k-labels-idx1-ubyte.gz", "md5:bb300cfdad3c16e7a12a480ee83cd310"),
+        ),
+    ),
+    "mnist-m": DataSource(
+        title="MNIST-M",
+        kind="images in memory",
+        train=59_001,
+        test=9_001,
+        classes=10,
+        shape=(3, 32, 32),
+        citation=("ganin2016domain", "lecun1998gradient", "arbelaez2011contour"),
+        licence="None is stated; made of MNIST and of photographs of BSDS500, for research.",
+        url="https://github.com/pumpikano/tf-dann",
+        get=(
+            "No download. Put the decoded copy `mnist_m.npz` into the data root, or the PNG files "
+            "with their lists: `mnist_m/mnist_m_train/`, `mnist_m/mnist_m_train_labels.txt` and "
+            "the same for `test`."
+        ),
+        note=(
+            "Handwritten digits in colour on photographs. Where SVHN is not at hand it stands in "
+            "for it as a set of coloured digits, under its own name: its numbers are not SVHN's."
+        ),
+    ),
+    "celeba": DataSource(
+        title="CelebA",
+        kind="images in memory",
+        train=162_770,
+        test=19_962,
+        classes=2,
+        shape=(3, 64, 64),
+        groups="the identities (10,177 in all)",
+        citation=("liu2015deep",),
+        licence="For non-commercial research only; the images may not be passed on.",
+        url="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+        get=(
+            DOWNLOADS + "`celeba/`: the folder `img_align_celeba/`, `list_attr_celeba.txt`, "
+            "`identity_CelebA.txt` and `list_eval_partition.txt`."
+        ),
+        checksums=(
+            ("list_attr_celeba.txt", "md5:75e246fa4810816ffd6ee81facbd244c"),
+            ("identity_CelebA.txt", "md5:32bd1bd63d3c78cd57e08160ec5ed1e2"),
+            ("list_eval_partition.txt", "md5:d32c9cbf5e040fd4025c592c306e6668"),
+        ),
+        note=(
+            "The label is the attribute Smiling. The aligned faces are cropped to their central "
+            "square and resized (Lanczos) to `image_size`, 64 unless told otherwise. Training and "
+            "test images are those of the official partition, whose validation images are not "
+            "used; its identities do not overlap. This book shows no picture of it."
+        ),
+    ),
+}
