@@ -83,8 +83,12 @@ def make_split(setting: Setting, train: NamedSamples, seed: int) -> Split:
 
 def make_model(setting: Setting, train: NamedSamples) -> nn.Module:
     """The setting's backbone with fresh weights."""
-    channels = train.input_shape[0]
-    return models.build(setting.model.name, train.num_classes, channels, setting.model.width)
+    return models.build(
+        setting.model,
+        num_classes=train.num_classes,
+        input_shape=train.input_shape,
+        vocabulary=train.vocabulary,
+    )
 
 
 def judged_set(setting: Setting, loaded: Data, judge: Judge) -> NamedSamples:

@@ -12,7 +12,7 @@ from ugradsl_core.config import Config
 from ugradsl_core.data import DATASETS
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.files import write_text
-from ugradsl_core.models import MODELS
+from ugradsl_core.models import ModelSpec
 from ugradsl_core.training import SGDConfig
 from ugradsl_core.unlearning import METHODS, get_method
 
@@ -32,20 +32,6 @@ VARIANT_TITLES = {
     "adaptive-positive": "adaptive, positive",
     "adaptive-inverse": "adaptive, inverse",
 }
-
-
-class ModelSpec(Config):
-    """A backbone and its reduction."""
-
-    name: str = "resnet18"
-    width: int = Field(64, ge=1, description="channels of the first stage; the paper has 64")
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in MODELS:
-            raise unknown_name("model", value, MODELS)
-        return value
 
 
 class Setting(Config):
@@ -75,7 +61,7 @@ class Setting(Config):
 
     def identity(self) -> dict[str, Any]:
         """The fields that determine results: all but the label ``scale``."""
-        kept = self.model_dump(exclude={"scale"})
+        kept = {**self.model_dump(exclude={"scale"}), "model": self.model.identity()}
         del kept["fraction" if self.paradigm == "class-wise" else "forgotten_class"]
         return kept
 

@@ -14,9 +14,11 @@ PACKAGE = Path(ugradsl_core.__file__).parent
 
 # Each module imports only from those above it. A new module needs its place here.
 LAYERS = [
-    ["errors", "checks", "checkpoint", "types", "config", "config_docs", "files"],
-    ["data.arrays", "data.roots", "data.digits", "data.cifar", "data"],
-    ["splits", "models", "smoothing", "training"],
+    ["errors", "checks", "checkpoint", "types", "config", "config_docs", "files", "hub"],
+    ["data.sources", "data.arrays", "data.roots", "data.digits", "data.cifar", "data"],
+    ["models.spec", "models.heads", "models.images", "models.text", "models.own"],
+    ["models.pretrained", "models"],
+    ["splits", "smoothing", "training"],
     ["spectrum", "risks", "solvers", "influence", "minima", "theorems", "theory_losses"],
     ["privacy", "cost", "landscape"],
     ["unlearning.common", "unlearning.mixed", "theory"],

@@ -10,6 +10,7 @@ from ugradsl_core.checks import check_finite, check_labels, check_logits
 from ugradsl_core.errors import ConfigError, DataError, ModelError
 from ugradsl_core.models import (
     FeatureTap,
+    ModelSpec,
     build,
     find_head,
     resnet18,
@@ -47,7 +48,8 @@ def test_resnet18_computes_what_torchvisions_does(pair: tuple[nn.Module, nn.Modu
 
 @pytest.mark.parametrize(("channels", "width", "classes"), [(1, 2, 7), (3, 1, 2)])
 def test_reduced_models(channels: int, width: int, classes: int) -> None:
-    model = build("resnet18", classes, channels, width)
+    spec = ModelSpec(width=width)
+    model = build(spec, num_classes=classes, input_shape=(channels, 8, 8))
     assert model(torch.randn(2, channels, 8, 8)).shape == (2, classes)
     assert model.fc.in_features == 8 * width
     x = torch.randn(1, channels, 32, 32)
@@ -64,9 +66,9 @@ def test_convolutions_start_as_torchvisions_do() -> None:
 
 def test_unknown_models_and_widths_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"unknown model 'resnet50'\. Did you mean 'resnet18'"):
-        build("resnet50", 10, 3, 8)
-    with pytest.raises(ConfigError, match="width: should be at least 1; found 0"):
-        build("resnet18", 10, 3, 0)
+        ModelSpec(name="resnet50")
+    with pytest.raises(ConfigError, match="width: should be greater than or equal to 1; found 0"):
+        ModelSpec(width=0)
 
 
 def test_head_is_the_last_linear_layer_with_k_outputs() -> None:

@@ -1,60 +1,13 @@
-"""Backbones by name, their classification head, and calls that also yield features."""
+"""A model's classification head and layers, its features, and seeded initialisation."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from torch import Generator, Tensor, nn
 
-from ugradsl_core.errors import ConfigError, ModelError, unknown_name
-
-
-def resnet18(num_classes: int, in_channels: int = 3, width: int = 64) -> nn.Module:
-    """ResNet-18 with the CIFAR stem: a 3×3 convolution of stride 1 and no max-pooling.
-
-    Blocks and forward pass are torchvision's. ``width=64`` is the paper's network; the stages
-    have ``width``, 2, 4 and 8 times ``width`` channels.
-    """
-    from torchvision.models.resnet import BasicBlock, ResNet
-
-    class CifarResNet18(ResNet):  # type: ignore[misc]
-        def __init__(self) -> None:
-            nn.Module.__init__(self)
-            self._norm_layer = nn.BatchNorm2d
-            self.inplanes, self.dilation, self.groups, self.base_width = width, 1, 1, 64
-            self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
-            self.bn1 = nn.BatchNorm2d(width)
-            self.relu = nn.ReLU(inplace=True)
-            self.maxpool = nn.Identity()
-            self.layer1 = self._make_layer(BasicBlock, width, 2)
-            self.layer2 = self._make_layer(BasicBlock, 2 * width, 2, stride=2)
-            self.layer3 = self._make_layer(BasicBlock, 4 * width, 2, stride=2)
-            self.layer4 = self._make_layer(BasicBlock, 8 * width, 2, stride=2)
-            self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
-            self.fc = nn.Linear(8 * width, num_classes)
-            for module in self.modules():
-                if isinstance(module, nn.Conv2d):
-                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    return CifarResNet18()
-
-
-ModelFactory = Callable[[int, int, int], nn.Module]
-MODELS: dict[str, ModelFactory] = {"resnet18": resnet18}
-
-
-def build(name: str, num_classes: int, in_channels: int, width: int) -> nn.Module:
-    """A model of ``MODELS`` with fresh weights.
-
-    Raises:
-        ConfigError: unknown name, or ``width`` below 1.
-    """
-    if name not in MODELS:
-        raise unknown_name("model", name, MODELS)
-    if width < 1:
-        raise ConfigError(f"width: should be at least 1; found {width!r}")
-    return MODELS[name](num_classes, in_channels, width)
+from ugradsl_core.errors import ModelError, unknown_name
 
 
 @contextmanager
