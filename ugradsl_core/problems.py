@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
 from ugradsl_core import data, models, splits
 from ugradsl_core.errors import DataError
-from ugradsl_core.settings import Setting, digest
+from ugradsl_core.index_files import check_range, file_sha256, read_index
+from ugradsl_core.settings import DATA_OPTIONS, FORGET_FIELDS, Setting, digest
 from ugradsl_core.store import Store, drop_state, keep_checkpoint, load_state, save_state
 from ugradsl_core.training import train
 from ugradsl_core.types import Execution, NamedSamples, Problem, Split
@@ -33,12 +34,21 @@ def stream(seed: int, purpose: str) -> Generator:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The data of a setting: the same for all seeds."""
+    """The data of a setting: the same for all seeds.
+
+    Attributes:
+        train: D_tr.
+        validation: training samples outside D_tr.
+        test: D_te.
+        checksum: of the data set.
+        rows: which training samples of the data set are D_tr, sorted, int64, (N,).
+    """
 
     train: NamedSamples
     validation: NamedSamples
     test: NamedSamples
     checksum: str
+    rows: Tensor
 
 
 def load_data(
@@ -47,37 +57,100 @@ def load_data(
     """Load a setting's data set and cut its training subset and validation set.
 
     Raises:
-        DataError: fewer images than the setting asks for.
+        ConfigError: unknown group, or an option that the data set does not know.
+        DataError: fewer samples than the setting asks for, no groups, or a wrong index file.
     """
-    bundle = data.load(setting.dataset, root, download=download, device=execution.resolve())
-    labels, total = bundle.train.labels, len(bundle.train)
+    options = {name: getattr(setting, name) for name in DATA_OPTIONS}
+    device = execution.resolve()
+    bundle = data.load(setting.dataset, root, download=download, device=device, **options)
+    total = len(bundle.train)
     size = total - setting.validation_size if setting.train_size is None else setting.train_size
     if size < 2 or size + setting.validation_size > total:
         raise DataError(
             f"train_size + validation_size: should be at most {total}, the training images of "
             f"{setting.dataset}; found {size} + {setting.validation_size}"
         )
-    if setting.paradigm == "class-wise" and setting.forgotten_class >= bundle.train.num_classes:
-        raise DataError(
-            f"forgotten_class: should lie in 0…{bundle.train.num_classes - 1}; "
-            f"found {setting.forgotten_class}"
-        )
-    generator = torch.Generator().manual_seed(SUBSET_SEED)
-    chosen = splits.stratified_sample(labels, size, generator)
-    rest = splits.complement(total, chosen)
-    drawn = splits.stratified_sample(labels[rest], setting.validation_size, generator)
+    _check_forget_set(setting, bundle.train)
+    chosen, drawn = _subset(setting, bundle.train, size)
     return Data(
         bundle.train.take(chosen),
-        bundle.train.take(rest[drawn]),
+        bundle.train.take(drawn),
         bundle.test,
         digest([bundle.train.checksum, bundle.test.checksum]),
+        chosen,
     )
 
 
-def make_split(setting: Setting, train: NamedSamples, seed: int) -> Split:
-    """The forget set of a seed."""
+def _check_forget_set(setting: Setting, train: NamedSamples) -> None:
+    """Raise unless the data set has the class, the group or the indices to forget."""
+    if setting.paradigm == "class-wise" and setting.forgotten_class >= train.num_classes:
+        raise DataError(
+            f"forgotten_class: should lie in 0…{train.num_classes - 1}; "
+            f"found {setting.forgotten_class}"
+        )
+    if setting.paradigm == "group" and train.groups is None:
+        raise DataError(f"paradigm: {setting.dataset} has no groups, so none can be forgotten")
+    if setting.forgotten_group is not None:
+        splits.find_group(setting.forgotten_group, train.group_names)
+    if setting.index_file is not None:
+        _listed(setting, len(train))
+
+
+def _listed(setting: Setting, total: int) -> Tensor:
+    """The indices of the setting's file, which must be the one that the setting was made with."""
+    path = str(setting.index_file)
+    if file_sha256(path) != setting.index_sha256:
+        raise DataError(f"index_file: {path} has changed since the setting was made")
+    index = read_index(path)
+    check_range(index, total, path, setting.dataset)
+    return index
+
+
+def _subset(setting: Setting, train: NamedSamples, size: int) -> tuple[Tensor, Tensor]:
+    """Training and validation samples, sorted; what is forgotten as a whole is drawn as a whole."""
+    generator = torch.Generator().manual_seed(SUBSET_SEED)
+    labels, total = train.labels, len(train)
+    if setting.group_fraction is not None and train.groups is not None and size < total:
+        chosen = splits.whole_groups(train.groups, size, generator)
+        rest = splits.complement(total, chosen)
+        held = splits.whole_groups(train.groups[rest], setting.validation_size, generator)
+        return chosen, rest[held]
+    listed = torch.empty(0, dtype=torch.long)
+    if setting.paradigm == "index":
+        listed = _listed(setting, total)
+    if len(listed) >= size:
+        raise DataError(f"index_file: lists {len(listed)} samples, and D_tr has {size}")
+    others = splits.complement(total, listed)
+    drawn = others[splits.stratified_sample(labels[others], size - len(listed), generator)]
+    chosen = torch.cat([listed, drawn]).sort().values
+    rest = splits.complement(total, chosen)
+    held = splits.stratified_sample(labels[rest], setting.validation_size, generator)
+    return chosen, rest[held]
+
+
+def make_split(
+    setting: Setting, train: NamedSamples, seed: int, rows: Tensor | None = None
+) -> Split:
+    """The forget set of a seed.
+
+    Args:
+        setting: which paradigm.
+        train: D_tr.
+        seed: of what is drawn.
+        rows: which samples of the data set D_tr is, for a file of indices; None is all.
+    """
     if setting.paradigm == "class-wise":
         return splits.class_split(train.labels, setting.forgotten_class, train.num_classes)
+    if setting.paradigm == "index":
+        rows = torch.arange(len(train)) if rows is None else rows
+        index = read_index(str(setting.index_file))
+        return splits.index_split(len(train), torch.isin(rows, index).nonzero().flatten())
+    if setting.paradigm == "group" and train.groups is not None:
+        if setting.group_fraction is not None:
+            generator = stream(seed, "split")
+            return splits.group_share_split(train.groups, setting.group_fraction, generator)
+        number = splits.find_group(str(setting.forgotten_group), train.group_names)
+        return splits.group_split(train.groups, number, train.group_names[number])
     return splits.random_split(train.labels, setting.fraction, stream(seed, "split"))
 
 
@@ -101,13 +174,29 @@ def judged_set(setting: Setting, loaded: Data, judge: Judge) -> NamedSamples:
     return chosen
 
 
-def model_key(setting: Setting, loaded: Data, seed: int, kind: str) -> str:
-    """The name under which an original or retrained model is stored."""
+def model_key(
+    setting: Setting,
+    loaded: Data,
+    seed: int,
+    kind: str,
+    execution: Execution | None = None,
+) -> str:
+    """The name under which an original or retrained model is stored.
+
+    An original model does not know what will be forgotten, unless D_tr was drawn with regard to
+    it.
+    """
     identity = setting.identity()
     if kind == "original":
-        for field in ("paradigm", "fraction", "forgotten_class"):
+        part = setting.train_size is not None or setting.validation_size > 0
+        if part and setting.group_fraction is not None:
+            identity["subset"] = "whole groups"
+        if part and setting.paradigm == "index":
+            identity["subset"] = setting.index_sha256
+        for field in ("paradigm", *(name for names in FORGET_FIELDS.values() for name in names)):
             identity.pop(field, None)
-    return f"{kind}-{digest([identity, loaded.checksum, seed])}"
+    switches = execution.identity() if execution else {}
+    return f"{kind}-{digest([identity, loaded.checksum, seed, *([switches] if switches else [])])}"
 
 
 def original_state(
@@ -119,7 +208,7 @@ def original_state(
     progress: Progress = silent,
 ) -> dict[str, torch.Tensor]:
     """Weights of the original model of a seed: from the store, or trained and stored."""
-    key = model_key(setting, loaded, seed, "original")
+    key = model_key(setting, loaded, seed, "original", execution)
     stored = load_state(store, key)
     if stored is not None:
         return stored[0]
@@ -161,7 +250,7 @@ def make_problem(
 ) -> Problem:
     """The unlearning problem of a seed; trains the original model if the store has none."""
     state = original_state(setting, loaded, seed, store, execution, progress)
-    split = make_split(setting, loaded.train, seed)
+    split = make_split(setting, loaded.train, seed, loaded.rows)
     return Problem(
         make_model=lambda: make_model(setting, loaded.train),
         trained_state=state,

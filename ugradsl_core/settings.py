@@ -4,14 +4,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ugradsl_core.config import Config
-from ugradsl_core.data import DATASETS
+from ugradsl_core.data import find_loader
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.files import write_text
+from ugradsl_core.index_files import file_sha256
 from ugradsl_core.models import ModelSpec
 from ugradsl_core.training import SGDConfig
 from ugradsl_core.unlearning import METHODS, get_method
@@ -32,38 +33,119 @@ VARIANT_TITLES = {
     "adaptive-positive": "adaptive, positive",
     "adaptive-inverse": "adaptive, inverse",
 }
+PARADIGM_FIELDS = {  # exactly one of them is given, and for no other paradigm
+    "group": ("forgotten_group", "group_fraction"),
+    "index": ("index_file",),
+}
+FORGET_FIELDS = {  # what the identity keeps of the forget set
+    "random": ("fraction",),
+    "class-wise": ("forgotten_class",),
+    "group": PARADIGM_FIELDS["group"],
+    "index": ("index_sha256",),
+}
+DATA_OPTIONS = ("image_size", "tokenizer", "max_length")
+IDENTITY_FIELDS = ("dataset", "train_size", "validation_size", "paradigm", *DATA_OPTIONS)
+YOUNGER_FIELDS = ("forgotten_group", "group_fraction", "index_sha256", *DATA_OPTIONS)
+SGD_FIELDS = (  # of the identity, whatever their value
+    "lr", "epochs", "batch_size", "momentum", "weight_decay", "schedule", "augment",
+)  # fmt: skip
 
 
 class Setting(Config):
     """A data set, a paradigm, a model and how the original and retrained models are trained.
 
     The training subset and the validation set are the same for all seeds; the forget set, the
-    initialisation and the batches follow the seed. Validation samples are training images outside
-    the training subset.
+    initialisation and the batches follow the seed. Validation samples are training samples outside
+    the training subset. Where a share of the groups is forgotten, both hold whole groups, and so
+    are within one group of the sizes asked for; a listed forget set is always in the subset.
     """
 
     scale: Literal["smoke", "bench", "paper"] = "smoke"
     dataset: str = "digits"
-    train_size: int | None = Field(None, ge=2, description="training images; None is all")
+    train_size: int | None = Field(None, ge=2, description="training samples; None is all")
     validation_size: int = Field(0, ge=0)
-    paradigm: Literal["random", "class-wise"] = "random"
+    paradigm: Literal["random", "class-wise", "group", "index"] = "random"
     fraction: float = Field(0.1, gt=0, lt=1, description="share of D_tr, for random forgetting")
     forgotten_class: int = Field(0, ge=0, description="for class-wise forgetting")
+    forgotten_group: str | int | None = Field(
+        None, description="name or number of a group, for group forgetting"
+    )
+    group_fraction: float | None = Field(
+        None, gt=0, lt=1, description="share of the groups, for group forgetting"
+    )
+    index_file: str | None = Field(
+        None, description="file of indices into the training samples, for paradigm index"
+    )
+    index_sha256: str | None = Field(None, description="of the index file; filled in")
+    image_size: int | None = Field(None, ge=1, description="pixels; None is the data set's own")
+    tokenizer: str | None = Field(None, min_length=1, description="Hugging Face name or folder")
+    max_length: int | None = Field(None, ge=1, description="tokens of a text")
     model: ModelSpec = ModelSpec()
     training: SGDConfig = SGDConfig()
 
     @field_validator("dataset")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in DATASETS:
-            raise unknown_name("data set", value, DATASETS)
+        find_loader(value)
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_file(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("index_file"), str):
+            return {**values, "index_sha256": file_sha256(values["index_file"])}
+        return values
+
+    @model_validator(mode="after")
+    def _one_forget_set(self) -> Self:
+        for paradigm, fields in PARADIGM_FIELDS.items():
+            given = [field for field in fields if getattr(self, field) is not None]
+            if paradigm == self.paradigm and len(given) != 1:
+                raise ConfigError(
+                    f"{fields[0]}: paradigm {paradigm} needs {' or '.join(fields)}"
+                    + (", not both" if given else "")
+                )
+            if paradigm != self.paradigm and given:
+                raise ConfigError(
+                    f"{given[0]}: is for paradigm {paradigm}; the paradigm is {self.paradigm}"
+                )
+        return self
+
     def identity(self) -> dict[str, Any]:
-        """The fields that determine results: all but the label ``scale``."""
-        kept = {**self.model_dump(exclude={"scale"}), "model": self.model.identity()}
-        del kept["fraction" if self.paradigm == "class-wise" else "forgotten_class"]
-        return kept
+        """The fields that determine results: all but the label ``scale``.
+
+        Fields that are younger than the published records are left out at their defaults, so
+        that those keep their names.
+        """
+        dumped = self.model_dump()
+        used = IDENTITY_FIELDS + FORGET_FIELDS[self.paradigm]
+        kept = {field: dumped[field] for field in used if field not in YOUNGER_FIELDS}
+        younger = {field: dumped[field] for field in YOUNGER_FIELDS if field in used}
+        kept |= {field: value for field, value in younger.items() if value is not None}
+        return {**kept, "model": self.model.identity(), "training": _identity(self.training)}
+
+
+def _identity(sgd: SGDConfig) -> dict[str, Any]:
+    fields = type(sgd).model_fields
+    return {
+        field: value
+        for field, value in sgd.model_dump().items()
+        if field in SGD_FIELDS or value != fields[field].default
+    }
+
+
+def what_is_forgotten(setting: Mapping[str, Any]) -> str:
+    """The forget set of a setting's identity, in words."""
+    match setting["paradigm"]:
+        case "class-wise":
+            return f"class {setting['forgotten_class']} forgotten"
+        case "group" if setting.get("group_fraction") is not None:
+            return f"{100 * setting['group_fraction']:g} % of the groups forgotten"
+        case "group":
+            return f"group {setting['forgotten_group']} forgotten"
+        case "index":
+            return f"listed samples forgotten (file {setting['index_sha256'][:12]})"
+    return f"a random {100 * setting['fraction']:g} % forgotten"
 
 
 def digest(value: Any) -> str:
@@ -106,15 +188,45 @@ def preset_path(scale: str) -> Path:
 
 
 def load_presets(scale: str) -> dict[str, Any]:
-    """All presets of a scale: name → setting, method configs with their source, search.
+    """All presets of a scale: name → setting, method configs with their source, note.
+
+    A preset that says ``like`` another one has that one's methods where it has none of its own:
+    its batch size and augmentation hold, and learning rates are scaled with that of training.
 
     Raises:
         ConfigError: unknown scale.
     """
+    presets = _read_presets(scale)
+    own = {name: dict(preset["methods"]) for name, preset in presets.items()}
+    for preset in presets.values():
+        if "like" in preset:
+            carried = {
+                label: _carried(label, entry["config"], preset, presets)
+                for label, entry in own[preset["like"]].items()
+            }
+            preset["methods"] = {**carried, **preset["methods"]}
+    return presets
+
+
+def _read_presets(scale: str) -> dict[str, Any]:
     if scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)
     presets: dict[str, Any] = json.loads(preset_path(scale).read_text("utf-8"))
     return presets
+
+
+def _carried(
+    label: str, config: Mapping[str, Any], preset: Mapping[str, Any], presets: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A method of the preset ``preset["like"]``, fitted to the training of ``preset``."""
+    like, training = preset["like"], preset["setting"]["training"]
+    ratio = training["lr"] / presets[like]["setting"]["training"]["lr"]
+    values = {**config, **shared_with_training(split_label(label)[0], training)}
+    note = f"not searched; as for {like}"
+    if "lr" in values and ratio != 1:
+        values["lr"] = float(f"{values['lr'] * ratio:.3g}")
+        note += f", learning rate × {ratio:g}"
+    return {"config": values, "source": {"kind": "carried", "from": like, "note": note}}
 
 
 def get_preset(name: str, scale: str) -> dict[str, Any]:
@@ -164,7 +276,7 @@ def store_winner(
     label: str, name: str, scale: str, config: dict[str, Any], source: dict[str, Any]
 ) -> None:
     """Write a method's config and where it comes from into its preset."""
-    presets = load_presets(scale)
+    presets = _read_presets(scale)
     if name not in presets:
         raise ConfigError(f"preset: {name!r} is not a preset of scale {scale!r}")
     presets[name]["methods"][label] = {"config": config, "source": source}

@@ -1,10 +1,14 @@
 """Forget sets: which samples of D_tr are to be unlearned (Section 5.1, Appendix E.2)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Generator, Tensor
 
-from ugradsl_core.errors import ConfigError, DataError
+from ugradsl_core.errors import ConfigError, DataError, unknown_name
 from ugradsl_core.types import Split
+
+SPELT_OUT = 120  # groups that an error message lists; CIFAR-20 has 100, CelebA thousands
 
 
 def stratified_sample(labels: Tensor, size: int, generator: Generator) -> Tensor:
@@ -83,3 +87,85 @@ def class_split(labels: Tensor, forgotten_class: int, num_classes: int) -> Split
 def without_class(labels: Tensor, forgotten_class: int) -> Tensor:
     """Indices of the samples of all other classes."""
     return (labels != forgotten_class).nonzero().flatten()
+
+
+def find_group(group: str | int, names: Sequence[str]) -> int:
+    """The number of a group that is given by its name, or else by its number.
+
+    Raises:
+        ConfigError: there is no such group.
+    """
+    if group in names:
+        return list(names).index(str(group))
+    if str(group).isdecimal() and int(group) < len(names):
+        return int(group)
+    if str(group).isdecimal():
+        raise ConfigError(
+            f"forgotten_group: should lie in 0…{len(names) - 1}, or be a name; found {group}"
+        )
+    if len(names) <= SPELT_OUT:
+        raise unknown_name("forgotten_group", group, names)
+    raise ConfigError(
+        f"unknown forgotten_group {group!r}; there are {len(names)} groups, such as {names[0]!r}"
+    )
+
+
+def group_split(groups: Tensor, number: int, name: str) -> Split:
+    """Group forgetting, one group: D_f is every sample of it; the test set stays as it is.
+
+    Raises:
+        DataError: it has no samples, or all of them.
+    """
+    forget = (groups == number).nonzero().flatten()
+    if len(forget) == 0 or len(forget) == len(groups):
+        raise DataError(f"forgotten_group: {name} holds none or all of D_tr")
+    return Split(complement(len(groups), forget), forget, f"group {name}")
+
+
+def group_share_split(groups: Tensor, fraction: float, generator: Generator) -> Split:
+    """Group forgetting, a share of the groups: D_f is every sample of those that are drawn.
+
+    The number of drawn groups is ``fraction`` of those in D_tr, rounded: 82 of CelebA's 8,192
+    identities at 0.01.
+
+    Raises:
+        ConfigError: ``fraction`` outside (0, 1).
+        DataError: no group or every group would be drawn.
+    """
+    if not 0 < fraction < 1:
+        raise ConfigError(f"group_fraction: should lie strictly between 0 and 1; found {fraction}")
+    present = torch.unique(groups)
+    count = round(fraction * len(present))
+    if count in {0, len(present)}:
+        raise DataError(
+            f"group_fraction: {fraction} of {len(present)} groups leaves D_f or D_r empty"
+        )
+    drawn = present[torch.randperm(len(present), generator=generator)[:count]]
+    forget = torch.isin(groups, drawn).nonzero().flatten()
+    return Split(complement(len(groups), forget), forget, f"{fraction:g} of the groups")
+
+
+def whole_groups(groups: Tensor, size: int, generator: Generator) -> Tensor:
+    """Sorted indices of randomly drawn whole groups, as near to ``size`` samples as they come.
+
+    At least one group is drawn for a ``size`` above 0, so the difference is below the size of
+    the largest group.
+    """
+    if size == 0 or len(groups) == 0:
+        return torch.empty(0, dtype=torch.long)
+    present, counts = torch.unique(groups, return_counts=True)
+    order = torch.randperm(len(present), generator=generator)
+    reached = counts[order].cumsum(0)
+    last = int((reached - size).abs().argmin())
+    return torch.isin(groups, present[order[: last + 1]]).nonzero().flatten()
+
+
+def index_split(size: int, forget: Tensor) -> Split:
+    """A given forget set: sorted indices ``forget`` below ``size``.
+
+    Raises:
+        DataError: D_f or D_r would be empty.
+    """
+    if len(forget) == 0 or len(forget) == size:
+        raise DataError(f"index_file: {len(forget)} of {size} samples leaves D_f or D_r empty")
+    return Split(complement(size, forget), forget, f"{len(forget)} listed samples")

@@ -13,8 +13,13 @@ from ugradsl_core.errors import ConfigError, DataError
 from ugradsl_core.splits import (
     class_split,
     complement,
+    find_group,
+    group_share_split,
+    group_split,
+    index_split,
     random_split,
     stratified_sample,
+    whole_groups,
     without_class,
 )
 
@@ -134,3 +139,103 @@ def test_a_class_out_of_range_is_refused(label: int) -> None:
 def test_a_class_without_samples_or_with_all_is_refused(labels: list[int]) -> None:
     with pytest.raises(DataError, match="class 2 holds none or all"):
         class_split(torch.tensor(labels), 2, 4)
+
+
+group_sets = st.lists(st.integers(0, 9), min_size=6, max_size=80).map(torch.tensor)
+
+
+def members(groups: Tensor, index: Tensor) -> set[int]:
+    return set(groups[index].tolist())
+
+
+@given(groups=group_sets, fraction=st.floats(0.05, 0.95), seed=st.integers(0, 99))
+def test_drawn_groups_are_whole_and_as_many_as_asked_for(
+    groups: Tensor, fraction: float, seed: int
+) -> None:
+    present = len(groups.unique())
+    count = round(fraction * present)
+    if count in {0, present}:
+        with pytest.raises(DataError, match="leaves D_f or D_r empty"):
+            group_share_split(groups, fraction, generator(seed))
+        return
+    split = group_share_split(groups, fraction, generator(seed))
+    assert covers(groups, split.retain, split.forget)
+    assert not members(groups, split.retain) & members(groups, split.forget)
+    assert len(members(groups, split.forget)) == count
+    assert split.forgotten_class is None
+
+
+@given(groups=group_sets, number=st.integers(0, 9))
+def test_one_group_is_forgotten_and_nothing_else(groups: Tensor, number: int) -> None:
+    if int((groups == number).sum()) in {0, len(groups)}:
+        with pytest.raises(DataError, match="forgotten_group: ten holds none or all of D_tr"):
+            group_split(groups, number, "ten")
+        return
+    split = group_split(groups, number, "ten")
+    assert covers(groups, split.retain, split.forget)
+    assert members(groups, split.forget) == {number}
+    assert number not in members(groups, split.retain)
+    assert (split.description, split.forgotten_class) == ("group ten", None)
+
+
+@given(groups=group_sets, size=st.integers(1, 80), seed=st.integers(0, 99))
+def test_subsets_of_whole_groups_are_within_one_group_of_the_size(
+    groups: Tensor, size: int, seed: int
+) -> None:
+    size = min(size, len(groups))
+    chosen = whole_groups(groups, size, generator(seed))
+    assert chosen.tolist() == sorted(set(chosen.tolist()))
+    inside, outside = members(groups, chosen), members(groups, complement(len(groups), chosen))
+    assert inside
+    assert not inside & outside
+    assert abs(len(chosen) - size) < int(torch.bincount(groups).max())
+
+
+def test_no_groups_for_no_samples() -> None:
+    assert whole_groups(torch.tensor([1, 1]), 0, generator()).tolist() == []
+    assert whole_groups(torch.tensor([], dtype=torch.long), 3, generator()).tolist() == []
+
+
+def test_every_group_is_drawn_equally_often() -> None:
+    groups, draws, g = torch.arange(10).repeat(3), 600, generator()
+    counts = torch.zeros(10)
+    for _ in range(draws):
+        counts[groups[group_share_split(groups, 0.2, g).forget].unique()] += 1
+    assert float((counts - draws * 0.2).abs().max()) < 4 * math.sqrt(draws * 0.2 * 0.8)
+
+
+def test_the_paper_forgets_82_of_8192_identities() -> None:
+    split = group_share_split(torch.arange(8192), 0.01, generator())
+    assert len(split.forget) == 82
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, math.nan])
+def test_shares_of_groups_outside_the_open_interval_are_refused(fraction: float) -> None:
+    with pytest.raises(ConfigError, match="group_fraction: should lie strictly between 0 and 1"):
+        group_share_split(torch.arange(4), fraction, generator())
+
+
+def test_groups_are_found_by_name_before_number() -> None:
+    names = ("trout", "shark", "0")
+    assert [find_group(group, names) for group in ("shark", 1, "1", "0", 0)] == [1, 1, 1, 2, 0]
+    with pytest.raises(ConfigError, match=r"unknown forgotten_group 'truot'\. Did you mean 'tr"):
+        find_group("truot", names)
+    with pytest.raises(ConfigError, match="should lie in 0…2, or be a name; found 3"):
+        find_group(3, names)
+    with pytest.raises(ConfigError, match="there are 500 groups, such as 'n0'"):
+        find_group("x", [f"n{i}" for i in range(500)])
+
+
+@given(
+    size=st.integers(2, 50),
+    forget=st.sets(st.integers(0, 49), min_size=1).map(sorted),
+)
+def test_listed_samples_are_forgotten(size: int, forget: list[int]) -> None:
+    listed = torch.tensor([value for value in forget if value < size], dtype=torch.long)
+    if len(listed) in {0, size}:
+        with pytest.raises(DataError, match="leaves D_f or D_r empty"):
+            index_split(size, listed)
+        return
+    split = index_split(size, listed)
+    assert covers(torch.zeros(size), split.retain, split.forget)
+    assert torch.equal(split.forget, listed)

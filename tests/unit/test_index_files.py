@@ -1,0 +1,88 @@
+"""A user's own forget set as a file: every format reads the same, every error is one sentence."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ugradsl_core.errors import ConfigError, DataError
+from ugradsl_core.index_files import check_range, file_sha256, read_index
+
+indices = st.lists(st.integers(0, 10**6), min_size=1, max_size=40, unique=True)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=indices)
+def test_all_formats_read_the_same(tmp_path: Path, values: list[int]) -> None:
+    lines = "\n".join(map(str, values))
+    (tmp_path / "a.txt").write_text(f"# a comment\n{lines}  # and one here\n")
+    (tmp_path / "b.csv").write_text("name,index\n" + "".join(f"x,{v}\n" for v in values))
+    (tmp_path / "c.csv").write_text(", ".join(map(str, values)))
+    (tmp_path / "d.json").write_text(json.dumps(values))
+    np.save(tmp_path / "e.npy", np.array(values))
+    for path in tmp_path.iterdir():
+        found = read_index(path)
+        assert found.dtype == torch.int64
+        assert found.tolist() == sorted(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", "", "holds no index"),
+        ("a.json", "[]", "holds no index"),
+        ("a.csv", "index\n", "holds no index"),
+        ("a.txt", "3 1 3", "should list every index once; found 3 again"),
+        ("a.txt", "3 1 3 1", "found 1 and 1 more again"),
+        ("a.txt", "3 -1", "entry 2: should be a whole number from 0; found '-1'"),
+        ("a.txt", "3 1.0", "entry 2: should be a whole number from 0; found '1.0'"),
+        ("a.txt", "three", "entry 1: should be a whole number from 0; found 'three'"),
+        ("a.txt", "9" * 30, "entry 1: should be a whole number from 0"),
+        ("a.json", "[1, true]", "entry 2: should be a whole number from 0; found 'True'"),
+        ("a.json", "[1, 2.0]", "entry 2: should be a whole number from 0; found '2.0'"),
+        ("a.json", "[[1]]", "entry 1: should be a whole number from 0; found '[1]'"),
+        ("a.json", '{"a": 1}', "should be a list; found dict"),
+        ("a.json", "[1,", "cannot be read"),
+        ("a.csv", "a,index\nx,1\ny\n", "entry 2: should be a whole number from 0; found ''"),
+        ("a.npy", "no array", "cannot be read"),
+    ],
+)
+def test_wrong_files_are_refused(tmp_path: Path, name: str, content: str, message: str) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(DataError) as caught:
+        read_index(path)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"index_file: {path}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((2, 2), dtype=int), "should be one-dimensional; found shape (2, 2)"),
+        (np.array([0.0, 1.0]), "entry 1: should be a whole number from 0; found '0.0'"),
+        (np.array([True, False]), "entry 1: should be a whole number from 0; found 'True'"),
+        (np.array([1, None], dtype=object), "cannot be read"),  # a pickle is never loaded
+    ],
+)
+def test_wrong_arrays_are_refused(tmp_path: Path, array: np.ndarray, message: str) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, array, allow_pickle=True)
+    with pytest.raises(DataError) as caught:
+        read_index(path)
+    assert message in str(caught.value)
+
+
+def test_a_missing_file_and_one_that_is_out_of_range(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no\.txt does not exist"):
+        read_index(tmp_path / "no.txt")
+    with pytest.raises(ConfigError, match="index_file: "):
+        file_sha256(tmp_path)  # a directory
+    with pytest.raises(DataError, match=r"below 5, the training samples of digits; found 5"):
+        check_range(torch.tensor([1, 5]), 5, "a.txt", "digits")
+    check_range(torch.tensor([1, 4]), 5, "a.txt", "digits")
