@@ -61,6 +61,20 @@ SOURCES: dict[str, DataSource] = {
         get="Inside scikit-learn; nothing to get.",
         note="Every fourth image is a test image.",
     ),
+    "digits-parity": DataSource(
+        title="Digits, even or odd",
+        kind="images in memory",
+        train=1348,
+        test=449,
+        classes=2,
+        shape=(1, 8, 8),
+        groups="the ten digits",
+        citation=("alpaydin1998optical", "pedregosa2011scikit"),
+        licence="CC BY 4.0.",
+        url="https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
+        get="Inside scikit-learn; nothing to get.",
+        note="The digits with two classes; a small stand-in for forgetting a group of a class.",
+    ),
     "cifar10": DataSource(
         title="CIFAR-10",
         kind="images in memory",
@@ -153,7 +167,7 @@ SOURCES: dict[str, DataSource] = {
         shape=(3, 32, 32),
         citation=("ganin2016domain", "lecun1998gradient", "arbelaez2011contour"),
         licence="None is stated; made of MNIST and of photographs of BSDS500, for research.",
-        url="https://github.com/pumpikano/tf-dann",
+        url="http://yaroslav.ganin.net/",
         get=(
             "No download. Put the decoded copy `mnist_m.npz` into the data root, or the PNG files "
             "with their lists: `mnist_m/mnist_m_train/`, `mnist_m/mnist_m_train_labels.txt` and "
@@ -189,6 +203,94 @@ SOURCES: dict[str, DataSource] = {
             "square and resized (Lanczos) to `image_size`, 64 unless told otherwise. Training and "
             "test images are those of the official partition, whose validation images are not "
             "used; its identities do not overlap. This book shows no picture of it."
+        ),
+    ),
+    "tiny-imagenet": DataSource(
+        title="Tiny-ImageNet",
+        kind="streamed images",
+        train=100_000,
+        test=10_000,
+        classes=200,
+        shape=(3, 64, 64),
+        citation=("le2015tiny", "russakovsky2015imagenet"),
+        licence="ImageNet's terms: for non-commercial research and education only.",
+        url="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+        get=(
+            "Unpack `tiny-imagenet-200.zip` into the data root. The archive's own layout and an "
+            "ImageFolder (`train/<wnid>/`, `val/<wnid>/`) are both read, with all classes or some."
+        ),
+        note=(
+            "The validation images are the test set, as the archive's test images have no labels. "
+            "Decoded it takes 1.4 GB and is held in memory unless `stream=True`."
+        ),
+    ),
+    "imagenet": DataSource(
+        title="ImageNet",
+        kind="streamed images",
+        train=1_281_167,
+        test=50_000,
+        classes=1000,
+        shape=(3, 224, 224),
+        citation=("russakovsky2015imagenet",),
+        licence="For non-commercial research and education only, after registration.",
+        url="https://www.image-net.org/challenges/LSVRC/2012/",
+        get=(
+            "Put the images of ILSVRC 2012 into `imagenet/train/<wnid>/` and "
+            "`imagenet/val/<wnid>/` below the data root."
+        ),
+        note=(
+            "The validation images are the test set. The shorter side becomes 256 pixels and the "
+            "central square of 224 is taken, in training too, where a crop after padding stands in "
+            "place of the usual random resized crop."
+        ),
+    ),
+    "20newsgroups": DataSource(
+        title="20 Newsgroups",
+        kind="text",
+        train=11_314,
+        test=7_532,
+        classes=20,
+        shape=(128,),
+        groups="the six topic families",
+        citation=("lang1995newsweeder", "pedregosa2011scikit"),
+        licence="None is stated; messages of Usenet.",
+        url="http://qwone.com/~jason/20Newsgroups/",
+        get=(
+            "`--download` fetches the archive that scikit-learn names and unpacks it, or put the "
+            "folders `20news-bydate-train/` and `20news-bydate-test/` into the data root, or "
+            "scikit-learn's cache `20news-bydate_py3.pkz`."
+        ),
+        checksums=(
+            (
+                "20news-bydate.tar.gz",
+                "sha256:8f1b2514ca22a5ade8fbb9cfa5727df95fa587f4c87b786e15c759fa66d95610",
+            ),
+        ),
+        note=(
+            "The by-date version, with headers, quotations and signatures. Each text is cut or "
+            "padded to `max_length` tokens, 128 unless told otherwise, by the Hugging Face "
+            "`tokenizer` (a name in its cache, a folder, or `package:NAME`); without one, by a "
+            "tokenizer of the 8,192 most frequent words of the training texts. scikit-learn's "
+            "cache is a pickle and carries no published checksum: it is read by an unpickler that "
+            "knows texts and arrays only, so nothing in it can run, and the texts of all forms "
+            "are verified by the same SHA-256."
+        ),
+    ),
+    "words": DataSource(
+        title="Words",
+        kind="text",
+        train=480,
+        test=160,
+        classes=4,
+        shape=(12,),
+        groups="two halves of each class",
+        citation=(),
+        licence="None needed.",
+        url="",
+        get="Made by this package; nothing to get.",
+        note=(
+            "Synthetic: ten invented words a text, drawn from a fixed seed. It lets BERT and the "
+            "text path run anywhere, in seconds; its numbers say nothing about language."
         ),
     ),
 }
