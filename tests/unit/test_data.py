@@ -191,15 +191,15 @@ def cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cifar:
         (folder / name).write_bytes(pickle.dumps({"data": block, "labels": y}, protocol=2))
         rows.append(block)
         labels += y
-    meta = {"label_names": [f"class{i}" for i in range(10)]}
+    meta = {"label_names": [f"class{i}" for i in range(10)]}  # torchvision reads it, we do not
     (folder / "batches.meta").write_bytes(pickle.dumps(meta, protocol=2))
     for name in [*names, "batches.meta"]:
         sums.append(hashlib.md5((folder / name).read_bytes()).hexdigest())
+    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums[6]})
     monkeypatch.setattr(
         CIFAR10, "train_list", [list(x) for x in zip(names[:5], sums, strict=False)]
     )
     monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", sums[5]]])
-    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": sums[6]})
     monkeypatch.setattr(CIFAR10, "download", download)
     monkeypatch.delenv(data.DATA_ROOT_VARIABLE, raising=False)
     return tmp_path / "root", np.concatenate(rows), labels
@@ -214,7 +214,7 @@ def test_cifar10_is_read_from_its_original_files(cifar: Cifar) -> None:
         # rows hold 1024 red, 1024 green, 1024 blue values, each row by row
         for n, c, i, j in [(0, 0, 0, 0), (3, 1, 2, 31), (1, 2, 31, 5)]:
             assert int(part.inputs[n, i, j, c]) == block[n, 1024 * c + 32 * i + j]
-    assert bundle.train.class_names[3] == "class3"
+    assert bundle.train.class_names[3] == "cat"
     assert bundle.train.transform.flip
     assert bundle.train.transform.crop_padding == 4
 
@@ -236,13 +236,20 @@ def flip_a_bit(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
-@pytest.mark.parametrize("damage", [truncate, flip_a_bit, Path.unlink])
-@pytest.mark.parametrize("name", ["data_batch_3", "test_batch", "batches.meta"])
-def test_damaged_and_missing_files_are_found(
-    cifar: Cifar, damage: Callable[[Path], None], name: str
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (truncate, "is incomplete or damaged: its MD5 is"),
+        (flip_a_bit, "is incomplete or damaged: its MD5 is"),
+        (Path.unlink, "is missing; put the original file there"),
+    ],
+)
+@pytest.mark.parametrize("name", ["data_batch_3", "test_batch"])
+def test_damaged_and_missing_files_are_found_and_named(
+    cifar: Cifar, damage: Callable[[Path], None], said: str, name: str
 ) -> None:
     damage(cifar[0] / "cifar-10-batches-py" / name)
-    with pytest.raises(DataError, match="cifar-10-batches-py is missing, incomplete or damaged"):
+    with pytest.raises(DataError, match=f"cifar10: .*{name} {said}"):
         load("cifar10", cifar[0])
 
 

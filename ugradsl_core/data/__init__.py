@@ -2,44 +2,87 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ugradsl_core.data.arrays import DataBundle, Dataset, Part, Transform, bundle
-from ugradsl_core.data.cifar import load_cifar10
-from ugradsl_core.data.digits import load_digits
+from ugradsl_core.data.celeba import load_celeba
+from ugradsl_core.data.cifar import load_cifar10, load_cifar20, load_cifar100
+from ugradsl_core.data.digits import load_digits, load_digits_parity
+from ugradsl_core.data.fashion import load_fashion_mnist
+from ugradsl_core.data.folders import FOLDER, load_folder, load_imagenet, load_tiny_imagenet
+from ugradsl_core.data.mnist_m import load_mnist_m
+from ugradsl_core.data.newsgroups import load_newsgroups
 from ugradsl_core.data.roots import DATA_ROOT_VARIABLE, data_root
+from ugradsl_core.data.sources import SOURCES, DataSource
+from ugradsl_core.data.stream import StreamedDataset
+from ugradsl_core.data.svhn import load_svhn
+from ugradsl_core.data.text import TokenDataset
+from ugradsl_core.data.words import load_words
 from ugradsl_core.errors import ConfigError, unknown_name
 
 __all__ = [
     "DATASETS",
     "DATA_ROOT_VARIABLE",
+    "SOURCES",
     "DataBundle",
+    "DataSource",
     "Dataset",
     "Loader",
     "Part",
+    "StreamedDataset",
+    "TokenDataset",
     "Transform",
     "bundle",
     "data_root",
     "find_loader",
     "load",
+    "load_celeba",
     "load_cifar10",
+    "load_cifar20",
+    "load_cifar100",
     "load_digits",
+    "load_digits_parity",
+    "load_fashion_mnist",
+    "load_folder",
+    "load_imagenet",
+    "load_mnist_m",
+    "load_newsgroups",
+    "load_svhn",
+    "load_tiny_imagenet",
+    "load_words",
 ]
 
 # A loader takes the root, ``download=`` and its own options by name, and no others.
 Loader = Callable[..., DataBundle]
-DATASETS: dict[str, Loader] = {"digits": load_digits, "cifar10": load_cifar10}
+DATASETS: dict[str, Loader] = {
+    "digits": load_digits,
+    "digits-parity": load_digits_parity,
+    "cifar10": load_cifar10,
+    "cifar100": load_cifar100,
+    "cifar20": load_cifar20,
+    "svhn": load_svhn,
+    "fashion-mnist": load_fashion_mnist,
+    "mnist-m": load_mnist_m,
+    "celeba": load_celeba,
+    "tiny-imagenet": load_tiny_imagenet,
+    "imagenet": load_imagenet,
+    "20newsgroups": load_newsgroups,
+    "words": load_words,
+}
 
 
 def find_loader(name: str) -> Loader:
-    """The loader of a data set.
+    """The loader of a data set; ``folder:PATH`` is a user's own folder of images.
 
     Raises:
         ConfigError: unknown name; the message has the nearest one.
     """
+    if name.startswith(FOLDER):
+        return partial(load_folder, name.removeprefix(FOLDER))
     if name not in DATASETS:
         raise unknown_name("data set", name, DATASETS)
     return DATASETS[name]
@@ -62,7 +105,7 @@ def load(
     """The data set ``name`` on ``device``.
 
     Args:
-        name: a key of ``DATASETS``.
+        name: a key of ``DATASETS``, or ``folder:PATH``.
         root: directory of the files; default the environment variable ``UGRADSL_DATA``.
         download: fetch what is missing; nothing is ever downloaded otherwise.
         device: where the images are to live.

@@ -1,36 +1,139 @@
-"""CIFAR-10 from its original files."""
+"""CIFAR-10, CIFAR-100 and CIFAR-20 from their original files or a decoded copy."""
 
+import io
+import pickle
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ugradsl_core.data.arrays import DataBundle, Part, Transform, bundle
+from ugradsl_core.data import cifar_names
+from ugradsl_core.data.arrays import DataBundle, Transform, bundle
+from ugradsl_core.data.cache import Arrays, Copy, read_copy
+from ugradsl_core.data.originals import REMEDY, fetch, read_verified
 from ugradsl_core.data.roots import data_root
 from ugradsl_core.errors import DataError
 
+CIFAR10_TRANSFORM = Transform(
+    255.0, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616), 4, flip=True
+)
+CIFAR100_TRANSFORM = Transform(
+    255.0, (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762), 4, flip=True
+)
+# All that the files need to become dictionaries of arrays, lists and text.
+ALLOWED = {
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("_codecs", "encode"),
+}
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Refuses every class and function that CIFAR's files have no use for."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in ALLOWED:
+            raise pickle.UnpicklingError(f"{module}.{name} has no place in a data set")
+        return super().find_class(module, name)
+
 
 def load_cifar10(root: Path | None = None, *, download: bool = False) -> DataBundle:
-    """CIFAR-10 by torchvision, from ``root``; torchvision verifies the files' MD5 sums.
+    """CIFAR-10: 60,000 photographs of ten classes, 32×32.
 
     Raises:
         DataError: ``root`` is missing, or a file is missing or damaged, and no download was asked.
     """
     from torchvision.datasets import CIFAR10
 
-    root = data_root(root, "cifar10", download)
-    try:
-        parts = [CIFAR10(str(root), train=train, download=download) for train in (True, False)]
-    except (RuntimeError, OSError) as error:
-        raise DataError(
-            f"cifar10: {root / CIFAR10.base_folder} is missing, incomplete or damaged ({error}); "
-            "put the original files there, or ask for a download with --download"
-        ) from error
-    train, test = (Part(part.data, np.asarray(part.targets)) for part in parts)
+    copy = _copy("cifar10", root, CIFAR10, {"labels": "y"}, download)
+    train, test = copy.parts("cifar10", 10)
+    source = _source("CIFAR-10", copy)
+    return bundle("cifar10", train, test, CIFAR10_TRANSFORM, cifar_names.CIFAR10, source)
+
+
+def load_cifar100(root: Path | None = None, *, download: bool = False) -> DataBundle:
+    """CIFAR-100: 60,000 photographs of a hundred classes, 32×32.
+
+    Raises:
+        DataError: ``root`` is missing, or a file is missing or damaged, and no download was asked.
+    """
+    copy = _cifar100("cifar100", root, download)
+    train, test = copy.parts("cifar100", 100)
+    source = _source("CIFAR-100", copy)
+    return bundle("cifar100", train, test, CIFAR100_TRANSFORM, cifar_names.CIFAR100, source)
+
+
+def load_cifar20(root: Path | None = None, *, download: bool = False) -> DataBundle:
+    """CIFAR-20: CIFAR-100 with its 20 superclasses as classes and its fine classes as groups.
+
+    Raises:
+        DataError: ``root`` is missing, or a file is missing or damaged, and no download was asked.
+    """
+    copy = _cifar100("cifar20", root, download)
+    train, test = copy.parts("cifar20", 20, labels="coarse", groups="y")
+    for part in (train, test):
+        coarse = np.asarray(cifar_names.COARSE_OF_FINE)[part.groups]
+        wrong = (coarse != part.labels).nonzero()[0]
+        if len(wrong):
+            raise DataError(
+                f"cifar20: image {wrong[0]} in {copy.path.name} has coarse label "
+                f"{part.labels[wrong[0]]}, but its fine class belongs to {coarse[wrong[0]]}"
+            )
     return bundle(
-        "cifar10",
+        "cifar20",
         train,
         test,
-        Transform(255.0, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616), 4, flip=True),
-        parts[0].classes,
-        "CIFAR-10 (Krizhevsky, 2009), read by torchvision",
+        CIFAR100_TRANSFORM,
+        cifar_names.CIFAR20,
+        _source("CIFAR-100", copy),
+        group_names=cifar_names.CIFAR100,
     )
+
+
+def _source(title: str, copy: Copy) -> str:
+    how = f"decoded copy {copy.path.name}" if copy.given else "read by torchvision"
+    return f"{title} (Krizhevsky, 2009), {how}"
+
+
+def _cifar100(name: str, root: Path | None, download: bool) -> Copy:
+    from torchvision.datasets import CIFAR100
+
+    keys = {"fine_labels": "y", "coarse_labels": "coarse"}
+    return _copy(name, root, CIFAR100, keys, download)
+
+
+def _copy(
+    name: str, root: Path | None, original: Any, keys: Mapping[str, str], download: bool
+) -> Copy:
+    """The arrays of ``original``, a class of torchvision; ``keys`` names its label arrays."""
+    root = data_root(root, name, download)
+    if download:
+        fetch(name, root, lambda: original(str(root), download=True))
+    folder = root / original.base_folder
+    files = {"train": original.train_list, "test": original.test_list}
+
+    def decode() -> Arrays:
+        arrays: dict[str, np.ndarray] = {}
+        for end, listed in files.items():
+            entries = [_entry(folder / file, f"md5:{md5}", name) for file, md5 in listed]
+            rows = np.concatenate([entry["data"] for entry in entries])
+            pixels = rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+            arrays[f"x_{end}"] = np.ascontiguousarray(pixels)
+            for key, stem in keys.items():
+                values = np.concatenate([entry[key] for entry in entries])
+                arrays[f"{stem}_{end}"] = values.astype(np.int64)
+        return arrays
+
+    stem = "cifar10" if len(keys) == 1 else "cifar100"
+    originals = [folder / file for listed in files.values() for file, _ in listed]
+    missing = f"{name}: neither {folder} nor {stem}.npz is in {root}; {REMEDY}"
+    return read_copy(name, root / f"{stem}.npz", originals, decode, missing)
+
+
+def _entry(path: Path, checksum: str, name: str) -> dict[str, Any]:
+    content = read_verified(path, checksum, name)
+    entry: dict[str, Any] = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
+    return entry

@@ -1,0 +1,70 @@
+"""Fashion-MNIST from its four compressed IDX files or a decoded copy."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ugradsl_core.data.arrays import DataBundle, Transform, bundle
+from ugradsl_core.data.cache import Arrays, read_copy
+from ugradsl_core.data.originals import REMEDY, fetch, read_verified
+from ugradsl_core.data.roots import data_root
+from ugradsl_core.errors import DataError
+
+TRANSFORM = Transform(255.0, (0.2860,), (0.3530,), 2, flip=True)
+STEMS = {"train": "train", "test": "t10k"}
+
+
+def load_fashion_mnist(root: Path | None = None, *, download: bool = False) -> DataBundle:
+    """Fashion-MNIST: 70,000 grey pictures of ten kinds of clothes, 28×28.
+
+    Raises:
+        DataError: ``root`` is missing, or a file is missing or damaged, and no download was asked.
+    """
+    from torchvision.datasets import FashionMNIST
+
+    root = data_root(root, "fashion-mnist", download)
+    if download:
+        fetch("fashion-mnist", root, lambda: FashionMNIST(str(root), download=True))
+    folder = root / "FashionMNIST" / "raw"
+    sums = {name: f"md5:{md5}" for name, md5 in FashionMNIST.resources}
+
+    def read(file: str) -> np.ndarray:
+        return parse_idx(read_verified(folder / file, sums[file], "fashion-mnist"), folder / file)
+
+    def decode() -> Arrays:
+        arrays = {}
+        for end, stem in STEMS.items():
+            arrays[f"x_{end}"] = read(f"{stem}-images-idx3-ubyte.gz")[..., None]
+            arrays[f"y_{end}"] = read(f"{stem}-labels-idx1-ubyte.gz").astype(np.int64)
+        return arrays
+
+    path = root / "fashion_mnist.npz"
+    missing = f"fashion-mnist: neither {folder} nor {path.name} is in {root}; {REMEDY}"
+    copy = read_copy("fashion-mnist", path, [folder / name for name in sums], decode, missing)
+    return bundle(
+        "fashion-mnist",
+        *copy.parts("fashion-mnist", 10),
+        TRANSFORM,
+        FashionMNIST.classes,
+        "Fashion-MNIST (Xiao, 2017)" + (f", decoded copy {path.name}" if copy.given else ""),
+    )
+
+
+def parse_idx(content: bytes, path: Path) -> np.ndarray:
+    """The array of a compressed IDX file of bytes.
+
+    Raises:
+        DataError: not such a file, or one that ends too early.
+    """
+    try:
+        plain = gzip.decompress(content)
+        zeros, kind, dimensions = plain[:2], plain[2], plain[3]
+        shape = np.frombuffer(plain, ">u4", dimensions, 4).astype(int)
+        values = np.frombuffer(plain, np.uint8, offset=4 + 4 * dimensions)
+        if zeros != b"\0\0" or kind != 8:
+            raise ValueError("not unsigned bytes")
+        return values.reshape(shape)
+    except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
+        raise DataError(f"fashion-mnist: {path} is not a whole IDX file ({error})") from error

@@ -1,0 +1,52 @@
+"""Original files of data sets: verified before they are read, downloaded only when asked."""
+
+import hashlib
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ugradsl_core.errors import DataError
+
+REMEDY = "put the original file there, or ask for a download with --download"
+
+
+def read_verified(path: Path, checksum: str, name: str, remedy: str = REMEDY) -> bytes:
+    """The bytes of an original file.
+
+    Args:
+        path: the file.
+        checksum: what it should have, as ``"md5:<hexadecimal>"`` or ``"sha256:<hexadecimal>"``.
+        name: the data set, for messages.
+        remedy: what to do about a missing file.
+
+    Raises:
+        DataError: missing, unreadable, or another checksum.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{name}: {path} is missing; {remedy}") from error
+    except OSError as error:
+        raise DataError(f"{name}: {path} cannot be read ({error.strerror})") from error
+    kind, _, expected = checksum.partition(":")
+    found = hashlib.new(kind, content, usedforsecurity=False).hexdigest()
+    if found != expected:
+        raise DataError(
+            f"{name}: {path} is incomplete or damaged: its {kind.upper()} is {found}, not "
+            f"{expected}; {remedy}"
+        )
+    return content
+
+
+def fetch(name: str, root: Path, start: Callable[[], object]) -> None:
+    """Let torchvision download a data set into ``root``, with its progress bar and its checks.
+
+    Raises:
+        DataError: no network, a wrong checksum, a full disk, no right to write.
+    """
+    try:
+        start()
+    except (RuntimeError, OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{name}: the download to {root} failed ({reason})") from error
