@@ -1,6 +1,7 @@
 """The ``ugradsl`` command."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -137,11 +138,20 @@ def table(
 
 
 def main() -> None:
-    """Run the command; a user's error is one line on stderr and exit code 2."""
+    """Run the command; a user's error is one line on stderr and exit code 2.
+
+    Of several processes the first speaks; another one does where something is wrong with it alone.
+    """
+    rank = int(os.environ.get("RANK", "0")) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
+    if rank:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         app(args=join_pairs(sys.argv[1:]))
     except UGradSLError as error:
-        print(f"ugradsl: {error}", file=sys.stderr)
+        if not rank:
+            print(f"ugradsl: {error}", file=sys.stderr)
+        elif not isinstance(error, ConfigError):
+            print(f"ugradsl: process {rank}: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("ugradsl: stopped; what was finished is in the store", file=sys.stderr)

@@ -8,6 +8,10 @@ import typer
 
 from ugradsl_core import parameters, settings
 from ugradsl_core.cli_options import (
+    Accumulate,
+    Amp,
+    ChannelsLast,
+    Compile,
     DataRoot,
     Device,
     Download,
@@ -16,10 +20,13 @@ from ugradsl_core.cli_options import (
     Scale,
     SettingName,
     StoreFolder,
+    make_execution,
     pairs,
 )
 from ugradsl_core.cli_tables import print_summary
 from ugradsl_core.errors import ConfigError
+from ugradsl_core.problems import Data
+from ugradsl_core.types import Execution
 from ugradsl_core.unlearning import METHODS
 
 
@@ -46,6 +53,17 @@ def _labels(text: str, name: str, scale: str) -> list[str]:
     return ["retrain", *settings.get_preset(name, scale)["methods"]]
 
 
+def load(setting: settings.Setting, execution: Execution, root: str | None, download: bool) -> Data:
+    """The setting's data; of several processes the first downloads, before the others read."""
+    from ugradsl_core.problems import load_data
+
+    if download and execution.world.size > 1:
+        execution.world.from_first(
+            lambda: len(load_data(setting, execution, root, download=True).train)
+        )
+    return load_data(setting, execution, root, download=download)
+
+
 def experiment(
     name: SettingName,
     scale: Scale = "smoke",
@@ -56,6 +74,10 @@ def experiment(
     data_root: DataRoot = None,
     download: Download = False,
     device: Device = "auto",
+    amp: Amp = False,
+    compile_model: Compile = False,
+    channels_last: ChannelsLast = True,
+    accumulate: Accumulate = 1,
     publish: Annotated[
         Path | None, typer.Option(help="Also write all these records to a file.")
     ] = None,
@@ -68,7 +90,6 @@ def experiment(
 
     from ugradsl_core import experiments
     from ugradsl_core.store import open_store, write_records
-    from ugradsl_core.types import Execution
 
     setting, changes = _setting(name, scale, pairs(parameter))
     labels = _labels(methods, name, scale)
@@ -91,10 +112,13 @@ def experiment(
         trained = {**setting.training.model_dump(), **changes.get("retrain", {})}
         configs["retrain"] = METHODS["retrain"].config(**trained)
     seed_list = parameters.parse_seeds(seeds)
-    execution = Execution(device=device)
-    loaded = experiments.load_data(setting, execution, data_root, download=download)
-    opened = open_store(store)
-    with tqdm(total=len(configs) * len(seed_list), unit="run", file=sys.stderr) as bar:
+    execution = make_execution(device, amp, compile_model, channels_last, accumulate)
+    loaded = load(setting, execution, data_root, download)
+    opened = open_store(store, execution.world)
+    quiet = not execution.world.is_first
+    with tqdm(
+        total=len(configs) * len(seed_list), unit="run", file=sys.stderr, disable=quiet
+    ) as bar:
         records = experiments.run_grid(
             setting,
             loaded,
@@ -106,7 +130,7 @@ def experiment(
             on_record=lambda _: bar.update(),
         )
     print_summary(records)
-    if publish is not None:
+    if publish is not None and not quiet:
         write_records(publish, records)
         print(f"{len(records)} records written to {publish}")
 
@@ -120,24 +144,29 @@ def tune(
     data_root: DataRoot = None,
     download: Download = False,
     device: Device = "auto",
+    amp: Amp = False,
+    compile_model: Compile = False,
+    channels_last: ChannelsLast = True,
+    accumulate: Accumulate = 1,
     publish: Annotated[Path | None, typer.Option(help="Also write all trials to a file.")] = None,
     save: Annotated[bool, typer.Option(help="Write the winners into the presets.")] = False,
 ) -> None:
     """Search hyperparameters with one budget for all methods, judged on validation data."""
     from tqdm import tqdm
 
-    from ugradsl_core import experiments, provenance, search
+    from ugradsl_core import provenance, search
     from ugradsl_core.store import open_store, write_records
-    from ugradsl_core.types import Execution, Record
+    from ugradsl_core.types import Record
 
     setting = settings.preset_setting(name, scale)
     labels = list(search.SPACES) if methods == "all" else parameters.split_list(methods)
     search.check_search(labels, trials)
-    execution = Execution(device=device)
-    loaded = experiments.load_data(setting, execution, data_root, download=download)
-    opened = open_store(store)
+    execution = make_execution(device, amp, compile_model, channels_last, accumulate)
+    loaded = load(setting, execution, data_root, download)
+    opened = open_store(store, execution.world)
     records: list[Record] = []
-    with tqdm(total=len(labels) * trials, unit="trial", file=sys.stderr) as bar:
+    quiet = not execution.world.is_first
+    with tqdm(total=len(labels) * trials, unit="trial", file=sys.stderr, disable=quiet) as bar:
         for label in labels:
             best, gap, tried = search.search(
                 label,
@@ -151,8 +180,9 @@ def tune(
             )
             records += tried if not records else tried[1:]
             values = best.model_dump()
-            bar.write(f"{label}: validation gap {gap:.2f} with {values}", file=sys.stderr)
-            if save:
+            if not quiet:
+                bar.write(f"{label}: validation gap {gap:.2f} with {values}", file=sys.stderr)
+            if save and not quiet:
                 source = {
                     "kind": "search",
                     "trials": trials,
@@ -161,5 +191,5 @@ def tune(
                     "commit": provenance.commit(),
                 }
                 settings.store_winner(label, name, scale, values, source)
-    if publish is not None:
+    if publish is not None and not quiet:
         write_records(publish, records)

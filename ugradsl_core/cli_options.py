@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from ugradsl_core.errors import ConfigError
+from ugradsl_core.types import Execution
+from ugradsl_core.world import join
 
 Methods = Annotated[str, typer.Option("--methods", "--method", help="Comma-separated, or all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -17,6 +19,14 @@ DataRoot = Annotated[
 ]
 Download = Annotated[bool, typer.Option("--download", help="Fetch missing data.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, … or auto.")]
+Amp = Annotated[bool, typer.Option("--amp", help="bfloat16 autocast of forward passes.")]
+Compile = Annotated[bool, typer.Option("--compile", help="torch.compile the model.")]
+ChannelsLast = Annotated[
+    bool, typer.Option("--channels-last/--no-channels-last", help="NHWC memory format of images.")
+]
+Accumulate = Annotated[
+    int, typer.Option(min=1, help="Micro-batches of a step: less memory, the same gradient.")
+]
 Parameters = Annotated[
     list[str] | None,
     typer.Option(
@@ -24,6 +34,14 @@ Parameters = Annotated[
     ),
 ]
 OPTIONS = {"-p", "--parameter"}
+
+
+def make_execution(
+    device: str, amp: bool, compile_model: bool, channels_last: bool, accumulate: int
+) -> Execution:
+    """The execution that the options ask for, in the processes that torchrun started."""
+    world = join(device)
+    return Execution(device, amp, compile_model, channels_last, accumulate, world)
 
 
 def join_pairs(arguments: list[str]) -> list[str]:

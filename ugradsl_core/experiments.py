@@ -35,7 +35,8 @@ from ugradsl_core.store import (
 )
 from ugradsl_core.training import predict
 from ugradsl_core.types import Execution, Problem, Record, Samples, UnlearnResult
-from ugradsl_core.unlearning import get_method
+from ugradsl_core.unlearning import METHODS, get_method
+from ugradsl_core.unlearning.limits import check_execution
 
 __all__ = [
     "evaluate_state",
@@ -50,13 +51,17 @@ __all__ = [
 
 def warm_up(problem: Problem, batch_size: int) -> None:
     """Two training passes on a throw-away copy, so that timings leave out a first one's cost."""
-    size = min(batch_size, len(problem.retain))
+    execution = problem.execution
+    share = batch_size // (execution.accumulate * execution.world.size)
+    size = min(share, len(problem.retain))
     plan = [torch.arange(size)] * 2 if size > 1 else []
     model = problem.trained_model().train()
-    if problem.execution.channels_last:
+    if execution.channels_last:
         model.to(memory_format=torch.channels_last)
     for inputs, labels in problem.retain.batches(plan):
-        nn.functional.cross_entropy(model(inputs), labels).backward()  # type: ignore[no-untyped-call]
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=execution.amp):
+            value = nn.functional.cross_entropy(model(inputs), labels)
+        value.backward()  # type: ignore[no-untyped-call]
 
 
 def evaluate_state(
@@ -86,7 +91,8 @@ def _unlearn(
     method, _ = split_label(label)
     if method != "retrain":
         return get_method(method)(problem, config, generator=stream(seed, "unlearn"))
-    key = model_key(setting, loaded, seed, "retrain") + f"-{digest(config.model_dump())}"
+    key = model_key(setting, loaded, seed, "retrain", problem.execution)
+    key += f"-{digest(config.model_dump())}"
     stored = load_state(store, key)
     if stored is not None:
         return UnlearnResult(stored[0], **stored[1]["result"])
@@ -112,11 +118,18 @@ def retrained_state(
 
 
 def record_key(
-    setting: Setting, loaded: Data, label: str, config: Config, seed: int, judge: Judge
+    setting: Setting,
+    loaded: Data,
+    label: str,
+    config: Config,
+    seed: int,
+    judge: Judge,
+    execution: Execution | None = None,
 ) -> str:
     """The name under which a record is stored: a hash of all that determines it."""
     what = [setting.identity(), loaded.checksum, split_label(label)[0], config.model_dump()]
-    return f"{digest([*what, seed, judge])}"
+    switches = execution.identity() if execution else {}
+    return f"{digest([*what, seed, judge, *([switches] if switches else [])])}"
 
 
 def run_one(
@@ -135,7 +148,7 @@ def run_one(
 
     A diverging run ends with a record whose status says so.
     """
-    key = record_key(setting, loaded, label, config, seed, judge)
+    key = record_key(setting, loaded, label, config, seed, judge, execution)
     known = load_record(store, key)
     if known is not None:
         return replace(known, scale=setting.scale)
@@ -167,7 +180,7 @@ def run_one(
         config_hash=digest(config.model_dump()),
         data_checksum=loaded.checksum,
         versions=provenance.versions(),
-        hardware=provenance.hardware(execution.resolve()),
+        hardware={**provenance.hardware(execution.resolve()), **execution.switches()},
         commit=provenance.commit(),
         created=provenance.now(),
         note=note,
@@ -189,6 +202,10 @@ def run_grid(
 ) -> list[Record]:
     """Records of all methods and seeds, seed by seed; what the store has is not computed again."""
     provenance.commit()  # now, as the code that runs is the code of now
+    execution.world.check_batch(len(loaded.train), "training samples")
+    execution.world.check_batch(setting.training.batch_size)
+    for label, config in configs.items():
+        check_execution(METHODS[split_label(label)[0]].title, config, execution)
     records = []
     for seed in seeds:
         for label, config in configs.items():

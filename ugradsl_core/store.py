@@ -19,6 +19,7 @@ from ugradsl_core.checkpoint import Checkpoint
 from ugradsl_core.errors import StoreError
 from ugradsl_core.files import write_atomically, write_text
 from ugradsl_core.types import Record, StateDict
+from ugradsl_core.world import ALONE, World
 
 FORMAT = 1
 
@@ -29,22 +30,36 @@ class DamagedFileWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Store:
-    """An opened store; see :func:`open_store`."""
+    """An opened store; see :func:`open_store`.
+
+    Of several processes the first reads and writes, and the others hear what it found.
+    """
 
     root: Path
+    world: World = ALONE
 
 
-def open_store(root: str | Path) -> Store:
+def open_store(root: str | Path, world: World = ALONE) -> Store:
     """Open the store in ``root``, creating it if there is none.
+
+    Args:
+        root: its directory.
+        world: the processes that use it together.
 
     Raises:
         StoreError: ``root`` holds a store of another format, or cannot be written.
     """
     root = Path(root)
+    world.from_first(lambda: _prepare(root))
+    return Store(root, world)
+
+
+def _prepare(root: Path) -> None:
     if root.exists() and not root.is_dir():
         raise StoreError(f"{root}: is a file; choose a directory with --store")
     marker = root / "store.json"
-    if marker.exists():
+    strange = root.exists() and any(not p.name.startswith(".store.json") for p in root.iterdir())
+    if marker.exists():  # looked for last, as another job may just have made the store
         try:
             found = json.loads(marker.read_text("utf-8")).get("format")
         except (ValueError, AttributeError, OSError):
@@ -54,11 +69,10 @@ def open_store(root: str | Path) -> Store:
                 f"{root}: this store has format {found!r}, this version reads format {FORMAT}; "
                 "choose another directory with --store"
             )
-    elif root.exists() and any(not p.name.startswith(".store.json") for p in root.iterdir()):
+    elif strange:
         raise StoreError(f"{root}: is not empty and not a store; choose another directory")
     else:
         write_text(marker, json.dumps({"format": FORMAT}) + "\n")
-    return Store(root)
 
 
 def _seal(path: Path, description: Mapping[str, Any]) -> str:
@@ -80,6 +94,10 @@ def _set_aside(path: Path, reason: str) -> None:
 
 def save_state(store: Store, key: str, state: StateDict, description: Mapping[str, Any]) -> None:
     """Write weights, then their description with the checksum that makes them valid."""
+    store.world.from_first(lambda: _write_state(store, key, state, description))
+
+
+def _write_state(store: Store, key: str, state: StateDict, description: Mapping[str, Any]) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -99,6 +117,10 @@ def save_state(store: Store, key: str, state: StateDict, description: Mapping[st
 
 def load_state(store: Store, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """Weights and description, or None where they are absent or damaged."""
+    return store.world.from_first(lambda: _read_state(store, key))
+
+
+def _read_state(store: Store, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     from safetensors.torch import load_file
 
     path = store.root / "models" / f"{key}.safetensors"
@@ -118,8 +140,12 @@ def load_state(store: Store, key: str) -> tuple[dict[str, Tensor], dict[str, Any
 
 def drop_state(store: Store, key: str) -> None:
     """Remove weights that are no longer needed."""
-    for suffix in (".json", ".safetensors"):
-        (store.root / "models" / f"{key}{suffix}").unlink(missing_ok=True)
+
+    def remove() -> None:
+        for suffix in (".json", ".safetensors"):
+            (store.root / "models" / f"{key}{suffix}").unlink(missing_ok=True)
+
+    store.world.from_first(remove)
 
 
 def keep_checkpoint(store: Store, key: str, generators: Sequence[Generator]) -> Checkpoint:
@@ -165,11 +191,16 @@ def _record_path(store: Store, key: str) -> Path:
 
 def save_record(store: Store, key: str, record: Record) -> None:
     """Write a record by atomic rename."""
-    write_text(_record_path(store, key), record_line(record) + "\n")
+    text = record_line(record) + "\n"
+    store.world.from_first(lambda: write_text(_record_path(store, key), text))
 
 
 def load_record(store: Store, key: str) -> Record | None:
     """The record of that key, or None where it is absent or damaged."""
+    return store.world.from_first(lambda: _read_record(store, key))
+
+
+def _read_record(store: Store, key: str) -> Record | None:
     path = _record_path(store, key)
     if not path.exists():
         return None
@@ -183,7 +214,7 @@ def load_record(store: Store, key: str) -> Record | None:
 def all_records(store: Store) -> list[Record]:
     """Every intact record, in the order of its key."""
     keys = sorted(path.stem for path in (store.root / "records").glob("*.json"))
-    loaded = (load_record(store, key) for key in keys)
+    loaded = (_read_record(store, key) for key in keys)
     return [record for record in loaded if record is not None]
 
 

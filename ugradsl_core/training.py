@@ -13,10 +13,11 @@ from torch import Generator, Tensor, nn
 
 from ugradsl_core.checkpoint import Checkpoint, capture, restore
 from ugradsl_core.config import Config
+from ugradsl_core.distributed import in_step, other_noise, spread
 from ugradsl_core.errors import DivergenceError, ModelError
+from ugradsl_core.steps import StepLoss, check_accumulation, step_gradient
 from ugradsl_core.types import Augmentation, Batch, Execution, Samples
 
-StepLoss = Callable[[nn.Module, tuple[Batch, ...]], Tensor]
 EpochPlan = Callable[[int], Iterable[tuple[Batch, ...]]]
 STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
@@ -147,10 +148,13 @@ def train(
         checkpoint: where to continue from, and where to leave the state from time to time.
 
     Raises:
+        ConfigError: fewer samples in a batch than processes or micro-batches.
         DivergenceError: a loss or, in the end, a weight is NaN or infinite.
         ModelError: no parameter is trainable.
     """
-    device = execution.resolve()
+    device, world = execution.resolve(), execution.world
+    world.check_batch(sgd.batch_size)
+    check_accumulation(execution, sgd.batch_size)
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise ModelError("model: has no trainable parameter; all are frozen")
@@ -168,26 +172,29 @@ def train(
     if execution.compile:
         network = torch.compile(model)  # type: ignore[assignment]
     losses, samples, first_epoch, earlier = _resume(checkpoint, model, optimiser)
+    network = spread(network, world)
+    seed = torch.initial_seed()
+    gradient = step_gradient(loss, network, execution, device)
     if scheduler is not None and first_epoch:
         optimiser.step()  # without gradients: PyTorch wants one before the scheduler's
         for _ in range(first_epoch * steps_per_epoch):
             scheduler.step()
     synchronise(device)
     start = time.perf_counter()
-    with modes(model, training=True, frozen_statistics=frozen_statistics):
+    with modes(model, True, frozen_statistics), in_step(model, device, world):
         for epoch in range(first_epoch, sgd.epochs):
+            other_noise(world, seed, epoch)
             epoch_losses = []
             for batches in plan(epoch):
                 optimiser.zero_grad(set_to_none=True)
-                with torch.autocast(device.type, torch.bfloat16, enabled=execution.amp):
-                    value = loss(network, batches)
-                value.backward()  # type: ignore[no-untyped-call]
+                value = gradient(batches)
+                world.mean_gradients(parameters)
                 optimiser.step()
                 if after_step is not None:
                     after_step()
                 if scheduler is not None:
                     scheduler.step()
-                epoch_losses.append(value.detach())
+                epoch_losses.append(value)
                 samples += sum(len(labels) for _, labels in batches)
             losses += torch.stack(epoch_losses).tolist() if epoch_losses else []
             _check_losses(losses[len(losses) - len(epoch_losses) :], epoch)
@@ -243,14 +250,24 @@ def predict(
 ) -> Predictions:
     """Logits of all samples in evaluation mode, without augmentation or gradients.
 
-    The model's training flags are as before on return.
+    Each process passes its share of every batch. The model's training flags are as before on
+    return.
+
+    Raises:
+        ConfigError: fewer samples than processes.
     """
-    device = execution.resolve()
-    order = torch.split(torch.arange(len(samples)), batch_size)
+    device, world = execution.resolve(), execution.world
+    order = list(torch.split(torch.arange(len(samples)), batch_size * world.size))
+    if world.size > 1:
+        world.check_batch(len(samples), "samples to predict")
+        if len(order[-1]) < world.size:
+            order[-2:] = [torch.cat(order[-2:])]
+    own = [rows[world.share(len(rows))] for rows in order]
     logits, labels = [], []
     with modes(model, training=False), torch.inference_mode():
-        for inputs, targets in samples.batches(order):
+        for rows, (inputs, targets) in zip(order, samples.batches(own), strict=True):
             with torch.autocast(device.type, torch.bfloat16, enabled=execution.amp):
-                logits.append(model(inputs.to(device)).float().cpu())
-            labels.append(targets.cpu())
+                found = model(inputs.to(device)).float()
+            logits.append(world.gather(found, len(rows)).cpu())
+            labels.append(world.gather(targets.to(device), len(rows)).cpu())
     return Predictions(torch.cat(logits), torch.cat(labels))

@@ -16,6 +16,7 @@ from ugradsl_core.unlearning.ga import GAConfig, ga
 from ugradsl_core.unlearning.iu import IUConfig, iu
 from ugradsl_core.unlearning.l1_sparse import L1SparseConfig, l1_sparse
 from ugradsl_core.unlearning.layerwise import CFkConfig, EUkConfig, cf_k, eu_k
+from ugradsl_core.unlearning.limits import check_execution
 from ugradsl_core.unlearning.neggrad_plus import NegGradPlusConfig, neggrad_plus
 from ugradsl_core.unlearning.pabi import PABIConfig, pabi
 from ugradsl_core.unlearning.retrain import RetrainConfig, retrain
@@ -57,7 +58,12 @@ class Method:
     fresh: bool = False
 
     def __call__(self, problem: Problem, config: Config, *, generator: Generator) -> UnlearnResult:
-        """Unlearn ``problem.forget``; neither argument is changed."""
+        """Unlearn ``problem.forget``; neither argument is changed.
+
+        Raises:
+            ConfigError: several processes or micro-batches, which the method cannot use.
+        """
+        check_execution(self.title, config, problem.execution)
         return self.run(problem, config, generator=generator)
 
 

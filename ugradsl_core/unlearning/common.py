@@ -12,10 +12,10 @@ from torch.nn import functional as F
 from ugradsl_core.checkpoint import Checkpoint
 from ugradsl_core.errors import ModelError
 from ugradsl_core.models import seeded
+from ugradsl_core.steps import StepLoss
 from ugradsl_core.training import (
     EpochPlan,
     SGDConfig,
-    StepLoss,
     TrainLog,
     shuffled,
     synchronise,

@@ -1,6 +1,5 @@
 """ℓ1-sparse: fine-tuning with a shrinking ℓ1 penalty (Jia et al., 2023)."""
 
-import itertools
 from typing import Literal
 
 import torch
@@ -48,10 +47,16 @@ def l1_sparse(problem: Problem, config: L1SparseConfig, *, generator: Generator)
     model = problem.trained_model()
     parameters: list[Tensor] = list(trainable(model).values())
     weights = penalty_weights(config, steps)
-    step = itertools.count()
+    taken = 0
+
+    def after_step() -> None:
+        nonlocal taken
+        taken += 1
 
     def loss(network: nn.Module, batches: tuple[Batch, ...]) -> Tensor:
         norm = torch.stack(torch._foreach_norm(parameters, 1)).sum()
-        return cross_entropy(network, batches) + weights[next(step)] * norm
+        return cross_entropy(network, batches) + weights[taken] * norm
 
-    return run_training(problem, model, plan, steps, loss, config, model_stream)
+    return run_training(
+        problem, model, plan, steps, loss, config, model_stream, after_step=after_step
+    )

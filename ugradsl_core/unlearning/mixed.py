@@ -10,9 +10,11 @@ from torch.nn import functional as F
 
 from ugradsl_core.models import FeatureTap, find_head
 from ugradsl_core.smoothing import adaptive_alpha, signed_alpha, smoothed_cross_entropy
-from ugradsl_core.training import EpochPlan, StepLoss, cycled, shuffled
+from ugradsl_core.steps import StepLoss
+from ugradsl_core.training import EpochPlan, cycled, shuffled
 from ugradsl_core.types import Batch, Problem, UnlearnResult
 from ugradsl_core.unlearning.common import UnlearnConfig, run_training, spawn
+from ugradsl_core.world import World
 
 
 class MixedConfig(UnlearnConfig):
@@ -103,9 +105,14 @@ def _smooth_rate(
 
 
 def _loss(
-    config: MixedConfig, tap: FeatureTap | None, use_retain: bool, use_forget: bool
+    config: MixedConfig, tap: FeatureTap | None, use_retain: bool, use_forget: bool, world: World
 ) -> StepLoss:
     p, reduction, joint = config.p, config.reduction, config.bn_mode == "joint"
+
+    def share_features(n: int) -> None:
+        """A tap sees the samples of its process; a density needs those of all."""
+        if tap is not None:
+            tap.features = world.gather(tap.features, n)
 
     def loss(model: nn.Module, batches: tuple[Batch, ...]) -> Tensor:
         if not use_forget:
@@ -119,6 +126,7 @@ def _loss(
             retain_inputs, retain_labels = batches[0]
             n_r = len(retain_labels)
             logits = model(torch.cat([retain_inputs, forget_inputs]))
+            share_features(len(logits))
             forget_logits = logits[n_r:]
             retain_loss = F.cross_entropy(logits[:n_r], retain_labels, reduction=reduction)
             if tap is not None:
@@ -126,9 +134,11 @@ def _loss(
         else:
             retain_inputs, retain_labels = batches[0]
             retain_loss = F.cross_entropy(model(retain_inputs), retain_labels, reduction=reduction)
+            share_features(len(retain_labels))
             if tap is not None:
                 features = tap.features
             forget_logits = model(forget_inputs)
+            share_features(len(forget_labels))
         rate = _smooth_rate(config, tap, features)
         forget_loss = smoothed_cross_entropy(forget_logits, forget_labels, rate, reduction)
         return p * retain_loss - (1 - p) * forget_loss
@@ -161,7 +171,7 @@ def run_mixed(
             model,
             plan,
             steps,
-            _loss(config, tap, use_retain, use_forget),
+            _loss(config, tap, use_retain, use_forget, problem.execution.world),
             config,
             model_stream,
             frozen_statistics=config.bn_mode == "frozen",
