@@ -10,6 +10,8 @@ from ugradsl_core.data.reading import Checksum, Parts, Reading, bundle_folders
 from ugradsl_core.data.roots import DATA_ROOT_VARIABLE, data_root
 from ugradsl_core.errors import ConfigError, DataError
 
+FOLDER = "folder:"  # and the path of a user's own folder: the name of its data set
+
 
 def load_tiny_imagenet(
     root: Path | None = None,
@@ -117,7 +119,7 @@ def load_folder(
         DataError: something is missing, empty or unreadable.
     """
     reading = Reading(stream, workers, prefetch, skip_corrupt, checksum)
-    name = f"folder:{path}"
+    name = f"{FOLDER}{path}"
     if download:
         raise ConfigError(f"download: {name} is your own; there is nowhere to download it from")
     base = root or os.environ.get(DATA_ROOT_VARIABLE) or "."

@@ -27,7 +27,7 @@ def class_folders(part: Path, root: Path, name: str, inner: str = "") -> list[Fo
     """
     classes, images = _listed(part, name)
     if not classes:
-        inside = f"{len(images)} images" if images else "nothing"
+        inside = "images alone" if images else "nothing"
         raise DataError(f"{name}: {part} should hold one folder for each class; found {inside}")
     found: list[Folder] = []
     for title in classes:
