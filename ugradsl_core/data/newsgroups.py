@@ -64,7 +64,12 @@ def family_of(group: str) -> int:
     return next(i for i, start in enumerate(FAMILIES.values()) if group.startswith(start))
 
 
-def _read_cache(path: Path) -> dict[str, Any]:
+def read_cache(path: Path) -> dict[str, Any]:
+    """Both parts from scikit-learn's cache.
+
+    Raises:
+        DataError: the file is damaged, or holds what could run.
+    """
     try:
         loaded = _Reader(io.BytesIO(zlib.decompress(path.read_bytes()))).load()
         return {part: loaded[part] for part in FOLDERS}
@@ -74,7 +79,12 @@ def _read_cache(path: Path) -> dict[str, Any]:
         raise DataError(f"{NAME}: {path} is damaged ({error}); fetch it again") from error
 
 
-def _read_folders(root: Path) -> dict[str, Any]:
+def read_folders(root: Path) -> dict[str, Any]:
+    """Both parts from the original folders, in scikit-learn's order.
+
+    Raises:
+        DataError: a folder is missing.
+    """
     from sklearn.datasets import load_files
 
     try:
@@ -99,7 +109,12 @@ def _fetch(root: Path) -> None:
     archive.unlink()
 
 
-def _verified(part: str, read: Any) -> Texts:
+def verified(part: str, read: Any) -> Texts:
+    """Texts and labels of a part, if they are all there and unchanged.
+
+    Raises:
+        DataError: another checksum than the by-date version has.
+    """
     texts, labels = list(read["data"]), np.asarray(read["target"], dtype=np.int64)
     hashed = hashlib.sha256()
     for text in texts:
@@ -139,8 +154,8 @@ def load_newsgroups(
                 "one there, or ask for a download with --download"
             )
         _fetch(root)
-    read = _read_folders(root) if folders.is_dir() else _read_cache(cache)
-    train, test = (_verified(part, read[part]) for part in FOLDERS)
+    read = read_folders(root) if folders.is_dir() else read_cache(cache)
+    train, test = (verified(part, read[part]) for part in FOLDERS)
     names = list(read["train"]["target_names"])
     families = np.array([family_of(name) for name in names])
     return token_bundle(

@@ -1,5 +1,6 @@
 """Backbones for images: ResNet-18, VGG-16 and the vision transformer."""
 
+import math
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -120,6 +121,13 @@ class ImageLogits(nn.Module):
         return logits
 
 
+def default_patch(height: int, width: int) -> int:
+    """The smallest patch that tiles the image and has 16 pixels, or an eighth of a small side."""
+    least = min(16.0, min(height, width) / 8)
+    tiling = (p for p in range(1, math.gcd(height, width) + 1) if height % p == width % p == 0)
+    return next((p for p in tiling if p >= least), math.gcd(height, width))
+
+
 def vit(
     num_classes: int,
     input_shape: tuple[int, int, int],
@@ -138,7 +146,7 @@ def vit(
         width: hidden size; the two-layer network inside a block has 4 times as many units.
         depth: blocks.
         heads: of attention; a divisor of ``width``.
-        patch_size: pixels; by default 16 from 128 pixels on, and an eighth of the side below.
+        patch_size: pixels; by default :func:`default_patch`.
         dropout: of hidden values and of attention.
 
     Raises:
@@ -147,8 +155,7 @@ def vit(
     from transformers import ViTConfig, ViTForImageClassification
 
     channels, height, breadth = input_shape
-    side = min(height, breadth)
-    patch = patch_size or (16 if side >= 128 else max(1, side // 8))
+    patch = patch_size or default_patch(height, breadth)
     if height % patch or breadth % patch:
         raise ConfigError(
             f"patch_size: should divide the image's {height}×{breadth} pixels; found {patch}"

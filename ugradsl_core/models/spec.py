@@ -47,7 +47,7 @@ class ModelSpec(Config):
     depth: int | None = Field(None, ge=1, description="layers of a transformer")
     heads: int | None = Field(None, ge=1, description="of a transformer's attention; width / 64")
     patch_size: int | None = Field(
-        None, ge=1, description="pixels; 16 from 128 pixels on, else an eighth of the side"
+        None, ge=1, description="pixels; about an eighth of the side, at most 16"
     )
     stem: Literal["cifar", "imagenet"] | None = Field(
         None, description="cifar: 3×3, stride 1; imagenet: 7×7, stride 2, and max-pooling"
