@@ -140,13 +140,13 @@ class Part:
     checksum: str = ""
 
     def contiguous(self) -> "Part":
-        """The same part with its arrays in the stored types, each in one block."""
-        groups = self.groups
+        """The same part with its arrays in the stored types, each in one writable block."""
+        groups, needs = self.groups, ["C", "W"]
         return replace(
             self,
-            images=np.ascontiguousarray(self.images, dtype=np.uint8),
-            labels=np.ascontiguousarray(self.labels, dtype=np.int64),
-            groups=None if groups is None else np.ascontiguousarray(groups, dtype=np.int64),
+            images=np.require(self.images, np.uint8, needs),
+            labels=np.require(self.labels, np.int64, needs),
+            groups=None if groups is None else np.require(groups, np.int64, needs),
         )
 
     def digest(self) -> str:

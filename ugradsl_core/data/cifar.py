@@ -135,5 +135,8 @@ def _copy(
 
 def _entry(path: Path, checksum: str, name: str) -> dict[str, Any]:
     content = read_verified(path, checksum, name)
-    entry: dict[str, Any] = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
+    try:
+        entry: dict[str, Any] = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
+    except pickle.UnpicklingError as error:
+        raise DataError(f"{name}: {path} holds more than arrays and labels ({error})") from error
     return entry

@@ -61,7 +61,7 @@ def square(size: int) -> Prepare:
     def prepare(image: Image.Image) -> Image.Image:
         side = min(image.size)
         left, top = (image.width - side) // 2, (image.height - side) // 2
-        box = (left, top, left + side, top + side)
-        return image.resize((size, size), Image.Resampling.LANCZOS, box=box)
+        cropped = image.crop((left, top, left + side, top + side))
+        return cropped.resize((size, size), Image.Resampling.LANCZOS)
 
     return prepare
