@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from ugradsl_core.results import one_setting, summary
+from ugradsl_core.settings import FORGET_FIELDS
 from ugradsl_core.types import Record
 
 COLUMNS = ("UA", "MIA", "RA", "TA", "mean_of_gaps", "RTE")
@@ -27,7 +28,8 @@ def print_summary(records: Sequence[Record]) -> None:
         rows.append((str(row["method"]), n, *cells))
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADERS))]
     setting = first.setting
-    what = setting["forgotten_class"] if "forgotten_class" in setting else setting["fraction"]
+    fields = FORGET_FIELDS[setting["paradigm"]]
+    what = next(setting[field] for field in fields if setting.get(field) is not None)
     print(f"\n{setting['dataset']}, {setting['paradigm']} ({what}), scale {first.scale}")
     for line in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))

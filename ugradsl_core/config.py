@@ -39,7 +39,8 @@ def _sentence(detail: ErrorDetails, config: type[BaseModel]) -> str:
         return str(unknown_name(field, detail["input"], choices))
     if detail["type"] == "value_error":
         reason = str(detail["ctx"]["error"])
-        return reason if reason.startswith(("unknown", field)) else f"{field}: {reason}"
+        named = () if detail["loc"] else tuple(f"{name}:" for name in config.model_fields)
+        return reason if reason.startswith(("unknown", field, *named)) else f"{field}: {reason}"
     rule = detail["msg"]
     rule = rule[0].lower() + rule[1:]
     if rule.startswith("input should"):

@@ -10,18 +10,18 @@ from typing import Any
 from ugradsl_core import experiments, settings
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.parameters import Experiment, MethodComparison, parse_seeds, split_list
+from ugradsl_core.parameters import (
+    Experiment,
+    MethodComparison,
+    parse_seeds,
+    preset_name,
+    split_list,
+)
 from ugradsl_core.store import open_store, parse_record, record_line
 from ugradsl_core.types import Execution, Record
 from ugradsl_core.unlearning import METHODS
 
 KEPT = "application/vnd.ugradsl.records+json"
-
-
-def preset_name(parameters: Experiment) -> str:
-    """The preset that a notebook's parameters start from."""
-    kind = "class" if hasattr(parameters, "forgotten_class") else "random10"
-    return f"{parameters.dataset}-{kind}"
 
 
 def setting_of(parameters: Experiment) -> settings.Setting:

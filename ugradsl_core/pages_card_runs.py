@@ -77,7 +77,7 @@ def comparison(label: str, book: Path) -> str:
         return ":::{note}\nThe notebook was run without this method.\n:::"
     first = one_setting(chosen)
     table = raw_html(tables.results_table(chosen, f"live-{slug(label)}.csv", brief=True))
-    searched = label in get_preset(_preset(first), first.scale)["methods"] or label == "retrain"
+    searched = label in _searched(first) or label == "retrain"
     values = (
         "Its hyperparameters are those of the preset."
         if searched
@@ -99,6 +99,7 @@ def _grain(record: Record) -> str:
     )
 
 
-def _preset(record: Record) -> str:
+def _searched(record: Record) -> set[str]:
+    """The methods that the nearest preset of the record's setting has."""
     kind = "class" if record.setting["paradigm"] == "class-wise" else "random10"
-    return f"{record.setting['dataset']}-{kind}"
+    return set(get_preset(f"{record.setting['dataset']}-{kind}", record.scale)["methods"])

@@ -1,6 +1,7 @@
 """Small pieces of Markdown that the computed fragments share."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 NAMES = {
     "20newsgroups": "20 Newsgroups",
@@ -14,8 +15,10 @@ NAMES = {
     "cifar100": "CIFAR-100",
     "cifar20": "CIFAR-20",
     "digits": "Digits",
+    "digits-parity": "Digits, even or odd",
     "epochs": "Epochs",
     "eu-k": "EU-k",
+    "fashion-mnist": "Fashion-MNIST",
     "ff": "FF",
     "ft": "FT",
     "ga": "GA",
@@ -24,6 +27,7 @@ NAMES = {
     "iu": "IU",
     "l1-sparse": "ℓ1-sparse",
     "learning_rate": "Learning rate",
+    "mnist-m": "MNIST-M",
     "neggrad+": "NegGrad+",
     "pabi": "PABI",
     "resnet-18": "ResNet-18",
@@ -39,7 +43,10 @@ NAMES = {
     "ugradsl+": "UGradSL+",
     "ugradsl+ (adp)": "UGradSL+ (adaptive)",
     "vgg-16": "VGG-16",
+    "vgg16": "VGG-16",
+    "vgg16-bn": "VGG-16 with BatchNorm",
     "vit": "ViT",
+    "words": "Invented words",
 }
 NOT_RUN_YET = (
     ":::{note}\nNot run yet: no records have been published for this part of the book.\n:::"
@@ -52,6 +59,15 @@ NOT_SEARCHED_YET = (
 def name(key: object) -> str:
     """The name that readers know a method, data set or parameter by."""
     return NAMES.get(str(key), str(key))
+
+
+def model_text(model: Mapping[str, Any]) -> str:
+    """The backbone of a setting's identity and its sizes, in words."""
+    sizes = [f"{size} {model[size]}" for size in ("width", "depth") if model.get(size) is not None]
+    parts = [f"of {' and '.join(sizes)}"] if sizes else []
+    parts += ["with the stem of ImageNet"] if model.get("stem") == "imagenet" else []
+    parts += [f"pretrained ({model['pretrained']})"] if model.get("pretrained") else []
+    return " ".join([name(model["name"]), *parts])
 
 
 def list_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, kind: str = "") -> str:

@@ -15,6 +15,9 @@ from ugradsl_core.paper import PAPER_FOLDER, SCHEMAS, Result, read_rows
 COLUMNS = ("method", "quantity", "printed", "place")
 
 
+SETTING_COLUMNS = ("dataset", "paradigm", "quantity", "printed", "place")
+
+
 @dataclass(frozen=True)
 class Statement:
     """One sentence of the paper about a method's settings: what, the quoted value, and where."""
@@ -23,6 +26,37 @@ class Statement:
     quantity: str
     printed: str
     place: str
+
+
+@dataclass(frozen=True)
+class SettingStatement(Statement):
+    """One sentence about a forget set; ``method`` is empty, ``dataset`` too where it is of all."""
+
+    dataset: str = ""
+    paradigm: str = ""
+
+
+def load_setting_statements(root: Path | None = None) -> list[SettingStatement]:
+    """What the paper's text states of forget sets: all rows of ``text/settings.csv``.
+
+    Args:
+        root: the folder with the paper's tables, ``book/paper``.
+
+    Raises:
+        DataError: the columns are others, or a row is not complete.
+    """
+    path = (root or PAPER_FOLDER) / "text" / "settings.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *lines = csv.reader(file)
+    if tuple(header) != SETTING_COLUMNS:
+        raise DataError(f"{path}, row 1: the columns must be {list(SETTING_COLUMNS)}")
+    rows = []
+    for number, cells in enumerate(lines, start=2):
+        if len(cells) != len(SETTING_COLUMNS) or not all(cells[1:]):
+            raise DataError(f"{path}, row {number}: must be complete but for the data set")
+        dataset, paradigm, quantity, printed, place = cells
+        rows.append(SettingStatement("", quantity, printed, place, dataset, paradigm))
+    return rows
 
 
 def load_statements(root: Path | None = None) -> list[Statement]:

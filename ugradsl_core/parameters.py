@@ -1,12 +1,12 @@
 """Parameters of the notebooks: names, types and ranges, checked before anything runs."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ugradsl_core.config import Config
-from ugradsl_core.data import DATASETS
+from ugradsl_core.data import find_loader
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.parameters_paper import PaperAudit
 from ugradsl_core.parameters_theorems import (
@@ -21,7 +21,7 @@ from ugradsl_core.parameters_theory import (
     TheoryLandscape,
     TheorySmoothing,
 )
-from ugradsl_core.settings import split_label
+from ugradsl_core.settings import load_presets, split_label
 from ugradsl_core.unlearning import get_method
 
 NOTEBOOK_FOLDER = Path(__file__).parent.parent / "notebooks"
@@ -72,8 +72,7 @@ class Experiment(Config):
     @field_validator("dataset")
     @classmethod
     def _known_dataset(cls, value: str) -> str:
-        if value not in DATASETS:
-            raise unknown_name("data set", value, DATASETS)
+        find_loader(value)
         return value
 
     @field_validator("methods")
@@ -96,6 +95,11 @@ class Experiment(Config):
     def _whole_numbers(cls, value: str) -> str:
         parse_seeds(value)
         return value
+
+    @model_validator(mode="after")
+    def _has_a_preset(self) -> Self:
+        preset_name(self)
+        return self
 
 
 class RandomForgetting(Experiment):
@@ -130,6 +134,30 @@ NOTEBOOKS: dict[str, type[Config]] = {
     "theory_7_cost": TheoryCost,
     "theory_8_landscape": TheoryLandscape,
 }
+
+
+def preset_name(parameters: Experiment) -> str:
+    """The preset that a notebook's parameters start from: the usual one, or else the first.
+
+    Raises:
+        ConfigError: the scale has no preset of that data set and paradigm.
+    """
+    by_class = hasattr(parameters, "forgotten_class")
+    paradigm = "class-wise" if by_class else "random"
+    settings = {
+        name: preset["setting"]
+        for name, preset in load_presets(parameters.scale).items()
+        if preset["setting"]["paradigm"] == paradigm
+    }
+    found = [n for n, setting in settings.items() if setting["dataset"] == parameters.dataset]
+    if not found:
+        known = ", ".join(sorted({setting["dataset"] for setting in settings.values()}))
+        raise ConfigError(
+            f"dataset: {parameters.dataset} has no preset of {paradigm} forgetting at the "
+            f"{parameters.scale} scale; those with one: {known}"
+        )
+    usual = f"{parameters.dataset}-{'class' if by_class else 'random10'}"
+    return usual if usual in found else found[0]
 
 
 def split_list(text: str) -> list[str]:

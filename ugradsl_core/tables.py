@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ugradsl_core.cli_tables import spread
+from ugradsl_core.pages_markdown import model_text
 from ugradsl_core.pages_markdown import name as name_of
 from ugradsl_core.paper import load_table
 from ugradsl_core.results import METRICS, Verdict, one_setting, summary
-from ugradsl_core.settings import title_of
+from ugradsl_core.settings import title_of, what_is_forgotten
 from ugradsl_core.statistics import CONFIDENCE, signed_gaps
 from ugradsl_core.types import Record
 
@@ -95,20 +96,17 @@ def show(table: str) -> Any:
 def describe(record: Record) -> str:
     """A record's setting in words: data, sizes, model, training and scale."""
     s = record.setting
-    what = (
-        f"class {s['forgotten_class']} forgotten"
-        if s["paradigm"] == "class-wise"
-        else f"a random {100 * s['fraction']:g} % forgotten"
-    )
-    return f"{name_of(s['dataset'])}, {what}; {describe_training(s, record.scale)}"
+    what = f"{name_of(s['dataset'])}, {what_is_forgotten(s)}"
+    return f"{what}; {describe_training(s, record.scale)}"
 
 
 def describe_training(setting: Mapping[str, Any], scale: str) -> str:
     """Training images, model, epochs and scale of a setting, in words."""
-    size, model = setting["train_size"], setting["model"]
-    images = "all" if size is None else f"{size:,}"
+    size = setting["train_size"]
+    some = "all" if size is None else f"{size:,}"
+    kind = "texts" if setting["model"]["name"] == "bert" else "images"
     return (
-        f"{images} training images, {name_of(model['name'])} of width {model['width']}, "
+        f"{some} training {kind}, {model_text(setting['model'])}, "
         f"{setting['training']['epochs']} epochs; {scale} scale"
     )
 

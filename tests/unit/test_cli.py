@@ -62,6 +62,38 @@ def test_presets_as_json_and_as_text(cli: Cli, scale: str) -> None:
     assert all(name in text for name in load_presets(scale))
 
 
+def test_one_preset_with_its_values_and_their_origin(cli: Cli) -> None:
+    code, text, _ = cli("presets", "cifar20-subclass", "--scale", "paper")
+    assert code == 0
+    lines = {line.split()[0]: line for line in text.splitlines() if line.split()}
+    assert "trout" in lines["forgotten_group"]
+    assert "not stated; that of cifar100 in Table 8" in lines["training.lr"]
+    assert "Appendix E.1: epochs, lr" in lines["ft"]
+    code, out, _ = cli("presets", "cifar20-subclass", "--scale", "paper", "--json")
+    assert json.loads(out) == load_presets("paper")["cifar20-subclass"]
+    refusal(cli, ["presets", "cifar20", "--scale", "paper"], "Did you mean 'cifar")
+
+
+def test_an_experiment_forgets_a_users_own_samples(cli: Cli, elsewhere: Path) -> None:
+    (elsewhere / "mine.txt").write_text("0 5 9 700")
+    own = ["-p", "paradigm", "index", "-p", "index_file", "mine.txt"]
+    run = ["experiment", "digits-random10", "--methods", "retrain", *SMALL, *own]
+    code, out, _ = cli(*run, "--publish", "mine.jsonl")
+    assert code == 0
+    assert "digits, index (" in out
+    (found,) = read_records(elsewhere / "mine.jsonl")
+    assert found.metrics["UA"] in {0, 25, 50, 75, 100}  # four samples
+    assert found.forward_samples == 116
+    (elsewhere / "mine.txt").write_text("0 1348")
+    refusal(cli, run, "should hold indices below 1348, the training samples of digits; found 1348")
+
+
+def test_another_backbone_has_its_own_sizes(cli: Cli) -> None:
+    other = ["-p", "model.name", "vit", "-p", "model.depth=1", "-p", "model.heads=1"]
+    code, _, err = cli("experiment", "digits-random10", "--methods", "retrain", *SMALL, *other)
+    assert code == 0, err
+
+
 def test_an_experiment_prints_and_publishes_a_table(cli: Cli, elsewhere: Path) -> None:
     run = [
         "experiment", "digits-random10", "--methods", "retrain,ugradsl", *SMALL,
@@ -124,7 +156,7 @@ def test_class_wise_experiments_run(cli: Cli) -> None:
 
 EXPERIMENT = ["experiment", "digits-random10", "--methods", "retrain"]
 REFUSED: list[tuple[list[str], str]] = [
-    (["experiment", "digits-random"], "Did you mean 'digits-random10'"),
+    (["experiment", "digits-random"], "Did you mean 'digits-random"),
     ([*EXPERIMENT, "--scale", "smoek"], "unknown scale 'smoek'. Did you mean 'smoke'"),
     (["experiment", "digits-random10", "--methods", "ugradls"], "Did you mean 'ugradsl'"),
     (["experiment", "digits-random10", "--methods", ","], "comma-separated list"),

@@ -1,5 +1,6 @@
 """Settings, labels and presets; parameters of the notebooks."""
 
+import hashlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from ugradsl_core.parameters import (
     check_parameters,
     parse_parameters,
     parse_seeds,
+    preset_name,
     split_list,
 )
 from ugradsl_core.problems import model_key
@@ -31,6 +33,7 @@ from ugradsl_core.settings import (
     preset_setting,
     split_label,
     title_of,
+    what_is_forgotten,
 )
 from ugradsl_core.unlearning import METHODS, make_config
 
@@ -54,8 +57,9 @@ def test_every_preset_is_valid_for_every_method(scale: str, name: str, label: st
 def test_every_preset_has_a_valid_setting_of_its_scale(scale: str, name: str) -> None:
     setting = preset_setting(name, scale)
     assert setting.scale == scale
-    assert name.startswith(setting.dataset)
-    assert setting.paradigm == ("class-wise" if name.endswith("class") else "random")
+    kind = name.removeprefix(setting.dataset).split("-")[1]
+    paradigm = {"class": "class-wise", f"random{round(100 * setting.fraction)}": "random"}
+    assert setting.paradigm == paradigm.get(kind, "group")
 
 
 @pytest.mark.parametrize(("scale", "name"), PRESETS)
@@ -143,6 +147,79 @@ def test_published_records_are_those_of_their_presets() -> None:
     assert published("cifar10-random10", "bench")
 
 
+GROUP: dict[str, Any] = {"paradigm": "group", "dataset": "digits-parity"}
+
+
+def test_the_identity_of_a_group_is_the_group() -> None:
+    one, two = (Setting(**GROUP, forgotten_group=group) for group in ("1", "2"))
+    share = Setting(**GROUP, group_fraction=0.1)
+    assert one.identity() != two.identity()
+    assert one.identity()["forgotten_group"] == "1"
+    assert "group_fraction" not in one.identity()
+    assert share.identity()["group_fraction"] == 0.1
+    assert "fraction" not in share.identity()
+    assert share.identity() == Setting(**GROUP, group_fraction=0.1, fraction=0.5).identity()
+
+
+def test_the_identity_of_an_index_file_is_its_content(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.txt", tmp_path / "b.txt"
+    first.write_text("1 2")
+    second.write_text("1 2")
+    settings_ = [Setting(paradigm="index", index_file=str(path)) for path in (first, second)]
+    assert settings_[0].identity() == settings_[1].identity()
+    assert settings_[0].identity()["index_sha256"] == hashlib.sha256(b"1 2").hexdigest()
+    assert "index_file" not in settings_[0].identity()
+    second.write_text("1 3")
+    changed = settings_[1].replace(index_file=str(second))
+    assert changed.identity() != settings_[0].identity()
+    json.dumps(changed.identity())
+
+
+def test_options_of_the_data_enter_the_identity_where_they_are_given() -> None:
+    base = Setting().identity()
+    for name, value in (("image_size", 32), ("tokenizer", "bert-base-uncased"), ("max_length", 9)):
+        assert name not in base
+        assert Setting(**{name: value}).identity() == {**base, name: value}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"paradigm": "group"}, "forgotten_group: paradigm group needs forgotten_group or group_f"),
+        (
+            {"paradigm": "group", "forgotten_group": 1, "group_fraction": 0.1},
+            "needs forgotten_group or group_fraction, not both",
+        ),
+        ({"forgotten_group": 1}, "forgotten_group: is for paradigm group; the paradigm is random"),
+        ({"group_fraction": 0.1, "paradigm": "class-wise"}, "the paradigm is class-wise"),
+        ({"paradigm": "group", "group_fraction": 1}, "group_fraction: should be less than 1"),
+        ({"paradigm": "index"}, "index_file: paradigm index needs index_file"),
+        ({"paradigm": "index", "index_file": "no.txt"}, "index_file: no.txt does not exist"),
+        ({"image_size": 0}, "image_size: should be greater than or equal to 1"),
+        ({"max_length": 0}, "max_length: should be greater than or equal to 1"),
+        ({"tokenizer": ""}, "tokenizer: "),
+    ],
+)
+def test_bad_forget_sets_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Setting(**values)
+    assert message in str(caught.value)
+    assert not str(caught.value).startswith("Setting")
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"fraction": 0.2}, "a random 20 % forgotten"),
+        ({"paradigm": "class-wise", "forgotten_class": 3}, "class 3 forgotten"),
+        ({**GROUP, "forgotten_group": "3"}, "group 3 forgotten"),
+        ({**GROUP, "group_fraction": 0.01}, "1 % of the groups forgotten"),
+    ],
+)
+def test_forget_sets_in_words(values: dict[str, Any], text: str) -> None:
+    assert what_is_forgotten(Setting(**values).identity()) == text
+
+
 def test_digests_depend_on_content_and_not_on_order() -> None:
     assert digest({"a": 1, "b": [0.1]}) == digest({"b": [0.1], "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})
@@ -211,6 +288,12 @@ def test_every_notebook_has_valid_defaults(notebook: str) -> None:
             "unknown distance 'l2'. Valid: cosine, euclidean",
         ),
         ("random_forgetting", {"dataset": "cifar"}, "unknown data set 'cifar'. Did you mean"),
+        (
+            "class_wise_forgetting",
+            {"dataset": "digits-parity"},
+            "no preset of class-wise forgetting at the smoke scale; those with one: digits, words",
+        ),
+        ("random_forgetting", {"dataset": "words"}, "words has no preset of random forgetting"),
         ("random_forgetting", {"methods": "retrain,gaa"}, "unknown method 'gaa'. Did you mean 'ga"),
         ("random_forgetting", {"methods": "ga"}, "should name retrain"),
         ("random_forgetting", {"seeds": "0,x"}, "whole numbers from 0; found 'x'"),
@@ -223,6 +306,23 @@ def test_bad_notebook_parameters(notebook: str, values: dict[str, Any], message:
     with pytest.raises(ConfigError) as caught:
         check_parameters(notebook, **values)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "dataset", "scale", "preset"),
+    [
+        ("random_forgetting", "digits", "smoke", "digits-random10"),
+        ("random_forgetting", "mnist-m", "bench", "mnist-m-random10"),
+        ("class_wise_forgetting", "words", "smoke", "words-class"),
+        ("class_wise_forgetting", "imagenet", "paper", "imagenet-class"),
+        ("method_comparison", "cifar100", "paper", "cifar100-random10"),
+    ],
+)
+def test_notebooks_find_the_preset_of_their_data_set(
+    notebook: str, dataset: str, scale: str, preset: str
+) -> None:
+    parameters = check_parameters(notebook, dataset=dataset, scale=scale)
+    assert preset_name(parameters) == preset
 
 
 def test_text_becomes_values_of_the_right_type() -> None:

@@ -75,9 +75,12 @@ def load_published(scale: str = "bench", root: Path | None = None) -> Published:
 
 def setting_title(setting: Mapping[str, Any]) -> str:
     """Data set and paradigm of a setting, in words."""
+    model = setting["model"]["name"]
+    usual = model in {"resnet18", "bert"}
+    parts = [name(setting["dataset"]), *([] if usual else [name(model)])]
     if setting["paradigm"] == "random":
-        return f"{name(setting['dataset'])}, random {100 * setting['fraction']:g} %"
-    return f"{name(setting['dataset'])}, {setting['paradigm']}"
+        return ", ".join([*parts, f"random {100 * setting['fraction']:g} %"])
+    return ", ".join([*parts, str(setting["paradigm"])])
 
 
 def seed_gaps(records: Sequence[Record]) -> Gaps:
