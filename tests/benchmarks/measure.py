@@ -4,11 +4,14 @@ import gc
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
+
+from ugradsl_core import provenance
 
 Timed = Callable[[], float | None]
 
@@ -18,6 +21,7 @@ def size(name: str, default: int) -> int:
     return int(os.environ.get(f"UGRADSL_BENCHMARK_{name}", default))
 
 
+CHECK = os.environ.get("UGRADSL_BENCHMARK_CHECK", "1") != "0"
 DEVICE = os.environ.get("UGRADSL_BENCHMARK_DEVICE", "cpu")
 
 
@@ -31,6 +35,24 @@ def seconds(call: Timed) -> float:
     if DEVICE.startswith("cuda"):
         torch.cuda.synchronize()
     return time.perf_counter() - start if own is None else own
+
+
+def keep(measured: Mapping[str, Any]) -> None:
+    """Append a measurement and where it was made to the file ``UGRADSL_BENCHMARK_JSON``, if any."""
+    target = os.environ.get("UGRADSL_BENCHMARK_JSON")
+    if not target:
+        return
+    line = {
+        **measured,
+        "device": DEVICE,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "processor": provenance.hardware(torch.device(DEVICE))["processor"],
+        "commit": provenance.commit(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with Path(target).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def compare(
@@ -56,19 +78,6 @@ def compare(
         f"\n{name}: {ratio:.3f} (limit {limit}): "
         f"{1e3 * fastest['ours']:.1f} ms against {1e3 * fastest['bare']:.1f} ms"
     )
-    target = os.environ.get("UGRADSL_BENCHMARK_JSON")
-    if target:
-        line = {
-            "name": name,
-            "ratio": ratio,
-            "limit": limit,
-            **times,
-            "device": DEVICE,
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        with Path(target).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-    if os.environ.get("UGRADSL_BENCHMARK_CHECK", "1") != "0":
+    keep({"name": name, "ratio": ratio, "limit": limit, **times})
+    if CHECK:
         assert ratio <= limit, f"{name}: {ratio:.3f} is above {limit}"

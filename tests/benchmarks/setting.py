@@ -44,9 +44,9 @@ def in_memory(samples: Dataset, batch_size: int, steps: int | None = None) -> li
     return list(samples.batches(plan))
 
 
-def network() -> nn.Module:
+def network(num_classes: int = 10) -> nn.Module:
     torch.manual_seed(0)
-    return resnet18(10, 3, WIDTH).to(PLACE, memory_format=torch.channels_last)
+    return resnet18(num_classes, 3, WIDTH).to(PLACE, memory_format=torch.channels_last)
 
 
 def sgd(model: nn.Module, lr: float) -> torch.optim.SGD:

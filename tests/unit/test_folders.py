@@ -14,6 +14,7 @@ from toys import whole_batch
 from ugradsl_core import data
 from ugradsl_core.data import DataBundle, Dataset, StreamedDataset, reading
 from ugradsl_core.data.folders import load_folder
+from ugradsl_core.data.listing import EXTENSIONS
 from ugradsl_core.errors import ConfigError, DataError
 from ugradsl_core.settings import Setting
 
@@ -81,6 +82,12 @@ def test_endings_are_read_in_any_case_and_order_is_by_name(tmp_path: Path) -> No
     write_classes(tmp_path / "test", {"x": 1, "y": 1})
     names = [Path(path).name for path in paths(own(tmp_path, stream=True).train)]
     assert names == ["C.jpeg", "a.png", "b.JPG", "d.bmp", "e.webp", "f.TIFF", "000.png"]
+
+
+def test_the_endings_are_those_of_torchvision() -> None:
+    from torchvision.datasets.folder import IMG_EXTENSIONS
+
+    assert EXTENSIONS == IMG_EXTENSIONS
 
 
 def test_names_of_files_may_hold_anything(tmp_path: Path) -> None:

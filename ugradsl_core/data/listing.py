@@ -7,6 +7,8 @@ from ugradsl_core.data.file_list import Folder
 from ugradsl_core.errors import DataError
 
 ANNOTATIONS = "val_annotations.txt"
+# those of torchvision's ImageFolder, whose import would cost more memory than a million paths
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 
 def class_folders(part: Path, root: Path, name: str, inner: str = "") -> list[Folder]:
@@ -57,8 +59,6 @@ def class_folders(part: Path, root: Path, name: str, inner: str = "") -> list[Fo
 
 def _listed(folder: Path, name: str) -> tuple[list[str], list[str]]:
     """Sorted names of the folders and of the images in a folder."""
-    from torchvision.datasets.folder import IMG_EXTENSIONS
-
     folders, images = [], []
     try:
         with os.scandir(folder) as entries:
@@ -67,7 +67,7 @@ def _listed(folder: Path, name: str) -> tuple[list[str], list[str]]:
                     continue
                 if entry.is_dir():
                     folders.append(entry.name)
-                elif entry.name.lower().endswith(IMG_EXTENSIONS):
+                elif entry.name.lower().endswith(EXTENSIONS):
                     images.append(entry.name)
     except OSError as error:
         raise DataError(f"{name}: {folder} cannot be listed ({error.strerror})") from error

@@ -1,0 +1,170 @@
+"""What the page on streaming shows of its measurements: memory, overlap, threads."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ugradsl_core import figures, figures_streaming
+from ugradsl_core.errors import StoreError
+from ugradsl_core.pages_markdown import NOT_RUN_YET, list_table
+
+RECORDS = Path("results") / "streaming" / "stream.jsonl"
+FIGURE = "streaming-memory.svg"
+WAYS = {"stream": "streamed", "memory": "in memory"}
+MEMORY, EPOCH, DECODING = "peak memory of an epoch", "streamed epoch", "decoding"
+KEYS = {
+    MEMORY: ("how", "images"),
+    EPOCH: ("files", "decoding_threads"),
+    DECODING: ("files",),
+}
+ALT = (
+    "Two lines over the number of images. Peak memory of the streamed epochs stays level; that of "
+    "the epochs from memory rises in proportion."
+)
+Line = dict[str, Any]
+
+
+def measured(book: Path, name: str) -> list[Line]:
+    """The measurements of a name, the last one where the same was measured again.
+
+    Raises:
+        StoreError: a line is damaged; its number is in the message.
+    """
+    path = book / RECORDS
+    if not path.is_file():
+        return []
+    found: dict[tuple[Any, ...], Line] = {}
+    for number, text in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        try:
+            line = json.loads(text)
+            if line["name"] == name:
+                found[tuple(line[key] for key in KEYS[name])] = line
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path}, line {number}: is damaged ({error})") from error
+    return list(found.values())
+
+
+def _series(lines: Sequence[Line]) -> dict[str, list[tuple[int, float]]]:
+    """Way → number of images and peak in MiB, by number."""
+    pairs = {
+        title: sorted((line["images"], line["peak_mib"]) for line in lines if line["how"] == way)
+        for way, title in WAYS.items()
+    }
+    return {title: found for title, found in pairs.items() if found}
+
+
+def memory_figure(book: Path) -> str:
+    """Peak memory against the number of images, as SVG; empty without measurements."""
+    lines = measured(book, MEMORY)
+    if not lines:
+        return ""
+    floor = max(line["imported_mib"] for line in lines)
+    return figures.to_svg(figures_streaming.memory(_series(lines), floor))
+
+
+def memory(book: Path) -> str:
+    """The figure with its caption, and how much the peaks grew."""
+    lines = measured(book, MEMORY)
+    if not lines:
+        return NOT_RUN_YET
+    one = lines[0]
+    side = one["image_size"]
+    grown, flat = {}, 0.0
+    for title, pairs in _series(lines).items():
+        (least, first), (most, last) = pairs[0], pairs[-1]
+        grown[title] = (last - first, 100 * (last / first - 1))
+        at_four = [100 * (peak / first - 1) for images, peak in pairs if images == 4 * least]
+        if title == WAYS["stream"]:
+            flat = at_four[0] if at_four else grown[title][1]
+    text = "; ".join(
+        f"{title} by {_signed(by)} MiB ({_signed(share)} %)" for title, (by, share) in grown.items()
+    )
+    return f""":::{{figure}} _generated/{FIGURE}
+:name: fig-streaming-memory
+:alt: {ALT}
+:class: dark-light
+
+Largest resident memory of a process that goes once through a folder of images ({side} × {side}
+pixels, batches of {one["batch"]}, {one["workers"]} decoding threads, {one["prefetch"]} batches
+ahead), with augmentation and without a model. Each point is a process of its own; the dotted line
+is what the libraries take before any data are loaded. {_where(one)}
+:::
+
+From {least:,} to {most:,} images the peak changed: {text}. At four times the images the streamed
+epoch's peak differs by {_signed(flat)} %; the benchmark fails above 5 %."""
+
+
+def epochs(book: Path) -> str:
+    """Decoding alone, computing alone and both, for each size of files."""
+    lines = measured(book, EPOCH)
+    if not lines:
+        return NOT_RUN_YET
+    rows = [
+        (
+            line["files"],
+            str(line["decoding_threads"]),
+            *(f"{min(line[part]):.2f}" for part in ("decode", "compute", "both")),
+            f"{line['ratio']:.2f}",
+            f"{line['share_of_sum']:.2f}",
+        )
+        for line in sorted(lines, key=lambda line: line["decoding_threads"])
+    ]
+    header = (
+        "Files (pixels)",
+        "Threads for each",
+        "Decoding alone (s)",
+        "Computing alone (s)",
+        "Both (s)",
+        "Both / the larger",
+        "Both / the sum",
+    )
+    one = lines[0]
+    note = (
+        f"An epoch of {one['images']:,} JPEG files, {one['model']}, inputs of "
+        f"{one['image_size']} × {one['image_size']}, batches of {one['batch']}; the fastest of "
+        f"{len(one['both'])} runs in turn. {_where(one)}"
+    )
+    return f"{list_table(header, rows, kind='numbers')}\n\n{note}"
+
+
+def decoding(book: Path) -> str:
+    """Images per second by threads and by processes."""
+    lines = measured(book, DECODING)
+    if not lines:
+        return NOT_RUN_YET
+    ways = {
+        "one_thread": "One thread",
+        "two_threads": "Two threads",
+        "two_processes": "Two processes",
+    }
+    rows = [
+        (line["files"], *(f"{line['images_per_second'][way]:,.0f}" for way in ways))
+        for line in lines
+    ]
+    table = list_table(("Files (pixels)", *ways.values()), rows, kind="numbers")
+    note = (
+        "Images decoded per second, the fastest of "
+        f"{len(lines[0]['one_thread'])} runs in turn; the processes are those of PyTorch's "
+        f"`DataLoader`, and their start is left out. {_where(lines[0])}"
+    )
+    return f"{table}\n\n{note}"
+
+
+def _where(line: Line) -> str:
+    return (
+        f"Measured on {line['created'][:10]}, {line['processor']}, torch {line['torch']}, commit "
+        f"`{line['commit'][:10]}`."
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "−")
+
+
+FRAGMENTS = {
+    FIGURE: memory_figure,
+    "streaming-memory.md": memory,
+    "streaming-epochs.md": epochs,
+    "streaming-decoding.md": decoding,
+}
