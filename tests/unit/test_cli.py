@@ -44,14 +44,6 @@ def test_methods_as_json_and_as_text(cli: Cli) -> None:
     assert all(name in text for name in METHODS)
 
 
-def test_datasets_as_json_and_as_text(cli: Cli) -> None:
-    code, out, _ = cli("datasets", "--json")
-    assert code == 0
-    assert list(json.loads(out)) == list(data.DATASETS)
-    assert all(json.loads(out).values())
-    assert "cifar10" in cli("datasets")[1]
-
-
 @pytest.mark.parametrize("scale", SCALES)
 def test_presets_as_json_and_as_text(cli: Cli, scale: str) -> None:
     code, out, _ = cli("presets", "--scale", scale, "--json")

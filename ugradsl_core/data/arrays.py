@@ -141,12 +141,12 @@ class Part:
 
     def contiguous(self) -> "Part":
         """The same part with its arrays in the stored types, each in one writable block."""
-        groups, needs = self.groups, ["C", "W"]
+        groups = self.groups
         return replace(
             self,
-            images=np.require(self.images, np.uint8, needs),
-            labels=np.require(self.labels, np.int64, needs),
-            groups=None if groups is None else np.require(groups, np.int64, needs),
+            images=np.require(self.images, np.uint8, ["C", "W"]),
+            labels=np.require(self.labels, np.int64, ["C", "W"]),
+            groups=None if groups is None else np.require(groups, np.int64, ["C", "W"]),
         )
 
     def digest(self) -> str:
