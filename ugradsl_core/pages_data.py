@@ -14,6 +14,7 @@ from ugradsl_core.data import (
     fashion,
     loader_options,
     mnist_m,
+    reading,
     svhn,
 )
 from ugradsl_core.pages_markdown import raw_html
@@ -34,6 +35,8 @@ NORMALISED = {
     "fashion-mnist": fashion.TRANSFORM,
     "mnist-m": mnist_m.TRANSFORM,
     "celeba": celeba.TRANSFORM,
+    "tiny-imagenet": reading.transform_of(64),
+    "imagenet": reading.transform_of(224),
 }
 
 

@@ -89,7 +89,7 @@ def bundle_folders(
             files=own,
             framing=framing,
             num_classes=len(classes),
-            transform=_transform(framing.size),
+            transform=transform_of(framing.size),
             class_names=tuple(classes),
             source=source,
             group_names=tuple(groups),
@@ -107,7 +107,7 @@ def bundle_folders(
     return DataBundle(train, test) if stream else DataBundle(train.in_memory(), test.in_memory())
 
 
-def _transform(size: int) -> Transform:
+def transform_of(size: int) -> Transform:
     """ImageNet's mean and standard deviation; flips, and crops after padding by an eighth."""
     return Transform(255.0, MEAN, STD, crop_padding=size // 8, flip=True)
 
