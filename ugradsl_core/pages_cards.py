@@ -16,6 +16,7 @@ from ugradsl_core.pages_card_text import mathematics, memory_of, sets, slug
 from ugradsl_core.pages_markdown import list_table
 from ugradsl_core.pages_references import references
 from ugradsl_core.paper_text import statements, tables_with
+from ugradsl_core.presets_text import places_text, source_text
 from ugradsl_core.settings import SCALES, get_preset, load_presets, preset_config
 from ugradsl_core.training import SGDConfig
 from ugradsl_core.unlearning import METHODS
@@ -78,28 +79,30 @@ def _meaning(parameter: Parameter) -> str:
 
 
 def _by_scale(label: str) -> str:
-    """One row for the defaults and for each preset, with the parameters that differ."""
-    places: list[tuple[str, Mapping[str, Any], str]] = [
-        ("the code's own", METHODS[label].config().model_dump(), "")
-    ]
+    """One row for the defaults and for the presets of a scale that agree, with what differs."""
+    default = METHODS[label].config().model_dump()
+    same: dict[tuple[str, str], tuple[Mapping[str, Any], list[tuple[str, str]]]] = {}
     for scale in SCALES:
         for preset in load_presets(scale):
             config = preset_config(label, preset, scale).model_dump()
-            places.append((f"`{scale}`: {preset}", config, _source(label, preset, scale)))
+            source = _source(label, preset, scale)
+            key = f"{scale}: {config}", source
+            same.setdefault(key, (config, []))[1].append((scale, preset))
+    places: list[tuple[str, Mapping[str, Any], str]] = [("the code's own", default, "")]
+    for (_, source), (config, presets) in same.items():
+        places.append((places_text(presets), config, source))
     fixed_rate = all(values.get("alpha") is not None for _, values, _ in places)
-    names = [name for name in places[0][1] if not (fixed_rate and name in OF_ADAPTIVE_RATES)]
+    names = [name for name in default if not (fixed_rate and name in OF_ADAPTIVE_RATES)]
     differing = [name for name in names if len({str(values[name]) for _, values, _ in places}) > 1]
     rows = [
         [where, *(shown(values[name]) for name in differing), source]
         for where, values, source in places
     ]
     header = ("Where", *(f"`{name}`" for name in differing), "Where from")
-    fixed = ", ".join(
-        f"`{name}` {shown(places[0][1][name])}" for name in names if name not in differing
-    )
+    fixed = ", ".join(f"`{name}` {shown(default[name])}" for name in names if name not in differing)
     text = [
         "**By scale.** What the presets hold, and so what this book's records and live runs use; "
-        "see [](../hyperparameters.md) for the search."
+        "see [](../hyperparameters.md) for the search, and for what the paper states of each."
     ]
     if any(source == NO_PRESET for _, _, source in places):
         text.append(
@@ -117,10 +120,7 @@ def _source(label: str, preset: str, scale: str) -> str:
     entry = get_preset(preset, scale)["methods"].get(label)
     if entry is None:
         return NO_PRESET
-    source = entry["source"]
-    if source["kind"] != "search":
-        return str(source["note"])
-    return f"search, {source['trials']} trials; validation gap {source['validation_gap']:.2f}"
+    return source_text(entry["source"])
 
 
 def _stated(label: str, book: Path) -> str:

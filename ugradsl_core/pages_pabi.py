@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ugradsl_core.config_docs import shown
 from ugradsl_core.pages_markdown import list_table
+from ugradsl_core.presets_text import places_text
 from ugradsl_core.settings import SCALES, load_presets, preset_config
 from ugradsl_core.unlearning.pabi import (
     PABIConfig,
@@ -16,24 +17,22 @@ from ugradsl_core.unlearning.pabi import (
 )
 
 SMALL = 1e-6
+EVERYWHERE = "the code's own, and every preset"
 
 
 def guarantees(book: Path) -> str:
     """T, σ and ε of the defaults and of every preset; rows that agree are one row."""
-    places = {"the code's own": PABIConfig()}
+    own = _row(PABIConfig())
+    same: dict[tuple[str, ...], list[tuple[str, str]]] = {own: []}
     for scale in SCALES:
         for preset in load_presets(scale):
-            places[f"`{scale}`: {preset}"] = PABIConfig(
-                **preset_config("pabi", preset, scale).model_dump()
-            )
-    same: dict[tuple[str, ...], list[str]] = {}
-    for where, config in places.items():
-        same.setdefault(_row(config), []).append(where)
-    everywhere = "the code's own, and every preset"
-    rows = [
-        [everywhere if len(same) == 1 else "; ".join(names), *cells]
-        for cells, names in same.items()
-    ]
+            config = PABIConfig(**preset_config("pabi", preset, scale).model_dump())
+            same.setdefault(_row(config), []).append((scale, preset))
+    rows = []
+    for cells, places in same.items():
+        names = ["the code's own"] if cells == own else []
+        names += [places_text(places)] if places else []
+        rows.append(["; ".join(names) if len(same) > 1 else EVERYWHERE, *cells])
     header = (
         "Where", "$C_0$", "$\\varepsilon_R$", "$T$", "$\\sigma$",
         "$\\varepsilon$, `rate`", "$\\varepsilon$, `printed`", "$\\delta$",

@@ -1,6 +1,6 @@
 """Presets in words, for the command line and for the page: values and where they come from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ugradsl_core.config_docs import shown
@@ -26,6 +26,14 @@ def source_text(source: Mapping[str, Any]) -> str:
     if source["kind"] != "search":
         return str(source["note"])
     return f"search, {source['trials']} trials; validation gap {source['validation_gap']:.2f}"
+
+
+def places_text(places: Iterable[tuple[str, str]]) -> str:
+    """Scales and presets in a cell: ```smoke`: one, another; `bench`: a third``."""
+    by_scale: dict[str, list[str]] = {}
+    for scale, preset in places:
+        by_scale.setdefault(scale, []).append(preset)
+    return "; ".join(f"`{scale}`: {', '.join(presets)}" for scale, presets in by_scale.items())
 
 
 def method_line(label: str, name: str, scale: str) -> tuple[str, str, str, str]:

@@ -116,7 +116,8 @@ def test_the_defaults_are_those_of_the_code(label: str) -> None:
     for name, value in config.model_dump().items():
         assert f"`{name}`\n  - `{config_docs.shown(value)}`" in text
     for scale in SCALES:
-        assert all(f"`{scale}`: {preset}" in text for preset in load_presets(scale))
+        assert f"`{scale}`: " in text
+        assert all(preset in text for preset in load_presets(scale))
 
 
 @pytest.mark.parametrize("label", METHODS)

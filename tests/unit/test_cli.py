@@ -168,6 +168,7 @@ REFUSED: list[tuple[list[str], str]] = [
     (["run", "quickstart", "-p", "alhpa", "0"], "unknown parameter 'alhpa'. Did you mean 'alpha'"),
     (["run", "quickstart", "-p", "alpha", "2"], "alpha: should be less than or equal to 1"),
     (["run", "quickstart", "-p", "method", "gaa"], "unknown method 'gaa'. Did you mean 'ga'"),
+    (["regime", "digit-random10", "--scale", "smoke"], "unknown smoke setting 'digit-random10'"),
     (["presets", "--scale", "bnech"], "unknown scale 'bnech'. Did you mean 'bench'"),
     (["table", "cifar10"], "unknown bench setting 'cifar10'. Did you mean"),
     (["table", "cifar10-random10", "--records", "no.jsonl"], "no.jsonl does not exist"),

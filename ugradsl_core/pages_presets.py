@@ -1,0 +1,241 @@
+"""The hyperparameter page: presets of every scale, and how near the reduced ones come."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ugradsl_core.pages_markdown import NOT_SEARCHED_YET, list_table, model_text, name
+from ugradsl_core.paper import SCHEMAS, Result, load_table
+from ugradsl_core.presets_text import method_line, origin, setting_values, source_text
+from ugradsl_core.regime import load_regime, of_setting, original_metrics
+from ugradsl_core.search import SPACES
+from ugradsl_core.settings import (
+    SCALES,
+    digest,
+    get_preset,
+    load_presets,
+    preset_config,
+    preset_setting,
+    title_of,
+    what_is_forgotten,
+)
+
+CSV_NAME = "hyperparameters.csv"
+CSV_HEADER = ("scale", "preset", "part", "field", "value", "origin")
+METHOD_HEADER = ("Method", "lr", "Epochs", "Batch", "Others", "Where from")
+METRICS = ("UA", "MIA", "RA", "TA")
+REGIME_SCALES = ("bench",)
+
+
+def table_8(book: Path) -> str:
+    """Table 8 of the paper: one row for each data set and backbone."""
+    table = load_table(8, book / "paper")
+    settings = table.groupby(["dataset", "backbone"], sort=False)
+    parameters = list(dict.fromkeys(table.parameter))
+    rows = []
+    for (dataset, backbone), cells in settings:
+        printed = dict(zip(cells.parameter, cells.printed, strict=True))
+        values = [_scientific(printed.get(parameter, "")) for parameter in parameters]
+        rows.append([name(dataset), name(backbone), *values])
+    return list_table(("Data set", "Backbone", *map(name, parameters)), rows, kind="numbers-2")
+
+
+def _scientific(printed: str) -> str:
+    """``1e-2`` as the mathematics it stands for; other text as it is."""
+    mantissa, e, exponent = printed.partition("e")
+    if not e:
+        return printed or "–"
+    return f"$10^{{{exponent}}}$" if mantissa == "1" else f"${mantissa} \\cdot 10^{{{exponent}}}$"
+
+
+def presets_of(scale: str) -> Callable[[Path], str]:
+    """The fragment of a scale: a line for each preset, then each one folded, with its values."""
+
+    def fragment(book: Path) -> str:
+        presets = load_presets(scale)
+        header = ("Preset", "Data set", "Forgotten", "Model", "Epochs", _last(scale))
+        rows = [_overview(preset, scale) for preset in presets]
+        folded = [_folded(preset, scale) for preset in presets]
+        return "\n\n".join([list_table(header, rows, kind="presets"), *folded])
+
+    return fragment
+
+
+def _last(scale: str) -> str:
+    return "Tables" if scale == "paper" else "Stands for"
+
+
+def _overview(preset: str, scale: str) -> list[str]:
+    setting = preset_setting(preset, scale).identity()
+    entry = get_preset(preset, scale)
+    last = entry.get("tables") if scale == "paper" else entry.get("stands_for", [preset])
+    return [
+        f"`{preset}`",
+        name(setting["dataset"]),
+        what_is_forgotten(setting).removesuffix(" forgotten"),
+        model_text(setting["model"]),
+        str(setting["training"]["epochs"]),
+        ", ".join(f"{item}" if scale == "paper" else f"`{item}`" for item in last or []),
+    ]
+
+
+def _folded(preset: str, scale: str) -> str:
+    entry = get_preset(preset, scale)
+    parts = [f"{sentence(preset, scale)} {entry.get('note', '')}".strip()]
+    if scale == "paper":
+        rows = [(f"`{f}`", value, text or "–") for f, value, text in setting_values(preset, scale)]
+        parts.append(list_table(("Value", "", "Where from"), rows, kind="presets"))
+    if "like" in entry and _carried(entry):
+        own = [label for label, of in entry["methods"].items() if of["source"]["kind"] == "search"]
+        parts.append(
+            _like(entry) + (f" Searched here: {', '.join(map(title_of, own))}." * bool(own))
+        )
+    elif entry["methods"]:
+        rows_ = [_method_row(label, preset, scale) for label in entry["methods"]]
+        parts.append(list_table(METHOD_HEADER, rows_, kind="presets"))
+    else:
+        parts.append(NOT_SEARCHED_YET)
+    body = "\n\n".join(parts)
+    return f"::::{{dropdown}} `{preset}` at the `{scale}` scale\n{body}\n::::"
+
+
+def _carried(entry: Mapping[str, Any]) -> bool:
+    return any(method["source"]["kind"] == "carried" for method in entry["methods"].values())
+
+
+def _like(entry: Mapping[str, Any]) -> str:
+    """Where the methods come from that were not searched here, and which ones were."""
+    kinds: dict[str, list[str]] = {}
+    for label, method in entry["methods"].items():
+        kinds.setdefault(method["source"]["kind"], []).append(label)
+    notes = [entry["methods"][label]["source"]["note"] for label in kinds["carried"]]
+    text = max(notes, key=len).replace(entry["like"], f"`{entry['like']}`")
+    searched = ", ".join(title_of(label) for label in kinds.get("search", []))
+    return f"Methods: {text}." + (f" Searched here: {searched}." if searched else "")
+
+
+def _method_row(label: str, preset: str, scale: str) -> list[str]:
+    source = get_preset(preset, scale)["methods"][label]["source"]
+    cells = [cell or "–" for cell in method_line(label, preset, scale)]
+    return [title_of(label), *cells, source_text(source)]
+
+
+def sentence(preset: str, scale: str) -> str:
+    """A preset's setting in a sentence: data, what is forgotten, model and training."""
+    setting = preset_setting(preset, scale).identity()
+    size, training = setting["train_size"], setting["training"]
+    parts = [
+        name(setting["dataset"]) + (f" ({size:,} training samples)" if size else ""),
+        what_is_forgotten(setting),
+        model_text(setting["model"]),
+        f"{training['epochs']} epochs at learning rate {training['lr']:g}",
+    ]
+    return f"{', '.join(parts)}."
+
+
+def all_values(book: Path) -> str:
+    """Every value of every preset in one CSV file, with where it comes from."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(CSV_HEADER)
+    for scale in SCALES:
+        for preset, entry in load_presets(scale).items():
+            for field, value, text in setting_values(preset, scale):
+                writer.writerow((scale, preset, "setting", field, value, text))
+            for label, method in entry["methods"].items():
+                writer.writerows(_method_values(scale, preset, label, method))
+    return buffer.getvalue()
+
+
+def _method_values(
+    scale: str, preset: str, label: str, entry: Mapping[str, Any]
+) -> Iterator[tuple[object, ...]]:
+    for field, value in preset_config(label, preset, scale).model_dump().items():
+        text = origin(entry, field) if scale == "paper" else source_text(entry["source"])
+        yield scale, preset, label, field, value, text if field in entry["config"] else "default"
+
+
+def regime(book: Path) -> str:
+    """One row for each bench preset: Original and Retrain of ours, and the paper's Retrain."""
+    rows = []
+    for scale in REGIME_SCALES:
+        records = load_regime(book / "results" / f"regime-{scale}.jsonl")
+        for preset, entry in load_presets(scale).items():
+            setting = preset_setting(preset, scale)
+            record = of_setting(records, digest(setting.identity()))
+            for paper in entry.get("stands_for", [preset]):
+                printed = paper_retrain(paper, book / "paper")
+                theirs = [f"{printed[m]}" if m in printed else "–" for m in METRICS]
+                rows.append([f"`{preset}`", *_ours(record), f"`{paper}`", *theirs])
+    header = (
+        "Ours, `bench`", *(f"Original {m}" for m in METRICS[:2]),
+        *(f"Retrain {m}" for m in METRICS), "The paper's", *(f"Retrain {m}" for m in METRICS),
+    )  # fmt: skip
+    return list_table(header, rows, kind="numbers regime")
+
+
+def _ours(record: Any) -> list[str]:
+    if record is None:
+        return ["not run", *["–"] * 5]
+    if record.status != "ok":
+        return [record.status, *["–"] * 5]
+    before = original_metrics(record)
+    return [
+        *(f"{before[metric]:.1f}" for metric in METRICS[:2]),
+        *(f"{record.metrics[metric]:.1f}" for metric in METRICS),
+    ]
+
+
+def paper_retrain(preset: str, root: Path) -> dict[str, str]:
+    """Retrain's printed means in the first table of a preset of the paper's scale, by metric."""
+    entry = get_preset(preset, "paper")
+    setting = entry["setting"]
+    for number in entry["tables"]:
+        assert SCHEMAS[number] is Result
+        table = load_table(number, root)
+        rows = table[
+            (table.dataset == setting["dataset"])
+            & (table.paradigm == setting["paradigm"])
+            & (table.method == "retrain")
+            & (table.parameter != "occurrence")
+        ]
+        sized = rows.parameter == "forget_fraction"
+        if setting["paradigm"] == "random" and sized.any():
+            rows = rows[rows.parameter_value == f"{100 * setting['fraction']:g}%"]
+        rows = rows[rows.backbone == _paper_backbone(setting)]
+        found = {r.metric: r.printed.split(" ")[0] for r in rows.itertuples() if r.printed}
+        if any(metric in found for metric in METRICS):
+            return found
+    return {}
+
+
+def _paper_backbone(setting: Mapping[str, Any]) -> str:
+    return {"resnet18": "resnet-18", "vgg16": "vgg-16"}.get(
+        setting["model"]["name"], setting["model"]["name"]
+    )
+
+
+def search_spaces(book: Path) -> str:
+    """What the search varies for each method, and where its first trial is."""
+    rows = []
+    for label, (fixed, first, space) in SPACES.items():
+        ranges = (
+            f"{field} in [{low:g}, {high:g}]{' (log)' if kind == 'log' else ''}"
+            for field, (kind, low, high) in space.items()
+        )
+        given = ", ".join(f"{key} {value}" for key, value in fixed.items())
+        start = ", ".join(f"{key} {value}" for key, value in first.items())
+        cells = [given, ", ".join(ranges), start]
+        rows.append([title_of(label), *(cell.replace("-", "−") for cell in cells)])
+    return list_table(("Method", "Fixed", "Searched", "First trial"), rows, kind="presets")
+
+
+FRAGMENTS: dict[str, Callable[[Path], str]] = {
+    "hyperparameters-paper.md": table_8,
+    **{f"presets-{scale}.md": presets_of(scale) for scale in SCALES},
+    "presets-regime.md": regime,
+    CSV_NAME: all_values,
+    "search-spaces.md": search_spaces,
+}
