@@ -8,12 +8,17 @@ from typing import Annotated
 
 import typer
 
-from ugradsl_core import data, parameters, results, settings
+from ugradsl_core import parameters, results, settings
+from ugradsl_core.cli_data import datasets
+from ugradsl_core.cli_estimate import estimate
 from ugradsl_core.cli_experiments import experiment, tune
 from ugradsl_core.cli_figure6 import figure6
+from ugradsl_core.cli_grid import grid, merge, original
 from ugradsl_core.cli_landscape import landscape
 from ugradsl_core.cli_options import AsJson, Parameters, Scale, SettingName, join_pairs, pairs
 from ugradsl_core.cli_paper import audit, claims
+from ugradsl_core.cli_presets import presets
+from ugradsl_core.cli_regime import regime
 from ugradsl_core.cli_tables import print_summary
 from ugradsl_core.errors import ConfigError, UGradSLError
 from ugradsl_core.unlearning import METHODS
@@ -47,29 +52,7 @@ def methods(as_json: AsJson = False) -> None:
         print(" " * 11 + ", ".join(f"{key}={value}" for key, value in row["defaults"].items()))  # type: ignore[attr-defined]
 
 
-@app.command()
-def datasets(as_json: AsJson = False) -> None:
-    """List the data sets."""
-    rows = {name: (loader.__doc__ or "").split("\n")[0] for name, loader in data.DATASETS.items()}
-    if as_json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
-        return
-    for name, row in rows.items():
-        print(f"{name:10} {row}")
-
-
-@app.command()
-def presets(scale: Scale = "smoke", as_json: AsJson = False) -> None:
-    """Print the settings of a scale and the final hyperparameters of every method."""
-    rows = settings.load_presets(scale)
-    if as_json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
-        return
-    for name, preset in rows.items():
-        print(f"{name} ({scale})\n  {json.dumps(preset['setting'], ensure_ascii=False)}")
-        for label, entry in preset["methods"].items():
-            values = ", ".join(f"{key}={value}" for key, value in entry["config"].items())
-            print(f"  {label:18} {values}")
+app.command()(datasets)
 
 
 @app.command()
@@ -100,8 +83,14 @@ def run(
     print(f"Written to {target}")
 
 
+app.command()(presets)
+app.command()(regime)
 app.command()(experiment)
+app.command()(estimate)
 app.command()(tune)
+app.command()(grid)
+app.command()(original)
+app.command()(merge)
 app.command()(figure6)
 app.command()(landscape)
 app.command()(audit)

@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ugradsl_core import parameters, settings
+from ugradsl_core.cli_estimate import announce, announce_search
 from ugradsl_core.cli_options import (
     Accumulate,
     Amp,
@@ -23,45 +24,8 @@ from ugradsl_core.cli_options import (
     make_execution,
     pairs,
 )
+from ugradsl_core.cli_plan import load, read_plan
 from ugradsl_core.cli_tables import print_summary
-from ugradsl_core.errors import ConfigError
-from ugradsl_core.problems import Data
-from ugradsl_core.types import Execution
-from ugradsl_core.unlearning import METHODS
-
-
-def _setting(name: str, scale: str, given: list[tuple[str, str]]) -> tuple[settings.Setting, Any]:
-    """The preset's setting with changes, and changes of single methods by label."""
-    setting = settings.preset_setting(name, scale).model_dump()
-    changes: dict[str, dict[str, Any]] = {}
-    for key, text in given:
-        head, _, field = key.rpartition(".")
-        value = None if text in {"None", "null"} else text
-        if head in {"model", "training"}:
-            setting[head][field] = value
-        elif head:
-            settings.split_label(head)
-            changes.setdefault(head, {})[field] = value
-        else:
-            setting[field] = value
-    return settings.Setting(**setting), changes
-
-
-def _labels(text: str, name: str, scale: str) -> list[str]:
-    if text != "all":
-        return parameters.split_list(text)
-    return ["retrain", *settings.get_preset(name, scale)["methods"]]
-
-
-def load(setting: settings.Setting, execution: Execution, root: str | None, download: bool) -> Data:
-    """The setting's data; of several processes the first downloads, before the others read."""
-    from ugradsl_core.problems import load_data
-
-    if download and execution.world.size > 1:
-        execution.world.from_first(
-            lambda: len(load_data(setting, execution, root, download=True).train)
-        )
-    return load_data(setting, execution, root, download=download)
 
 
 def experiment(
@@ -89,33 +53,17 @@ def experiment(
     from tqdm import tqdm
 
     from ugradsl_core import experiments
+    from ugradsl_core.experiments import check_grid
     from ugradsl_core.store import open_store, write_records
 
-    setting, changes = _setting(name, scale, pairs(parameter))
-    labels = _labels(methods, name, scale)
-    unused = set(changes) - set(labels)
-    if unused:
-        raise ConfigError(f"-p {min(unused)}.…: this method is not among --methods")
-    configs = {
-        label: settings.preset_config(label, name, scale, **changes.get(label, {}))
-        for label in labels
-    }
-    tuned = settings.get_preset(name, scale)["methods"]
-    defaulted = [label for label in labels if label not in {"retrain", *tuned}]
-    if defaulted:
-        print(
-            f"{', '.join(defaulted)}: not searched for {name} at {scale} scale; their own defaults "
-            "are used",
-            file=sys.stderr,
-        )
-    if "retrain" in configs:
-        trained = {**setting.training.model_dump(), **changes.get("retrain", {})}
-        configs["retrain"] = METHODS["retrain"].config(**trained)
+    setting, configs = read_plan(name, scale, methods, pairs(parameter))
     seed_list = parameters.parse_seeds(seeds)
     execution = make_execution(device, amp, compile_model, channels_last, accumulate)
     loaded = load(setting, execution, data_root, download)
     opened = open_store(store, execution.world)
     quiet = not execution.world.is_first
+    check_grid(setting, loaded, configs, execution)
+    announce(setting, loaded, configs, seed_list, opened, execution)
     with tqdm(
         total=len(configs) * len(seed_list), unit="run", file=sys.stderr, disable=quiet
     ) as bar:
@@ -166,6 +114,7 @@ def tune(
     opened = open_store(store, execution.world)
     records: list[Record] = []
     quiet = not execution.world.is_first
+    announce_search(setting, loaded, labels, trials, execution)
     with tqdm(total=len(labels) * trials, unit="trial", file=sys.stderr, disable=quiet) as bar:
         for label in labels:
             best, gap, tried = search.search(

@@ -189,6 +189,16 @@ def run_one(
     return record
 
 
+def check_grid(
+    setting: Setting, loaded: Data, configs: Mapping[str, Config], execution: Execution
+) -> None:
+    """Raise ConfigError where a method cannot run as ``execution`` asks, before anything does."""
+    execution.world.check_batch(len(loaded.train), "training samples")
+    execution.world.check_batch(setting.training.batch_size)
+    for label, config in configs.items():
+        check_execution(METHODS[split_label(label)[0]].title, config, execution)
+
+
 def run_grid(
     setting: Setting,
     loaded: Data,
@@ -202,10 +212,7 @@ def run_grid(
 ) -> list[Record]:
     """Records of all methods and seeds, seed by seed; what the store has is not computed again."""
     provenance.commit()  # now, as the code that runs is the code of now
-    execution.world.check_batch(len(loaded.train), "training samples")
-    execution.world.check_batch(setting.training.batch_size)
-    for label, config in configs.items():
-        check_execution(METHODS[split_label(label)[0]].title, config, execution)
+    check_grid(setting, loaded, configs, execution)
     records = []
     for seed in seeds:
         for label, config in configs.items():

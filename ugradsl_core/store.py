@@ -138,6 +138,12 @@ def _read_state(store: Store, key: str) -> tuple[dict[str, Tensor], dict[str, An
     return load_file(path), description
 
 
+def has_state(store: Store, key: str) -> bool:
+    """Whether there are weights of that key, which are not read."""
+    path = store.root / "models" / f"{key}.safetensors"
+    return path.exists() and path.with_suffix(".json").exists()
+
+
 def drop_state(store: Store, key: str) -> None:
     """Remove weights that are no longer needed."""
 
@@ -209,6 +215,11 @@ def _read_record(store: Store, key: str) -> Record | None:
     except (StoreError, UnicodeDecodeError) as error:
         _set_aside(path, str(error))
         return None
+
+
+def has_record(store: Store, key: str) -> bool:
+    """Whether there is a record of that key, which is not read."""
+    return _record_path(store, key).exists()
 
 
 def all_records(store: Store) -> list[Record]:

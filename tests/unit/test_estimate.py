@@ -1,0 +1,374 @@
+"""Reckoned passes, FLOPs, memory and runs against what runs really take."""
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from toys import CPU, METHODS, K, problem, small_config, unlearned
+
+from ugradsl_core import calibration, cli_estimate, models, settings
+from ugradsl_core.calibration import calibrate
+from ugradsl_core.config import Config
+from ugradsl_core.cost import peak_bytes as measured_peak
+from ugradsl_core.cost import training_flops
+from ugradsl_core.errors import ConfigError, DataError
+from ugradsl_core.estimate import (
+    Speed,
+    costs,
+    known_sizes,
+    loaded_sizes,
+    missing_runs,
+    peak_bytes,
+    total_flops,
+    total_seconds,
+)
+from ugradsl_core.footprint import example, footprint, saved_bytes
+from ugradsl_core.models import ModelSpec
+from ugradsl_core.passes import Passes, passes
+from ugradsl_core.problems import load_data
+from ugradsl_core.settings import SCALES, Setting
+from ugradsl_core.store import open_store
+from ugradsl_core.training import SGDConfig
+from ugradsl_core.types import Execution
+from ugradsl_core.world import World
+
+Cli = Callable[..., tuple[int, str, str]]
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in METHODS if name != "iu"),
+    ("iu", {"max_iterations": 2, "damping": 1e-6, "tolerance": 1e-9}),
+    ("iu", {"variant": "upstream", "samples": 5}),
+    ("ff", {"samples": 5}),
+    ("rl", {"variant": "shuffled"}),
+    ("salun", {"order": "shuffled"}),
+    ("scrub", {"alpha": 0.0, "epochs": 3, "forget_batch_size": 4}),
+    ("scrub", {"variant": "joint", "msteps": 1, "forget_batch_size": 3}),
+    ("scrub", {"msteps": 0}),
+    ("pabi", {"c0": 0.1, "epochs": 1}),
+    ("ft", {"epochs": 0}),
+    ("neggrad+", {"p": 0.0}),
+    ("neggrad+", {"p": 1.0}),
+    ("ugradsl", {"alpha": None, "p": 0.0}),
+    ("ugradsl", {"epoch_count": "E-1"}),
+    ("ugradsl+", {"p": 1.0}),
+]
+
+
+@pytest.mark.parametrize(("n_r", "n_f"), [(27, 9), (24, 5)])
+@pytest.mark.parametrize(("name", "changes"), VARIANTS)
+def test_reckoned_passes_are_those_of_a_run(
+    name: str, changes: dict[str, Any], n_r: int, n_f: int
+) -> None:
+    """27 and 9 in batches of 8 leave last batches of 3, and of 1, which joins another."""
+    subject = problem("cnn", n_r, n_f)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # conjugate gradients that are stopped say so
+        result = unlearned(name, subject, **changes)
+    found = passes(small_config(name, **changes), n_r, n_f, K)
+    assert (found.steps, found.forward, found.backward) == (
+        result.steps, result.forward_samples, result.backward_samples
+    )  # fmt: skip
+    assert found.at_most is (name == "iu" and "variant" not in changes)
+
+
+def test_a_bound_is_not_exceeded_where_iterations_converge() -> None:
+    subject = problem("cnn", 27, 9)
+    result = unlearned("iu", subject, damping=1e3)
+    found = passes(small_config("iu", damping=1e3), 27, 9, K)
+    assert result.forward_samples < found.forward
+    assert result.backward_samples < found.backward
+
+
+def test_configs_of_no_method_have_no_passes() -> None:
+    class Other(Config):
+        pass
+
+    with pytest.raises(ConfigError, match="Other is of no known method"):
+        passes(Other(), 1, 1, 2)
+
+
+@given(n=st.integers(1, 40), batch=st.integers(1, 12), epochs=st.integers(0, 3))
+def test_alive_samples_are_the_largest_batch(n: int, batch: int, epochs: int) -> None:
+    found = passes(SGDConfig(epochs=epochs, batch_size=batch), n, 1, K)
+    assert found.forward == epochs * n
+    assert found.alive == min(n, batch + (n > batch and n % batch == 1 % batch and n > 1))
+
+
+def test_what_is_saved_for_the_backward_pass_by_hand() -> None:
+    """The input of the layer with weights, and the output of the ReLU: 3 + 4 numbers each."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    assert saved_bytes(model, torch.ones(5, 3)) == 5 * (3 + 4) * 4
+    model[0].requires_grad_(False)
+    assert saved_bytes(model, torch.ones(5, 3)) == 5 * 4 * 4
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape", "vocabulary"),
+    [
+        (ModelSpec(name="resnet18", width=4), (3, 16, 16), None),
+        (ModelSpec(name="vgg16", width=2), (3, 32, 32), None),
+        (ModelSpec(name="vit", width=16, depth=2, heads=2, patch_size=8), (3, 16, 16), None),
+        (ModelSpec(name="bert", width=16, depth=2, heads=2), (12,), 50),
+    ],
+)
+def test_a_footprint_is_that_of_the_model(
+    spec: ModelSpec, shape: tuple[int, ...], vocabulary: int | None
+) -> None:
+    found = footprint(spec, 7, shape, vocabulary)
+    model = models.build(spec, num_classes=7, input_shape=shape, vocabulary=vocabulary)
+    assert found.parameters == found.trained == sum(p.numel() for p in model.parameters())
+    inputs = example(shape, vocabulary, 3, "cpu")
+    counted, reckoned = training_flops(model, inputs), 3 * (found.forward + found.backward)
+    if spec.name in {"vit", "bert"}:  # PyTorch counts no fused attention
+        assert counted < reckoned < 1.2 * counted
+    else:
+        assert counted == reckoned
+    saved = saved_bytes(model, inputs) / 3
+    assert saved <= 1.05 * found.saved  # fused attention keeps less
+    assert found.saved < 1.5 * saved
+
+
+def test_frozen_layers_cost_no_backward_pass() -> None:
+    spec = ModelSpec(name="resnet18", width=4)
+    whole, last = (footprint(spec, 10, (3, 16, 16), layers=k) for k in (None, 1))
+    assert last.parameters == whole.parameters
+    assert last.trained == 10 * 32 + 10
+    assert last.forward == whole.forward
+    assert last.backward == 2 * 10 * 32  # the gradient of the last layer's weights
+    assert last.saved < whole.saved / 10
+
+
+def test_reckoned_memory_is_near_what_a_step_takes() -> None:
+    """Activations, gradient and momentum of one step, as the CPU's allocator counts them."""
+    spec, shape, n = ModelSpec(name="resnet18", width=8), (3, 32, 32), 32
+    model = models.build(spec, num_classes=10, input_shape=shape)
+    inputs, labels = example(shape, None, n, "cpu"), torch.zeros(n, dtype=torch.long)
+
+    def step() -> None:
+        optimiser = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9)
+        optimiser.zero_grad(set_to_none=True)
+        nn.functional.cross_entropy(model(inputs), labels).backward()
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+    cost = footprint(spec, 10, shape)
+    run = Passes(1, n, n, alive=n)
+    sizes = known_sizes(Setting(dataset="cifar10"))
+    reckoned = peak_bytes(run, cost, sizes, CPU)
+    reckoned -= sizes.stored + 4 * cost.parameters + inputs.nbytes  # were there before
+    assert reckoned == pytest.approx(measured_peak(step), rel=0.25)
+
+
+def test_memory_by_hand() -> None:
+    from ugradsl_core.footprint import Footprint
+
+    cost, sizes = Footprint(10, 6, 1, 2, saved=100), known_sizes(Setting())
+    run = Passes(1, 8, 8, alive=8, copies=0.5)
+    each = 4 * 64
+    expected = 4 * (10 * 1.5 + 2 * 6) + 8 * 100 + 8 * each + sizes.stored
+    assert peak_bytes(run, cost, sizes, CPU) == expected
+    cut = Execution(accumulate=4)
+    assert peak_bytes(run, cost, sizes, cut) == expected - 6 * 100
+    two = Execution(world=World(0, 2))
+    assert peak_bytes(run, cost, sizes, two) == expected - 4 * 100 + 4 * 6
+
+
+SMALL = {"train_size": 60, "validation_size": 20, "model": {"width": 2}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"train_size": None},
+        {"fraction": 0.3},
+        {
+            "dataset": "digits-parity",
+            "paradigm": "group",
+            "group_fraction": 0.2,
+            "train_size": None,
+            "validation_size": 0,
+        },
+    ],
+)
+def test_known_sizes_are_near_those_of_the_data(changes: dict[str, Any]) -> None:
+    setting = Setting(**{**SMALL, **changes})
+    loaded = load_data(setting, CPU)
+    known, found = known_sizes(setting), loaded_sizes(setting, loaded)
+    whole = found.retain + found.forget
+    assert abs(known.retain + known.forget - whole) <= (20 if "paradigm" in changes else 0)
+    assert abs(known.forget - found.forget) <= (20 if "paradigm" in changes else 0)
+    for name in ("judged", "classes", "shape", "vocabulary", "stored"):
+        assert getattr(known, name) == getattr(found, name)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_preset_can_be_reckoned_without_its_data(scale: str) -> None:
+    for name in settings.load_presets(scale):
+        sizes = known_sizes(settings.preset_setting(name, scale))
+        assert sizes.retain > sizes.forget * 0.9 > 0
+
+
+def test_sizes_that_nobody_knows_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    with pytest.raises(DataError, match="its size is known only from the data"):
+        known_sizes(Setting(dataset=f"folder:{tmp_path}"))
+
+
+CONFIGS = {name: small_config(name) for name in ("retrain", "ft", "ff")}
+
+
+def test_time_is_passes_times_speed_and_the_whole_is_the_sum() -> None:
+    setting = Setting(**SMALL, training={"epochs": 2, "batch_size": 16})
+    sizes = known_sizes(setting)
+    speed = Speed(forward=1.0, backward=2.0, evaluate=0.5, fisher=7.0)
+    rows = {r.label: r for r in costs(setting, CONFIGS, sizes, CPU, speed=speed)}
+    n_r, n_f = sizes.retain, sizes.forget
+    assert list(rows) == ["original", "retrain", "ft", "ff", "evaluation"]
+    assert rows["original"].seconds == 3 * 2 * (n_r + n_f)
+    assert rows["ft"].seconds == 3 * 2 * n_r
+    assert rows["ff"].seconds == 7 * n_r
+    assert rows["evaluation"].seconds == 0.5 * (n_r + n_f + sizes.judged)
+    assert rows["evaluation"].runs == 3
+    listed = list(rows.values())
+    assert total_seconds(listed) == sum(r.seconds * r.runs for r in listed)
+    assert total_flops(listed) == sum(r.flops * r.runs for r in listed)
+    two = costs(setting, CONFIGS, sizes, Execution(world=World(0, 2)), speed=speed)
+    assert two[2].seconds == rows["ft"].seconds / 2
+    assert total_seconds(costs(setting, CONFIGS, sizes, CPU)) is None
+
+
+def test_a_calibration_is_short_and_leaves_the_random_state_alone() -> None:
+    setting = Setting(**SMALL, training={"batch_size": 16})
+    state, heard = torch.get_rng_state(), []
+    speed = calibrate(
+        setting, known_sizes(setting), CPU, budget=0.5, fisher=True, progress=heard.append
+    )
+    assert torch.equal(state, torch.get_rng_state())
+    assert min(speed.forward, speed.backward, speed.evaluate, speed.fisher or 0) > 0
+    assert heard[0] == "a first step of 4 samples"
+    assert heard[-1] == "the Fisher of one sample"
+
+
+def test_a_fisher_too_large_for_this_machine_is_not_timed(monkeypatch: Any) -> None:
+    monkeypatch.setattr(calibration, "FISHER_BYTES", 1.0)
+    setting = Setting(**SMALL, training={"batch_size": 4})
+    assert calibrate(setting, known_sizes(setting), CPU, budget=0.1, fisher=True).fisher is None
+
+
+EXPERIMENT = [
+    "digits-random10", "--methods", "retrain,ft", "--device", "cpu", "-p", "train_size", "60",
+    "-p", "training.epochs=1", "-p", "ft.epochs=1", "-p", "model.width", "2",
+]  # fmt: skip
+
+
+def reckoned(cli: Cli, *arguments: object) -> dict[str, Any]:
+    code, out, err = cli("estimate", *arguments, "--json", "--no-calibrate")
+    assert code == 0, err
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def test_the_estimate_is_what_the_experiment_takes(cli: Cli, tmp_path: Path) -> None:
+    """And nothing remains of it afterwards; another seed is still to be done."""
+    store = tmp_path / "store"
+    before = reckoned(cli, *EXPERIMENT, "--store", store)
+    assert not store.exists()
+    published = tmp_path / "records.jsonl"
+    assert cli("experiment", *EXPERIMENT, "--store", store, "--publish", published)[0] == 0
+    rows = {row["label"]: row for row in before["rows"]}
+    for line in published.read_text("utf-8").splitlines():
+        record = json.loads(line)
+        row = rows[record["method"]]
+        for name in ("steps", "forward_samples", "backward_samples"):
+            assert row[name] == record[name]
+    assert before["sizes"]["from_data"]
+    assert [row["runs"] for row in before["rows"]] == [1, 1, 1, 2]
+    after = reckoned(cli, *EXPERIMENT, "--store", store)
+    assert [row["runs"] for row in after["rows"]] == [0, 0, 0, 0]
+    assert after["total"]["flops"] == 0
+    more = reckoned(cli, *EXPERIMENT, "--store", store, "--seeds", "0,1")
+    assert [row["runs"] for row in more["rows"]] == [1, 1, 1, 2]
+    for path in store.glob("records/*.json"):
+        path.unlink()
+    again = reckoned(cli, *EXPERIMENT, "--store", store)
+    assert [row["runs"] for row in again["rows"]] == [0, 0, 1, 2]  # both models are kept
+
+
+def test_switches_ask_for_other_runs(tmp_path: Path) -> None:
+    setting = Setting(**SMALL)
+    loaded, store = load_data(setting, CPU), open_store(tmp_path / "store")
+    for seen in (None, store):
+        runs = missing_runs(setting, loaded, CONFIGS, [0, 1], seen, CPU)
+        assert runs == {"original": 2, "retrain": 2, "ft": 2, "ff": 2, "evaluation": 6}
+
+
+def test_imagenet_is_reckoned_without_imagenet(cli: Cli, monkeypatch: Any) -> None:
+    monkeypatch.delenv("UGRADSL_DATA", raising=False)
+    arguments = ["imagenet-class", "--scale", "paper", "--methods", "retrain,ugradsl"]
+    found = reckoned(cli, *arguments)
+    assert found["sizes"]["retain"] + found["sizes"]["forget"] == 1_281_167
+    assert not found["sizes"]["from_data"]
+    assert found["total"]["seconds"] is None
+    code, out, _ = cli("estimate", *arguments, "--no-calibrate")
+    assert code == 0
+    assert "data not read, store not looked at" in out
+    assert "GiB" in out
+
+
+def test_a_table_with_times(cli: Cli, tmp_path: Path) -> None:
+    code, out, err = cli("estimate", *EXPERIMENT, "--store", tmp_path / "none")
+    assert code == 0
+    assert "on this machine" in out
+    assert "Calibration" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_long_experiment_says_so_first(cli: Cli, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(cli_estimate, "LONG_FLOPS", 0)
+    monkeypatch.setattr(cli_estimate, "LONG_SECONDS", 0)
+    run = ["experiment", *EXPERIMENT, "--store", tmp_path / "store"]
+    code, _, err = cli(*run)
+    assert code == 0
+    assert "on this machine for 3 runs; it stops and resumes" in err
+    assert "on this machine" not in cli(*run)[2]  # nothing is left to do
+
+
+def test_a_search_counts_its_trials(capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(cli_estimate, "LONG_FLOPS", 0)
+    monkeypatch.setattr(cli_estimate, "LONG_SECONDS", 0)
+    setting = Setting(**SMALL)
+    cli_estimate.announce_search(setting, load_data(setting, CPU), ["ft", "ga"], 3, CPU)
+    # the original, the retrained model, and three trials of each method
+    assert "for 8 runs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(3.2, "3 s"), (89, "89 s"), (600, "10 min"), (7300, "2 h 2 min"), (500_000, "6 days")],
+)
+def test_durations_in_words(seconds: float, text: str) -> None:
+    assert cli_estimate.in_words(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["digits-clas"], "Did you mean 'digits-class'"),
+        (["digits-random10", "--methods", "ftt"], "Did you mean 'ft'"),
+        (["digits-random10", "--seeds", "x"], "seeds: should be whole numbers"),
+        (["digits-random10", "-p", "fraction", "2"], "fraction: should be less than 1"),
+        (["digits-random10", "--device", "nonsense"], "device: 'nonsense' cannot be used here"),
+    ],
+)
+def test_mistakes_are_one_line(cli: Cli, arguments: list[str], message: str) -> None:
+    code, out, err = cli("estimate", *arguments, "--no-calibrate")
+    assert (code, out) == (2, "")
+    assert message in err.strip().splitlines()[-1]

@@ -1,0 +1,120 @@
+"""``ugradsl grid`` and the commands of its jobs: ``ugradsl original`` and ``ugradsl merge``."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ugradsl_core import parameters
+from ugradsl_core.cli_options import (
+    Accumulate,
+    Amp,
+    ChannelsLast,
+    Compile,
+    DataRoot,
+    Device,
+    Download,
+    Parameters,
+    Scale,
+    SettingName,
+    StoreFolder,
+    make_execution,
+    pairs,
+)
+from ugradsl_core.cli_plan import load, read_setting
+from ugradsl_core.errors import ConfigError, UGradSLError, unknown_name
+from ugradsl_core.files import write_text
+from ugradsl_core.grid import PROFILES, WORKFLOW, read_grid
+
+
+def original(
+    name: SettingName,
+    scale: Scale = "smoke",
+    parameter: Parameters = None,
+    seeds: Annotated[str, typer.Option(help="Comma-separated whole numbers.")] = "0",
+    store: StoreFolder = Path("store"),
+    data_root: DataRoot = None,
+    download: Download = False,
+    device: Device = "auto",
+    amp: Amp = False,
+    compile_model: Compile = False,
+    channels_last: ChannelsLast = True,
+    accumulate: Accumulate = 1,
+    publish: Annotated[
+        Path | None, typer.Option(help="Also write the names of the models to a file.")
+    ] = None,
+) -> None:
+    """Train the original models of a setting into the store, and nothing else."""
+    from tqdm import tqdm
+
+    from ugradsl_core.problems import model_key, original_state
+    from ugradsl_core.store import open_store
+
+    setting, changes = read_setting(name, scale, pairs(parameter))
+    if changes:
+        raise ConfigError(f"-p {min(changes)}.…: an original model has no method")
+    seed_list = parameters.parse_seeds(seeds)
+    execution = make_execution(device, amp, compile_model, channels_last, accumulate)
+    loaded = load(setting, execution, data_root, download)
+    opened = open_store(store, execution.world)
+    quiet = not execution.world.is_first
+    keys = {}
+    with tqdm(total=len(seed_list), unit="model", file=sys.stderr, disable=quiet) as bar:
+        for seed in seed_list:
+            original_state(setting, loaded, seed, opened, execution, bar.set_postfix_str)
+            keys[str(seed)] = model_key(setting, loaded, seed, "original", execution)
+            bar.update()
+    if publish is not None and not quiet:
+        write_text(publish, json.dumps({"setting": setting.identity(), "models": keys}) + "\n")
+
+
+def merge(
+    output: Annotated[Path, typer.Argument(help="File of records to write.")],
+    files: Annotated[list[Path], typer.Argument(help="Files of records to read.")],
+) -> None:
+    """Put the records of several files into one, seed by seed."""
+    from ugradsl_core.results import one_setting
+    from ugradsl_core.settings import LABELS, label_of
+    from ugradsl_core.store import read_records, write_records
+
+    found = {}
+    for path in files:
+        if not path.exists():
+            raise ConfigError(f"merge: {path} does not exist")
+        for record in read_records(path):
+            found[record.seed, label_of(record.method, dict(record.config))] = record
+    order = {label: number for number, label in enumerate(LABELS)}
+    keys = sorted(found, key=lambda key: (key[0], order[key[1]]))
+    one_setting([found[key] for key in keys])
+    write_records(output, [found[key] for key in keys])
+
+
+def grid(
+    file: Annotated[Path, typer.Argument(help="A YAML file; see ugradsl_core/workflow.")],
+    profile: Annotated[str, typer.Option(help="local, slurm, kubernetes, or a folder.")] = "local",
+    dry_run: Annotated[
+        bool, typer.Option("-n", "--dry-run", help="Only say what would run.")
+    ] = False,
+    snakemake: Annotated[
+        list[str] | None, typer.Argument(help="Options for Snakemake, after --.")
+    ] = None,
+) -> None:
+    """Run a grid of settings × methods × seeds by Snakemake, here or on a cluster."""
+    read_grid(file)
+    chosen = Path(profile)
+    if profile in PROFILES:
+        chosen = WORKFLOW / "profiles" / profile
+    elif not chosen.is_dir():
+        raise unknown_name("profile", profile, PROFILES)
+    if importlib.util.find_spec("snakemake") is None:
+        raise ConfigError("grid: needs Snakemake; install ugradsl-core[grid]")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(WORKFLOW / "Snakefile")]
+    command += ["--configfile", str(file), "--profile", str(chosen)]
+    command += ["--dry-run"] if dry_run else []
+    done = subprocess.run([*command, *(snakemake or [])], check=False)
+    if done.returncode:
+        raise UGradSLError(f"grid: Snakemake ended with exit code {done.returncode}")

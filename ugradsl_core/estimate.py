@@ -1,0 +1,286 @@
+"""What an experiment will cost, before it starts: passes, FLOPs, memory and time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ugradsl_core import settings
+from ugradsl_core.config import Config
+from ugradsl_core.data.sources import SOURCES
+from ugradsl_core.data.text import WORDS
+from ugradsl_core.errors import DataError
+from ugradsl_core.experiments import record_key
+from ugradsl_core.footprint import Footprint, footprint
+from ugradsl_core.index_files import read_index
+from ugradsl_core.passes import Passes, passes
+from ugradsl_core.problems import Data, Judge, judged_set, make_split, model_key
+from ugradsl_core.settings import Setting
+from ugradsl_core.store import Store, has_record, has_state
+from ugradsl_core.types import Execution
+from ugradsl_core.unlearning.ff import FFConfig
+
+FLOAT = 4
+BERT_TOKENS = 30_522  # of the tokenizer that BERT-base was published with
+GROUPS = {"cifar20": 100, "digits-parity": 10, "20newsgroups": 6, "words": 8}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much data a setting has.
+
+    Attributes:
+        retain: samples of D_r.
+        forget: samples of D_f.
+        judged: samples of the test set that metrics are computed on.
+        classes: K.
+        shape: of one input.
+        vocabulary: of token ids; None for images.
+        stored: bytes of the data set that lie on the device.
+    """
+
+    retain: int
+    forget: int
+    judged: int
+    classes: int
+    shape: tuple[int, ...]
+    vocabulary: int | None
+    stored: int
+
+
+def loaded_sizes(setting: Setting, loaded: Data, judge: Judge = "test") -> Sizes:
+    """The sizes of data that are there."""
+    split = make_split(setting, loaded.train, 0, loaded.rows)
+    inputs = getattr(loaded.train, "inputs", None)
+    stored = 0 if inputs is None else inputs.nbytes + getattr(loaded.test, "inputs").nbytes  # noqa: B009
+    return Sizes(
+        len(split.retain),
+        len(split.forget),
+        len(judged_set(setting, loaded, judge)),
+        loaded.train.num_classes,
+        tuple(loaded.train.input_shape),
+        loaded.train.vocabulary,
+        stored,
+    )
+
+
+def known_sizes(setting: Setting) -> Sizes:
+    """The sizes of a data set that need not be there; classes and groups count as equally large.
+
+    Raises:
+        DataError: nothing is known of the data set, or of its groups.
+    """
+    source = SOURCES.get(setting.dataset)
+    if source is None or source.train is None or source.test is None or source.classes is None:
+        raise DataError(f"{setting.dataset}: its size is known only from the data; none were found")
+    total = setting.train_size or source.train - setting.validation_size
+    judged = source.test
+    match setting.paradigm:
+        case "class-wise":
+            forget = total // source.classes
+            judged -= judged // source.classes
+        case "index":
+            forget = len(read_index(str(setting.index_file)))
+        case "group" if setting.group_fraction is not None:
+            forget = round(setting.group_fraction * total)
+        case "group":
+            if setting.dataset not in GROUPS:
+                raise DataError(f"{setting.dataset}: the size of its groups is not known")
+            forget = total // GROUPS[setting.dataset]
+        case _:
+            forget = round(setting.fraction * total)
+    shape, vocabulary, width = source.shape, None, 1
+    if source.kind == "text":
+        shape, width = (setting.max_length or source.shape[0],), 8
+        vocabulary = WORDS if setting.tokenizer is None else BERT_TOKENS
+    elif setting.image_size is not None:
+        shape = (shape[0], setting.image_size, setting.image_size)
+    each = width
+    for side in shape:
+        each *= side
+    stored = 0 if source.kind == "streamed images" else each * (source.train + source.test)
+    return Sizes(
+        max(total - forget, 1), max(forget, 1), judged, source.classes, shape, vocabulary, stored
+    )
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds of one sample on this machine, by a short calibration.
+
+    Attributes:
+        forward: with what the backward pass needs.
+        backward: and its part of the optimiser's step.
+        evaluate: forward in evaluation mode.
+        fisher: one sample's Fisher in FF, all K backward passes of it; None where not measured.
+    """
+
+    forward: float
+    backward: float
+    evaluate: float
+    fisher: float | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of one run, and how many are to be done.
+
+    Attributes:
+        label: of a method, ``original`` or ``evaluation``.
+        passes: samples forward and backward.
+        flops: floating-point operations of all passes.
+        parameters: trained ones.
+        peak: bytes at once on the device of one process, reckoned; 0 where it is not.
+        seconds: of one run; None without a calibration.
+        runs: how many the store does not have.
+    """
+
+    label: str
+    passes: Passes
+    flops: int
+    parameters: int
+    peak: int
+    seconds: float | None
+    runs: int
+
+
+def peak_bytes(run: Passes, cost: Footprint, sizes: Sizes, execution: Execution) -> int:
+    """Weights, gradient, momentum, further copies, activations, inputs, and the data set.
+
+    4·[P·(1 + copies) + 2·P_trained] + s·A + 4·b·|x| + data, with A the bytes that one sample keeps
+    for the backward pass, s the samples of a process that are alive at once (a micro-batch's share)
+    and b those of a batch, which every process draws whole. Several processes send their gradients
+    in one piece, 4·P_trained more. What the allocator and the libraries keep for themselves comes
+    on top; bfloat16 autocast, which stores most activations in two bytes, is not counted on.
+    """
+    optimiser = (2 + (execution.world.size > 1)) * cost.trained if run.optimiser else 0
+    shared = -(-run.alive // (execution.accumulate * execution.world.size))
+    each = FLOAT
+    for side in sizes.shape:
+        each *= side
+    weights = FLOAT * (cost.parameters * (1 + run.copies) + optimiser)
+    return round(weights + shared * cost.saved + run.alive * each + sizes.stored)
+
+
+def _seconds(
+    run: Passes, cost: Footprint, whole: Footprint, speed: Speed, fisher: bool, processes: int
+) -> float:
+    if fisher and speed.fisher is not None:
+        return run.forward * speed.fisher
+    share = cost.backward / whole.backward
+    found = (run.forward + run.dual) * speed.forward + run.backward * speed.backward * share
+    return found / processes
+
+
+def costs(
+    setting: Setting,
+    configs: Mapping[str, Config],
+    sizes: Sizes,
+    execution: Execution,
+    *,
+    speed: Speed | None = None,
+    runs: Mapping[str, int] | None = None,
+) -> list[Cost]:
+    """The cost of the original, of each method, and of the evaluation after it.
+
+    Args:
+        setting: what is learnt and forgotten.
+        configs: of the methods, by label.
+        sizes: of the data.
+        execution: switches.
+        speed: of this machine.
+        runs: how many are to be done, by label; one each without it.
+    """
+    spec = (setting.model, sizes.classes, sizes.shape, sizes.vocabulary)
+    whole = footprint(*spec)
+    shallow: dict[int | None, Footprint] = {None: whole}
+    n_r, n_f = sizes.retain, sizes.forget
+    looked_at = n_r + n_f + sizes.judged
+    evaluation = Passes(0, looked_at, 0, 0, optimiser=False)
+    todo: dict[str, tuple[Passes, bool]] = {
+        "original": (passes(setting.training, n_r + n_f, n_f, sizes.classes), False)
+    }
+    for label, config in configs.items():
+        found = passes(config, n_r, n_f, sizes.classes)
+        todo[label] = (found, isinstance(config, FFConfig))
+    todo["evaluation"] = (evaluation, False)
+    rows = []
+    for label, (run, fisher) in todo.items():
+        if run.layers not in shallow:
+            shallow[run.layers] = footprint(*spec, layers=run.layers)
+        cost = shallow[run.layers]
+        count = (runs or {}).get(label, 0 if label == "evaluation" else 1)
+        if runs is None and label == "evaluation":
+            count = len(configs)
+        seconds = None
+        if speed is not None:
+            seconds = _seconds(run, cost, whole, speed, fisher, execution.world.size)
+            if label == "evaluation":
+                seconds = looked_at * speed.evaluate / execution.world.size
+        rows.append(
+            Cost(
+                label,
+                run,
+                (run.forward + run.dual) * cost.forward + run.backward * cost.backward,
+                cost.trained,
+                peak_bytes(run, cost, sizes, execution) if run.alive else 0,
+                seconds,
+                count,
+            )
+        )
+    return rows
+
+
+def total_flops(rows: Sequence[Cost]) -> int:
+    """Of all runs that are to be done."""
+    return sum(row.flops * row.runs for row in rows)
+
+
+def total_seconds(rows: Sequence[Cost]) -> float | None:
+    """Of all runs that are to be done, or None without a calibration."""
+    if any(row.seconds is None for row in rows):
+        return None
+    return sum((row.seconds or 0) * row.runs for row in rows)
+
+
+def missing_runs(
+    setting: Setting,
+    loaded: Data,
+    configs: Mapping[str, Config],
+    seeds: Sequence[int],
+    store: Store | None,
+    execution: Execution,
+    judge: Judge = "test",
+) -> dict[str, int]:
+    """How many originals, methods and evaluations the store does not have, by label."""
+    runs = dict.fromkeys(["original", *configs, "evaluation"], 0)
+    for seed in seeds:
+        absent = [
+            label
+            for label, config in configs.items()
+            if store is None
+            or not has_record(
+                store, record_key(setting, loaded, label, config, seed, judge, execution)
+            )
+        ]
+        runs["evaluation"] += len(absent)
+        for label in absent:
+            runs[label] += not _is_retrained(
+                setting, loaded, label, configs, seed, store, execution
+            )
+        key = model_key(setting, loaded, seed, "original", execution)
+        runs["original"] += bool(absent) and (store is None or not has_state(store, key))
+    return runs
+
+
+def _is_retrained(
+    setting: Setting,
+    loaded: Data,
+    label: str,
+    configs: Mapping[str, Config],
+    seed: int,
+    store: Store | None,
+    execution: Execution,
+) -> bool:
+    if label != "retrain" or store is None:
+        return False
+    key = model_key(setting, loaded, seed, "retrain", execution)
+    return has_state(store, f"{key}-{settings.digest(configs[label].model_dump())}")
