@@ -93,7 +93,7 @@ def _card(name: str, source: DataSource) -> str:
         "Options": f"{options}." if options else "",
     }
     lines = [f"### {source.title}", f"`{name}`: {source.kind}. {source.note}".rstrip()]
-    lines += [f"{term}\n: {text}" for term, text in items.items() if text]
+    lines.append("\n".join(f"- **{term}.** {text}" for term, text in items.items() if text))
     return "\n\n".join(lines)
 
 
@@ -113,12 +113,12 @@ def _inputs(transform: Transform) -> str:
 
 
 def _checksums(source: DataSource) -> str:
-    """Each original file with its checksum, as a list inside a definition."""
+    """Each original file with its checksum, as a list inside a list."""
     listed = []
     for file, checksum in source.checksums:
         kind, _, digits = checksum.partition(":")
         listed.append(f"- `{file}`: {kind.upper().replace('SHA', 'SHA-')} `{digits}`")
-    return "\n  ".join(listed)
+    return "".join(f"\n  {line}" for line in listed)
 
 
 FRAGMENTS = {"data-overview.md": overview, "data-cards.md": cards}
