@@ -9,7 +9,7 @@ from ugradsl_core import figures, figures_streaming
 from ugradsl_core.errors import StoreError
 from ugradsl_core.pages_markdown import NOT_RUN_YET, list_table
 
-RECORDS = Path("results") / "streaming" / "stream.jsonl"
+RECORDS = Path("measurements") / "streaming.jsonl"  # no records of runs, so not in results
 FIGURE = "streaming-memory.svg"
 WAYS = {"stream": "streamed", "memory": "in memory"}
 MEMORY, EPOCH, DECODING = "peak memory of an epoch", "streamed epoch", "decoding"

@@ -108,7 +108,7 @@ def test_without_measurements_the_page_says_so(tmp_path: Path) -> None:
 def test_a_damaged_line_stops_the_build(book: Path, line: str) -> None:
     path = book / pages_streaming.RECORDS
     path.write_text("\n".join([line, *path.read_text().splitlines()]) + "\n")
-    with pytest.raises(StoreError, match=r"stream\.jsonl, line 1: is damaged"):
+    with pytest.raises(StoreError, match=r"streaming\.jsonl, line 1: is damaged"):
         pages_streaming.decoding(book)
 
 
