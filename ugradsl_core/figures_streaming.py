@@ -25,7 +25,7 @@ def memory(series: Mapping[str, Sequence[tuple[int, float]]], floor: float) -> "
         images, peaks = zip(*pairs, strict=True)
         style = {"color": PALETTE[number], "ls": DASHES[number], "marker": MARKS[number]}
         axis.plot(images, peaks, lw=2, ms=6, label=name, **style)
-    axis.axhline(floor, color=INK, lw=1, ls=(0, (1, 2)), label="the libraries alone")
+    axis.axhline(floor, color=INK, lw=1.5, ls=(0, (1, 1.5)), label="the libraries alone")
     axis.set_ylim(0, 1.12 * max(peak for pairs in series.values() for _, peak in pairs))
     axis.set_xlim(left=0)
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

@@ -78,7 +78,8 @@ def memory(book: Path) -> str:
         if title == WAYS["stream"]:
             flat = at_four[0] if at_four else grown[title][1]
     text = "; ".join(
-        f"{title} by {_signed(by)} MiB ({_signed(share)} %)" for title, (by, share) in grown.items()
+        f"{title} by {_signed(by)} MiB ({_signed(share)}\u00a0%)"
+        for title, (by, share) in grown.items()
     )
     return f""":::{{figure}} _generated/{FIGURE}
 :name: fig-streaming-memory
@@ -92,7 +93,7 @@ is what the libraries take before any data are loaded. {_where(one)}
 :::
 
 From {least:,} to {most:,} images the peak changed: {text}. At four times the images the streamed
-epoch's peak differs by {_signed(flat)} %; the benchmark fails above 5 %."""
+epoch's peak differs by {_signed(flat)}\u00a0%; the benchmark fails above 5\u00a0%."""
 
 
 def epochs(book: Path) -> str:
@@ -111,18 +112,20 @@ def epochs(book: Path) -> str:
         for line in sorted(lines, key=lambda line: line["decoding_threads"])
     ]
     header = (
-        "Files (pixels)",
-        "Threads for each",
-        "Decoding alone (s)",
-        "Computing alone (s)",
-        "Both (s)",
-        "Both / the larger",
-        "Both / the sum",
+        "Files",
+        "Threads",
+        "Decoding",
+        "Computing",
+        "Both",
+        "… / larger",
+        "… / sum",
     )
     one = lines[0]
     note = (
-        f"An epoch of {one['images']:,} JPEG files, {one['model']}, inputs of "
-        f"{one['image_size']} × {one['image_size']}, batches of {one['batch']}; the fastest of "
+        f"Seconds for an epoch of {one['images']:,} JPEG files of as many pixels, with as many "
+        "threads for decoding and as many for computing: each alone, both together, and the latter "
+        f"over the larger and over the sum of the two. The model is {one['model']}, inputs are "
+        f"{one['image_size']} × {one['image_size']} pixels, batches {one['batch']}; the fastest of "
         f"{len(one['both'])} runs in turn. {_where(one)}"
     )
     return f"{list_table(header, rows, kind='numbers')}\n\n{note}"
@@ -142,7 +145,7 @@ def decoding(book: Path) -> str:
         (line["files"], *(f"{line['images_per_second'][way]:,.0f}" for way in ways))
         for line in lines
     ]
-    table = list_table(("Files (pixels)", *ways.values()), rows, kind="numbers")
+    table = list_table(("Files", *ways.values()), rows, kind="numbers")
     note = (
         "Images decoded per second, the fastest of "
         f"{len(lines[0]['one_thread'])} runs in turn; the processes are those of PyTorch's "

@@ -74,8 +74,8 @@ def book(tmp_path: Path) -> Path:
 def test_growth_is_computed_from_the_first_and_the_last_point(book: Path) -> None:
     text = pages_streaming.memory(book)
     assert "From 100 to 800 images" in text
-    assert "streamed by +6.0 MiB (+1.5 %); in memory by +450.0 MiB (+100.0 %)" in text
-    assert "epoch's peak differs by +1.0 %" in text
+    assert "streamed by +6.0 MiB (+1.5\u00a0%); in memory by +450.0 MiB (+100.0\u00a0%)" in text
+    assert "epoch's peak differs by +1.0\u00a0%" in text
     assert "2000-01-02, a processor, torch 9.9, commit `0123456789`" in text
 
 
