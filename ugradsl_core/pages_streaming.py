@@ -155,9 +155,10 @@ def decoding(book: Path) -> str:
 
 
 def _where(line: Line) -> str:
+    digits, mark, rest = line["commit"].partition("+")
     return (
         f"Measured on {line['created'][:10]}, {line['processor']}, torch {line['torch']}, commit "
-        f"`{line['commit'][:10]}`."
+        f"`{digits[:10]}{mark}{rest}`."
     )
 
 
