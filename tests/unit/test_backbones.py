@@ -276,6 +276,7 @@ def test_sizes_left_out_are_full_sizes() -> None:
     spec = ModelSpec(name="bert", width=384)
     assert (spec.depth, spec.heads, spec.dropout) == (12, 6, 0.1)
     assert ModelSpec(name="vit", width=32).heads == 1
+    assert ModelSpec(name="vit", width="128").heads == 2  # as the command line has it
 
 
 @pytest.mark.parametrize(
@@ -307,6 +308,7 @@ def test_sizes_that_cannot_be_are_refused_by_name(values: dict[str, Any], messag
         ({"stem": "cifar"}, {"width": 64}),
         ({"stem": "imagenet"}, {"width": 64, "stem": "imagenet"}),
         ({"name": "vit", "width": 128, "heads": 12 // 3}, {"width": 128, "heads": 4}),
+        ({"name": "vit", "width": 128}, {"width": 128}),
         ({"name": "bert", "pretrained": "x"}, {"pretrained": "x"}),
         ({"name": "a.b:c", "depth": 2}, {"depth": 2}),
     ],

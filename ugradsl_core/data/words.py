@@ -10,18 +10,17 @@ from ugradsl_core.data.text import Texts, token_bundle
 CLASSES = ("birds", "boats", "clocks", "stones")
 TRAINING, TEST = 480, 160
 SYLLABLES = [first + second for first in "bdfgklmnprstvz" for second in "aeiou"]
-POOL = 24  # words that only one group uses
-COMMON = 120
+POOL = 12  # words that only one group uses
+COMMON = 80
 LENGTH = 10
 
 
 def make_words(seed: int = 0) -> tuple[Texts, Texts]:
     """Training and test texts of four classes with two groups each, synthetic through and through.
 
-    A text has 10 words. Each is, with probability 0.3, one of its group's 24 words; with 0.2, one
-    of another group's; else a common word, the rare ones among them told apart by nobody. So no
-    word decides alone, and a model that fits the training texts to the last has learnt some by
-    heart.
+    A text has 10 words. Each is, with probability 0.4, one of the 12 words of its group; with
+    0.15, one of a group drawn at random; else one of 80 common words. So no word decides alone,
+    and a model that fits every training text has learnt some by heart.
     """
     draw = np.random.RandomState(seed)  # its numbers are the same in every version of NumPy
     groups = 2 * len(CLASSES)
@@ -32,9 +31,9 @@ def make_words(seed: int = 0) -> tuple[Texts, Texts]:
     def sentence(group: int) -> str:
         chosen = []
         for kind in draw.random_sample(LENGTH):
-            if kind < 0.5:
+            if kind < 0.55:
                 other = draw.randint(groups)
-                owner = group if kind < 0.3 else other
+                owner = group if kind < 0.4 else other
                 chosen.append(words[owner * POOL + draw.randint(POOL)])
             else:
                 chosen.append(words[groups * POOL + int(COMMON * draw.random_sample() ** 2)])

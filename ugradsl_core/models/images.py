@@ -6,6 +6,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from ugradsl_core.errors import ConfigError
+from ugradsl_core.models.spec import initial_spread
 
 POOL = 0
 VGG16_STAGES = (1, 1, POOL, 2, 2, POOL, 4, 4, 4, POOL, 8, 8, 8, POOL, 8, 8, 8, POOL)
@@ -172,5 +173,6 @@ def vit(
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
         num_labels=num_classes,
+        initializer_range=initial_spread(width),
     )
     return ImageLogits(ViTForImageClassification(config))

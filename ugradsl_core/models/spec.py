@@ -30,6 +30,16 @@ BACKBONES = {
 SIZES = ("width", "depth", "heads", "patch_size", "stem", "dropout")
 OWN = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
 HEAD_WIDTH = 64
+FULL_WIDTH, FULL_SPREAD = 768, 0.02
+
+
+def initial_spread(width: int) -> float:
+    """Standard deviation of a transformer's first weights: 0.02 √(768 / width).
+
+    At 768 it is the published 0.02; a narrower one starts with outputs of the same size, where
+    with 0.02 it would start, and under SGD stay, close to a constant.
+    """
+    return float(FULL_SPREAD * (FULL_WIDTH / width) ** 0.5)
 
 
 def is_own(name: str) -> bool:
@@ -78,10 +88,7 @@ class ModelSpec(Config):
         given = {key: value for key, value in values.items() if value is not None}
         if takes_its_own_sizes(name, given.get("pretrained")):
             return given
-        full = dict(BACKBONES[name].sizes)
-        if "heads" in full and isinstance(given.get("width"), int):
-            full["heads"] = max(1, given["width"] // HEAD_WIDTH)
-        return {**full, **given}
+        return {**full_sizes(name, given.get("width")), **given}
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
@@ -111,13 +118,21 @@ class ModelSpec(Config):
 
         So a field that is added later leaves the names of stored models as they were.
         """
-        full = {} if is_own(self.name) else BACKBONES[self.name].sizes
+        full = {} if is_own(self.name) else full_sizes(self.name, self.width)
         kept = {"name": self.name, "width": self.width}
         for field in (*SIZES[1:], "pretrained"):
             value = getattr(self, field)
             if value is not None and value != full.get(field):
                 kept[field] = value
         return {field: value for field, value in kept.items() if value is not None}
+
+
+def full_sizes(name: str, width: object) -> dict[str, Any]:
+    """A backbone's full sizes; attention heads follow a ``width`` that was given."""
+    full = dict(BACKBONES[name].sizes)
+    if "heads" in full and str(width).isdecimal():
+        full["heads"] = max(1, int(str(width)) // HEAD_WIDTH)
+    return full
 
 
 def takes_its_own_sizes(name: str, pretrained: object) -> bool:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ugradsl_core.errors import ModelError
+from ugradsl_core.models.spec import initial_spread
 
 POSITIONS = 512
 
@@ -68,5 +69,6 @@ def bert(
         attention_probs_dropout_prob=dropout,
         num_labels=num_classes,
         pad_token_id=0,
+        initializer_range=initial_spread(width),
     )
     return TextLogits(BertForSequenceClassification(config), 0)
