@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help book test results check benchmark clean
+.PHONY: help book test results grid check benchmark clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -25,6 +25,11 @@ results: $(READY) ## the published records, at the bench scale (hours; resumes; 
 		--publish book/results/cifar10-random10-bench-landscape.jsonl
 	$(BIN)/ugradsl figure6 linear,mlp,mlp-fresh,resnet18 --scale bench \
 		--publish book/results/theory/figure6-bench.jsonl
+
+GRID ?= ugradsl_core/workflow/digits.yaml
+PROFILE ?= local
+grid: $(READY) ## settings × methods × seeds by Snakemake (GRID=file.yaml PROFILE=local)
+	$(BIN)/ugradsl grid $(GRID) --profile $(PROFILE)
 
 check: $(READY) ## linter, formatter and type checker
 	$(BIN)/ruff check .

@@ -62,6 +62,7 @@ LAYERS = [
     [
         "pages_data",
         "figures_methods",
+        "pages_backbones",
         "pages_references",
         "pages_pabi",
         "pages_card_text",
@@ -69,6 +70,7 @@ LAYERS = [
     ],
     ["pages_cards", "pages_methods", "pages_theory", "pages_streaming"],
     ["figures_audit", "tables_audit", "pages_claims", "pages_numbers", "pages_presets"],
+    ["pages_scale"],
     ["pages_errata", "pages_landing", "pages"],
 ]
 ORDER = [module for layer in LAYERS for module in layer]
