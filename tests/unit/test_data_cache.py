@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from disk_sets import OnDisk
+from torchvision.datasets import CIFAR100
 
 from ugradsl_core import data
 from ugradsl_core.data import DataBundle, cache, cifar, load
@@ -263,3 +264,16 @@ def test_a_truncated_copy_and_one_without_an_array_are_refused(tmp_path: Path) -
     np.savez(path, x_train=np.zeros((1, 32, 32, 3), np.uint8))
     with pytest.raises(DataError, match="has no array 'y_train'"):
         load("mnist-m", tmp_path)
+
+
+def test_nothing_is_downloaded_where_a_copy_is_all_there_is(
+    made: OnDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load("cifar100", made.root)
+    drop_originals(made)
+
+    def refuse(_: object) -> None:
+        raise AssertionError("a download was started")
+
+    monkeypatch.setattr(CIFAR100, "download", refuse)
+    assert same(first, load("cifar100", made.root, download=True))

@@ -155,7 +155,7 @@ def test_truncated_and_missing_files_are_refused_by_name(
     with pytest.raises(DataError, match=f"{path.name} is incomplete or damaged: its MD5"):
         load(name, root)
     path.unlink()
-    with pytest.raises(DataError, match=f"{path.name} is missing; put the original file there"):
+    with pytest.raises(DataError, match=rf"{path.name} is missing; put the .*original"):
         load(name, root)
 
 
@@ -202,6 +202,17 @@ def test_an_idx_file_that_is_none_is_refused(
     path.write_bytes(content)
     disk_sets.seal_fashion(root, monkeypatch)
     with pytest.raises(DataError, match=f"{path.name} is not a whole IDX file"):
+        load("fashion-mnist", root)
+
+
+def test_unpacked_files_alone_cannot_be_verified(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk_sets.write_fashion(root, monkeypatch)
+    for path in (root / "FashionMNIST" / "raw").iterdir():
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+        path.unlink()
+    with pytest.raises(DataError, match="move what lies unpacked beside it away"):
         load("fashion-mnist", root)
 
 

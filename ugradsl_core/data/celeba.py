@@ -42,20 +42,15 @@ def load_celeba(
     if not 8 <= image_size <= LARGEST:
         raise ConfigError(f"image_size: should lie in 8…{LARGEST} for celeba; found {image_size}")
     root = data_root(root, "celeba", download)
-    if download:
-        fetch("celeba", root, lambda: CelebA(str(root), download=True))
     folder = root / "celeba"
     sums = {file: f"md5:{md5}" for _, md5, file in CelebA.file_list}
     lists = [folder / file for file in (ATTRIBUTES, IDENTITIES, PARTITION)]
-    stem = "celeba" if image_size == IMAGE_SIZE else f"celeba-{image_size}"
-    missing = f"celeba: neither {folder} nor {stem}.npz is in {root}; {REMEDY}"
-    copy = read_copy(
-        "celeba",
-        root / f"{stem}.npz",
-        [*lists, folder / "img_align_celeba"],
-        lambda: decode(folder, sums, image_size),
-        missing,
-    )
+    originals = [*lists, folder / "img_align_celeba"]
+    path = root / ("celeba.npz" if image_size == IMAGE_SIZE else f"celeba-{image_size}.npz")
+    if download:
+        fetch("celeba", root, lambda: CelebA(str(root), download=True), path, originals)
+    missing = f"celeba: neither {folder} nor {path.name} is in {root}; {REMEDY}"
+    copy = read_copy("celeba", path, originals, lambda: decode(folder, sums, image_size), missing)
     copy, identities = with_groups(copy)
     train, test = copy.parts("celeba", 2, groups="group")
     if train.images.shape[1:] != (image_size, image_size, 3):

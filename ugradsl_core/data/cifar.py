@@ -110,10 +110,12 @@ def _copy(
 ) -> Copy:
     """The arrays of ``original``, a class of torchvision; ``keys`` names its label arrays."""
     root = data_root(root, name, download)
-    if download:
-        fetch(name, root, lambda: original(str(root), download=True))
     folder = root / original.base_folder
     files = {"train": original.train_list, "test": original.test_list}
+    originals = [folder / file for listed in files.values() for file, _ in listed]
+    path = root / ("cifar10.npz" if len(keys) == 1 else "cifar100.npz")
+    if download:
+        fetch(name, root, lambda: original(str(root), download=True), path, originals)
 
     def decode() -> Arrays:
         arrays: dict[str, np.ndarray] = {}
@@ -127,10 +129,8 @@ def _copy(
                 arrays[f"{stem}_{end}"] = values.astype(np.int64)
         return arrays
 
-    stem = "cifar10" if len(keys) == 1 else "cifar100"
-    originals = [folder / file for listed in files.values() for file, _ in listed]
-    missing = f"{name}: neither {folder} nor {stem}.npz is in {root}; {REMEDY}"
-    return read_copy(name, root / f"{stem}.npz", originals, decode, missing)
+    missing = f"{name}: neither {folder} nor {path.name} is in {root}; {REMEDY}"
+    return read_copy(name, path, originals, decode, missing)
 
 
 def _entry(path: Path, checksum: str, name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ from ugradsl_core.data.roots import data_root
 from ugradsl_core.errors import DataError
 
 TRANSFORM = Transform(255.0, (0.2860,), (0.3530,), 2, flip=True)
+COMPRESSED = (
+    "put the compressed original there, or move what lies unpacked beside it away and ask for a "
+    "download with --download"
+)
 STEMS = {"train": "train", "test": "t10k"}
 
 
@@ -25,13 +30,16 @@ def load_fashion_mnist(root: Path | None = None, *, download: bool = False) -> D
     from torchvision.datasets import FashionMNIST
 
     root = data_root(root, "fashion-mnist", download)
-    if download:
-        fetch("fashion-mnist", root, lambda: FashionMNIST(str(root), download=True))
     folder = root / "FashionMNIST" / "raw"
     sums = {name: f"md5:{md5}" for name, md5 in FashionMNIST.resources}
+    path, originals = root / "fashion_mnist.npz", [folder / name for name in sums]
+    if download:
+        get = partial(FashionMNIST, str(root), download=True)
+        fetch("fashion-mnist", root, get, path, originals)
 
     def read(file: str) -> np.ndarray:
-        return parse_idx(read_verified(folder / file, sums[file], "fashion-mnist"), folder / file)
+        path = folder / file
+        return parse_idx(read_verified(path, sums[file], "fashion-mnist", COMPRESSED), path)
 
     def decode() -> Arrays:
         arrays = {}
@@ -40,9 +48,9 @@ def load_fashion_mnist(root: Path | None = None, *, download: bool = False) -> D
             arrays[f"y_{end}"] = read(f"{stem}-labels-idx1-ubyte.gz").astype(np.int64)
         return arrays
 
-    path = root / "fashion_mnist.npz"
-    missing = f"fashion-mnist: neither {folder} nor {path.name} is in {root}; {REMEDY}"
-    copy = read_copy("fashion-mnist", path, [folder / name for name in sums], decode, missing)
+    remedy = COMPRESSED if folder.exists() else REMEDY
+    missing = f"fashion-mnist: neither {folder}/*.gz nor {path.name} is in {root}; {remedy}"
+    copy = read_copy("fashion-mnist", path, originals, decode, missing)
     return bundle(
         "fashion-mnist",
         *copy.parts("fashion-mnist", 10),

@@ -3,7 +3,7 @@
 import hashlib
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ugradsl_core.errors import DataError
@@ -39,12 +39,25 @@ def read_verified(path: Path, checksum: str, name: str, remedy: str = REMEDY) ->
     return content
 
 
-def fetch(name: str, root: Path, start: Callable[[], object]) -> None:
+def fetch(
+    name: str, root: Path, start: Callable[[], object], copy: Path, originals: Iterable[Path]
+) -> None:
     """Let torchvision download a data set into ``root``, with its progress bar and its checks.
+
+    Nothing is missing, and nothing is done, where there is a decoded copy and no original.
+
+    Args:
+        name: the data set, for messages.
+        root: the data root.
+        start: makes torchvision download what is missing or damaged.
+        copy: the decoded copy.
+        originals: the original files.
 
     Raises:
         DataError: no network, a wrong checksum, a full disk, no right to write.
     """
+    if copy.exists() and not any(path.exists() for path in originals):
+        return
     try:
         start()
     except (RuntimeError, OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:

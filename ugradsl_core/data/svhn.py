@@ -26,9 +26,15 @@ def load_svhn(root: Path | None = None, *, download: bool = False) -> DataBundle
 
     root = data_root(root, "svhn", download)
     ends = ("train", "test")
-    if download:
-        fetch("svhn", root, lambda: [SVHN(str(root), split=e, download=True) for e in ends])
     files = {end: (root / SVHN.split_list[end][1], SVHN.split_list[end][2]) for end in ends}
+    originals, saved = [path for path, _ in files.values()], root / "svhn.npz"
+
+    def start() -> None:
+        for end in ends:
+            SVHN(str(root), split=end, download=True)
+
+    if download:
+        fetch("svhn", root, start, saved, originals)
 
     def decode() -> Arrays:
         arrays: dict[str, np.ndarray] = {}
@@ -37,9 +43,8 @@ def load_svhn(root: Path | None = None, *, download: bool = False) -> DataBundle
             arrays |= {f"x_{end}": pixels, f"y_{end}": labels}
         return arrays
 
-    originals = [path for path, _ in files.values()]
-    missing = f"svhn: neither {originals[0].name} nor svhn.npz is in {root}; {REMEDY}"
-    copy = read_copy("svhn", root / "svhn.npz", originals, decode, missing)
+    missing = f"svhn: neither {originals[0].name} nor {saved.name} is in {root}; {REMEDY}"
+    copy = read_copy("svhn", saved, originals, decode, missing)
     how = f"decoded copy {copy.path.name}" if copy.given else "read by SciPy"
     return bundle("svhn", *copy.parts("svhn", 10), TRANSFORM, DIGITS, f"SVHN (Netzer, 2011), {how}")
 
