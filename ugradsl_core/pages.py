@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ugradsl_core import (
+    pages_backbones,
     pages_cards,
     pages_claims,
     pages_data,
@@ -18,6 +19,7 @@ from ugradsl_core import (
     pages_methods,
     pages_numbers,
     pages_presets,
+    pages_scale,
     pages_streaming,
     pages_theory,
     provenance,
@@ -113,11 +115,13 @@ FRAGMENTS: dict[str, Fragment] = {
     "notation.md": notation,
     "status-versions.md": status_versions,
     "status-records.md": status_records,
+    **pages_backbones.FRAGMENTS,
     **pages_errata.FRAGMENTS,
     **pages_claims.FRAGMENTS,
     **pages_data.FRAGMENTS,
     **pages_numbers.FRAGMENTS,
     **pages_presets.FRAGMENTS,
+    **pages_scale.FRAGMENTS,
     **pages_cards.FRAGMENTS,
     **pages_methods.FRAGMENTS,
     **pages_streaming.FRAGMENTS,
