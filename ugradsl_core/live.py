@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ugradsl_core.parameters import (
 from ugradsl_core.store import open_store, parse_record, record_line
 from ugradsl_core.types import Execution, Record
 from ugradsl_core.unlearning import METHODS
+from ugradsl_core.unlearning.mixed import MixedConfig, SmoothedConfig
 
 KEPT = "application/vnd.ugradsl.records+json"
 
@@ -65,12 +66,12 @@ def configs_of(parameters: Experiment) -> dict[str, Config]:
     configs = {}
     for label in labels_of(parameters):
         config = settings.preset_config(label, preset_name(parameters), parameters.scale)
-        given: Mapping[str, Any] = {"alpha": parameters.alpha, "p": parameters.p}
-        changes = {
-            name: value
-            for name, value in given.items()
-            if value is not None and getattr(config, name, None) is not None
-        }
+        changes: dict[str, Any] = {}
+        if isinstance(config, MixedConfig) and parameters.p is not None:
+            changes["p"] = parameters.p
+        fixed_rate = isinstance(config, SmoothedConfig) and config.alpha is not None
+        if fixed_rate and parameters.alpha is not None:
+            changes["alpha"] = parameters.alpha
         configs[label] = config.replace(**changes)
     return configs
 

@@ -80,11 +80,11 @@ def _meaning(parameter: Parameter) -> str:
 
 def _by_scale(label: str) -> str:
     """One row for the defaults and for the presets of a scale that agree, with what differs."""
-    default = METHODS[label].config().model_dump()
+    default: Mapping[str, Any] = METHODS[label].config().model_dump()
     same: dict[tuple[str, str], tuple[Mapping[str, Any], list[tuple[str, str]]]] = {}
     for scale in SCALES:
         for preset in load_presets(scale):
-            config = preset_config(label, preset, scale).model_dump()
+            config: Mapping[str, Any] = preset_config(label, preset, scale).model_dump()
             source = _source(label, preset, scale)
             key = f"{scale}: {config}", source
             same.setdefault(key, (config, []))[1].append((scale, preset))

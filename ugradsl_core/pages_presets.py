@@ -212,9 +212,8 @@ def paper_retrain(preset: str, root: Path) -> dict[str, str]:
 
 
 def _paper_backbone(setting: Mapping[str, Any]) -> str:
-    return {"resnet18": "resnet-18", "vgg16": "vgg-16"}.get(
-        setting["model"]["name"], setting["model"]["name"]
-    )
+    backbone = str(setting["model"]["name"])
+    return {"resnet18": "resnet-18", "vgg16": "vgg-16"}.get(backbone, backbone)
 
 
 def search_spaces(book: Path) -> str:
