@@ -49,8 +49,9 @@ class Sizes:
 def loaded_sizes(setting: Setting, loaded: Data, judge: Judge = "test") -> Sizes:
     """The sizes of data that are there."""
     split = make_split(setting, loaded.train, 0, loaded.rows)
-    inputs = getattr(loaded.train, "inputs", None)
-    stored = 0 if inputs is None else inputs.nbytes + getattr(loaded.test, "inputs").nbytes  # noqa: B009
+    stored = sum(
+        getattr(getattr(part, "inputs", None), "nbytes", 0) for part in (loaded.train, loaded.test)
+    )
     return Sizes(
         len(split.retain),
         len(split.forget),
@@ -165,7 +166,7 @@ def _seconds(
 ) -> float:
     if fisher and speed.fisher is not None:
         return run.forward * speed.fisher
-    share = cost.backward / whole.backward
+    share = cost.backward / whole.backward if whole.backward else 1.0
     found = (run.forward + run.dual) * speed.forward + run.backward * speed.backward * share
     return found / processes
 

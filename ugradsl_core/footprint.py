@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from ugradsl_core import models
 from ugradsl_core.cost import counted_flops
 from ugradsl_core.models import ModelSpec, last_layers
+from ugradsl_core.models.spec import is_own
 from ugradsl_core.models.text import TextLogits
 
 SAMPLES = 2
@@ -87,6 +89,8 @@ def footprint(
 ) -> Footprint:
     """The cost of a model of ``spec``; pretrained weights are not read.
 
+    A user's own model runs on the CPU, as it may not know the ``meta`` device.
+
     Args:
         spec: the backbone.
         num_classes: K.
@@ -94,17 +98,34 @@ def footprint(
         vocabulary: of token ids; None for images.
         layers: train the last of them only; None is all.
     """
-    spec = replace_pretrained(spec)
-    with torch.device("meta"), torch.random.fork_rng(devices=[]):
-        model = models.build(
-            spec, num_classes=num_classes, input_shape=shape, vocabulary=vocabulary
-        )
-    if isinstance(model, TextLogits):
-        model = _Unmasked(model)
-    if layers is not None:
-        freeze_all_but_last(model, layers)
-    inputs = example(shape, vocabulary, SAMPLES, "meta")
+    return _footprint(spec, num_classes, tuple(shape), vocabulary, layers)
 
+
+@cache
+def _footprint(
+    spec: ModelSpec,
+    num_classes: int,
+    shape: tuple[int, ...],
+    vocabulary: int | None,
+    layers: int | None,
+) -> Footprint:
+    device = "cpu" if is_own(spec.name) else "meta"
+    with torch.random.fork_rng(devices=[]):
+        with torch.device(device):
+            model = models.build(
+                replace_pretrained(spec),
+                num_classes=num_classes,
+                input_shape=shape,
+                vocabulary=vocabulary,
+            )
+        if device == "meta" and isinstance(model, TextLogits):
+            model = _Unmasked(model)
+        if layers is not None:
+            freeze_all_but_last(model, layers)
+        return _measured(model, example(shape, vocabulary, SAMPLES, device))
+
+
+def _measured(model: nn.Module, inputs: Tensor) -> Footprint:
     def both() -> None:
         model(inputs).sum().backward()
 
@@ -113,7 +134,7 @@ def footprint(
             model(inputs)
 
     forward, whole = (
-        sum(counted_flops(run, elementwise=False).values()) // SAMPLES for run in (once, both)
+        sum(counted_flops(run, elementwise=False).values()) // len(inputs) for run in (once, both)
     )
     numbers = [(p.numel(), p.requires_grad) for p in model.parameters()]
     return Footprint(
@@ -121,7 +142,7 @@ def footprint(
         trained=sum(n for n, trained in numbers if trained),
         forward=forward,
         backward=whole - forward,
-        saved=saved_bytes(model, inputs) // SAMPLES,
+        saved=saved_bytes(model, inputs) // len(inputs),
     )
 
 

@@ -85,7 +85,7 @@ def operations(_: Path) -> str:
     )  # fmt: skip
     rows = []
     for preset in settings.load_presets(SCALE):
-        _, sizes, found = _reckoned(preset)
+        sizes, found = _reckoned(preset)[1:]
         others = [row for label, row in found.items() if label not in {"ff", "evaluation"}]
         shown = [found[label].flops for label in ("original", "retrain", "ugradsl", "ugradsl+")]
         rows.append(

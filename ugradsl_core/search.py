@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ugradsl_core import provenance
@@ -149,7 +150,8 @@ def search(
                 seed=seed, n_startup_trials=4, deterministic_objective=True
             )
         trial = study.ask()
-        config = get_method(method).config(**{**common, **_suggest(trial, space)})
+        suggested = execution.world.from_first(partial(_suggest, trial, space))
+        config = get_method(method).config(**{**common, **suggested})
         record = run(label, config)
         gap = trial_gap(record, reference)
         study.tell(trial, gap)
