@@ -55,7 +55,7 @@ def _print_preset(name: str, scale: str, preset: Mapping[str, Any]) -> None:
     for line in textwrap.wrap(preset.get("note", ""), WIDTH - 2):
         print(f"  {line}")
     print()
-    _print_table([("value", "", "from"), *setting_values(name, scale)])
+    _print_table([("field", "value", "from"), *setting_values(name, scale)])
     print()
     header = ("method", RATE, "epochs", "batch", "others", "from")
     rows: list[Sequence[str]] = [header]

@@ -21,6 +21,7 @@ from ugradsl_core.settings import (
     title_of,
     what_is_forgotten,
 )
+from ugradsl_core.types import Record
 
 CSV_NAME = "hyperparameters.csv"
 CSV_HEADER = ("scale", "preset", "part", "field", "value", "origin")
@@ -86,7 +87,7 @@ def _folded(preset: str, scale: str) -> str:
     parts = [f"{sentence(preset, scale)} {entry.get('note', '')}".strip()]
     if scale == "paper":
         rows = [(f"`{f}`", value, text or "–") for f, value, text in setting_values(preset, scale)]
-        parts.append(list_table(("Value", "", "Where from"), rows, kind="presets"))
+        parts.append(list_table(("Field", "Value", "Where from"), rows, kind="presets"))
     if "like" in entry and _carried(entry):
         own = [label for label, of in entry["methods"].items() if of["source"]["kind"] == "search"]
         parts.append(
@@ -158,7 +159,7 @@ def _method_values(
 
 
 def regime(book: Path) -> str:
-    """One row for each bench preset: Original and Retrain of ours, and the paper's Retrain."""
+    """One row for each bench preset: Original and Retrain of ours, the paper's in brackets."""
     rows = []
     for scale in REGIME_SCALES:
         records = load_regime(book / "results" / f"regime-{scale}.jsonl")
@@ -166,25 +167,23 @@ def regime(book: Path) -> str:
             setting = preset_setting(preset, scale)
             record = of_setting(records, digest(setting.identity()))
             for paper in entry.get("stands_for", [preset]):
-                printed = paper_retrain(paper, book / "paper")
-                theirs = [f"{printed[m]}" if m in printed else "–" for m in METRICS]
-                rows.append([f"`{preset}`", *_ours(record), f"`{paper}`", *theirs])
-    header = (
-        "Ours, `bench`", *(f"Original {m}" for m in METRICS[:2]),
-        *(f"Retrain {m}" for m in METRICS), "The paper's", *(f"Retrain {m}" for m in METRICS),
-    )  # fmt: skip
+                shown = f"`{preset}`" if paper == preset else f"`{preset}`, for `{paper}`"
+                rows.append([shown, *_beside(record, paper_retrain(paper, book / "paper"))])
+    header = ("Setting", "Original UA", "Original MIA", *(f"Retrain {m} (paper)" for m in METRICS))
     return list_table(header, rows, kind="numbers regime")
 
 
-def _ours(record: Any) -> list[str]:
-    if record is None:
-        return ["not run", *["–"] * 5]
-    if record.status != "ok":
-        return [record.status, *["–"] * 5]
+def _beside(record: Record | None, printed: Mapping[str, str]) -> list[str]:
+    """UA and MIA of our original model, then Retrain's metrics, ours and the paper's."""
+    theirs = [f"({printed.get(metric, '–')})" for metric in METRICS]
+    if record is None or record.status != "ok":
+        status = "not run" if record is None else record.status
+        return [status, "–", *(f"– {cell}" for cell in theirs)]
     before = original_metrics(record)
+    ours = [f"{record.metrics[metric]:.1f}" for metric in METRICS]
     return [
         *(f"{before[metric]:.1f}" for metric in METRICS[:2]),
-        *(f"{record.metrics[metric]:.1f}" for metric in METRICS),
+        *(f"{mine} {cell}" for mine, cell in zip(ours, theirs, strict=True)),
     ]
 
 

@@ -84,9 +84,8 @@ def _flat(name: str, scale: str) -> dict[str, str]:
     setting = preset_setting(name, scale)
     data = [field for field in IDENTITY_FIELDS if field != "paradigm"]
     values: dict[str, Any] = {field: getattr(setting, field) for field in data}
+    values["train_size"] = "all" if setting.train_size is None else setting.train_size
     values = {field: value for field, value in values.items() if value is not None}
-    if setting.train_size is None:
-        values["train_size"] = "all"
     preset = get_preset(name, scale)
     missing = preset.get("not_stated", {})
     values |= {field: "the loader's own" for field in data if field in missing}
