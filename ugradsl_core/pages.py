@@ -5,7 +5,7 @@ includes. To add a fragment, write a function from the book's folder to Markdown
 ``FRAGMENTS`` under a file name, and put ``{include} _generated/<file name>`` into a page.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,9 +30,11 @@ from ugradsl_core.results import record_label
 from ugradsl_core.settings import title_of
 from ugradsl_core.store import read_records
 from ugradsl_core.tables import describe
+from ugradsl_core.types import Record
 
 Fragment = Callable[[Path], str]
 
+FEW = 3
 BUILD_TOOLS = ("pandas", "matplotlib", "papermill", "jupyter-book", "Sphinx")
 
 
@@ -85,7 +87,7 @@ def _record_row(path: Path) -> list[str]:
     days = sorted({record.created[:10] for record in records})
     return [
         f"`{path.name}`",
-        _distinct(describe(record) for record in records),
+        _settings(records),
         f"{len(records)}: {_distinct(methods)}; seeds {_distinct(seeds)}"
         + (f"; {unfinished} did not finish" if unfinished else ""),
         "; ".join(
@@ -97,6 +99,13 @@ def _record_row(path: Path) -> list[str]:
             ]
         ),
     ]
+
+
+def _settings(records: Sequence[Record]) -> str:
+    """The settings of records, or their number where there are many."""
+    found = list(dict.fromkeys(map(describe, records)))
+    scales = _distinct(record.scale for record in records)
+    return ", ".join(found) if len(found) <= FEW else f"{len(found)} settings; {scales} scale"
 
 
 def _distinct(values: Iterable[object]) -> str:
