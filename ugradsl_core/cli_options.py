@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import os
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +41,14 @@ OPTIONS = {"-p", "--parameter"}
 def make_execution(
     device: str, amp: bool, compile_model: bool, channels_last: bool, accumulate: int
 ) -> Execution:
-    """The execution that the options ask for, in the processes that torchrun started."""
+    """The execution that the options ask for, in the processes that torchrun started.
+
+    Raises:
+        ConfigError: no such device, or no compiler for ``torch.compile``.
+    """
+    compilers = (os.environ.get("CXX"), shutil.which("g++"), shutil.which("clang++"))
+    if compile_model and not any(compilers):
+        raise ConfigError("compile: torch.compile needs a C++ compiler; no g++ or clang++ is here")
     world = join(device)
     return Execution(device, amp, compile_model, channels_last, accumulate, world)
 

@@ -140,6 +140,16 @@ def test_the_command_hands_the_switches_over(cli: Cli, tmp_path, monkeypatch) ->
     assert "accumulate" in err
 
 
+def test_compilation_without_a_compiler_is_refused(
+    cli: Cli, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    code, _, err = cli("experiment", "digits-random10", "--methods", "ft", "--compile")
+    assert code == 2
+    assert "compile: torch.compile needs a C++ compiler" in err
+
+
 def test_compilation_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[nn.Module] = []
     monkeypatch.setattr(torch, "compile", lambda model: asked.append(model) or model)
