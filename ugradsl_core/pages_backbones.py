@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from ugradsl_core.models import BACKBONES, SIZES, ModelSpec, build
+from ugradsl_core.models import BACKBONES, ModelSpec, build
+from ugradsl_core.models.spec import SIZES
 from ugradsl_core.pages_markdown import list_table, name
 
 ORIGINS = {
