@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -192,11 +193,17 @@ def load_presets(scale: str) -> dict[str, Any]:
 
     A preset that says ``like`` another one has that one's methods where it has none of its own:
     its batch size and augmentation hold, and learning rates are scaled with that of training.
+    Calls share what they return: copy it to change it.
 
     Raises:
         ConfigError: unknown scale.
     """
-    presets = _read_presets(scale)
+    return _resolved(_preset_text(scale))
+
+
+@cache
+def _resolved(text: str) -> dict[str, Any]:
+    presets: dict[str, Any] = json.loads(text)
     own = {name: dict(preset["methods"]) for name, preset in presets.items()}
     for preset in presets.values():
         if "like" in preset:
@@ -208,11 +215,10 @@ def load_presets(scale: str) -> dict[str, Any]:
     return presets
 
 
-def _read_presets(scale: str) -> dict[str, Any]:
+def _preset_text(scale: str) -> str:
     if scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)
-    presets: dict[str, Any] = json.loads(preset_path(scale).read_text("utf-8"))
-    return presets
+    return preset_path(scale).read_text("utf-8")
 
 
 def _carried(
@@ -276,7 +282,7 @@ def store_winner(
     label: str, name: str, scale: str, config: dict[str, Any], source: dict[str, Any]
 ) -> None:
     """Write a method's config and where it comes from into its preset."""
-    presets = _read_presets(scale)
+    presets = json.loads(_preset_text(scale))
     if name not in presets:
         raise ConfigError(f"preset: {name!r} is not a preset of scale {scale!r}")
     presets[name]["methods"][label] = {"config": config, "source": source}

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,16 @@ def test_a_preset_without_a_search_says_whose_values_it_has() -> None:
     assert "list-table" not in part
 
 
-def test_a_method_that_was_searched_later_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    presets = settings._read_presets("bench")
+def test_a_method_that_was_searched_later_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bench.json"
+    path.write_text(settings.preset_path("bench").read_text("utf-8"), "utf-8")
+    monkeypatch.setattr(settings, "preset_path", lambda _: path)
     source = {"kind": "search", "trials": 8, "validation_gap": 1.0}
-    presets["mnist-m-random10"]["methods"]["ft"] = {"config": {"lr": 0.5}, "source": source}
-    monkeypatch.setattr(settings, "_read_presets", lambda _: presets)
+    settings.store_winner("ft", "mnist-m-random10", "bench", {"lr": 0.5}, source)
+    stored = json.loads(path.read_text("utf-8"))["mnist-m-random10"]["methods"]
+    assert list(stored) == ["ft"]  # what is carried over is not written down
     part = pages_presets._folded("mnist-m-random10", "bench")
     assert "Searched here: FT." in part
     assert preset_config("ft", "mnist-m-random10", "bench").model_dump()["lr"] == 0.5
