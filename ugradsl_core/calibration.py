@@ -104,7 +104,8 @@ def calibrate(
         _step(model, inputs[:n], labels[:n], execution)
         first = sum(_step(model, inputs[:n], labels[:n], execution))
         share = max(len(inputs) // (execution.accumulate * execution.world.size), 1)
-        n = min(share, max(n, int(n * budget / 5 / max(first, 1e-6))))
+        wanted = min(share, max(n, int(n * budget / 5 / max(first, 1e-6))))
+        n = wanted if wanted == share else 2 ** (wanted.bit_length() - 1)  # a usual size
         timed: list[tuple[float, float]] = []
         deadline = time.perf_counter() + 0.6 * budget
         while len(timed) < 2 or (len(timed) < 6 and time.perf_counter() < deadline):

@@ -124,7 +124,8 @@ def test_a_killed_grid_resumes_and_a_removed_record_is_made_again_alone(folder: 
     survived = {file: file.read_bytes() for file in records.glob("*.jsonl")}
     assert 1 <= len(survived) < 4
     assert all(len(read_records(file)) == 1 for file in survived)  # whole, not half-written
-    run(path, "local", "--nolock")  # the killed one has left its lock
+    run(path, "local", "--unlock")  # the killed one has left its lock
+    run(path, "local")
     for file, content in survived.items():
         assert file.read_bytes() == content
     merged = read_records(folder / "grid" / "digits-random10.jsonl")
