@@ -1,6 +1,7 @@
 """Backbones against torchvision's and transformers', their sizes, errors and pretrained weights."""
 
 import hashlib
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -121,6 +122,24 @@ def test_channels_last_and_autocast_change_little(name: str) -> None:
         torch.testing.assert_close(model(x), expected)
         with torch.autocast("cpu", torch.bfloat16):
             assert (model(x).float() - expected).abs().max() < 0.1 * (1 + expected.abs().max())
+
+
+def test_odd_batches_of_a_narrow_resnet18_do_not_break_pytorchs_kernel() -> None:
+    """PyTorch 2.14 crashes here with two threads; dropping pixels first is the same convolution."""
+    script = (
+        "import torch; torch.set_num_threads(2)\n"
+        "from torch.nn import functional as F\n"
+        "from ugradsl_core.models import resnet18\n"
+        "model = resnet18(10, 3, 8).to(memory_format=torch.channels_last)\n"
+        "for n in (7, 41):\n"
+        "    x = torch.randn(n, 3, 32, 32).to(memory_format=torch.channels_last)\n"
+        "    model(x).sum().backward()\n"
+        "layer = model.layer2[0].downsample[0]\n"
+        "x = torch.randn(5, 8, 6, 6)\n"
+        "expected = F.conv2d(x, layer.weight, stride=2)\n"
+        "torch.testing.assert_close(layer(x), expected)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
 
 
 def test_resnet18_of_the_imagenet_stem_is_torchvisions() -> None:

@@ -3,13 +3,30 @@
 import math
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.models.spec import initial_spread
 
 POOL = 0
 VGG16_STAGES = (1, 1, POOL, 2, 2, POOL, 4, 4, 4, POOL, 8, 8, 8, POOL, 8, 8, 8, POOL)
+
+
+class _Subsampled(nn.Conv2d):
+    """A 1×1 convolution of stride 2 that drops pixels first where PyTorch's kernel is broken.
+
+    On the CPU, with several threads, few channels, channels last and an odd batch, the backward
+    pass of PyTorch 2.14's kernel writes outside its memory. Dropping pixels first is the same
+    convolution up to rounding.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        broken = input.device.type == "cpu" and torch.get_num_threads() > 1
+        if broken and len(input) % 2:
+            return F.conv2d(input[..., ::2, ::2], self.weight, self.bias)
+        return super().forward(input)
 
 
 def resnet18(
@@ -49,6 +66,8 @@ def resnet18(
             for module in self.modules():
                 if isinstance(module, nn.Conv2d):
                     nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                    if module.kernel_size == (1, 1):
+                        module.__class__ = _Subsampled
 
     return ResNet18()
 
