@@ -35,7 +35,7 @@ SMALLEST = size("STREAM_IMAGES", 4000)
 FACTORS = (1, 2, 4, 8)
 GROWTH = 1.05  # of peak memory at four times the images
 OVERLAP = 1.10
-REPEATS = size("STREAM_REPEATS", 5)
+REPEATS = size("STREAM_REPEATS", 3)
 # width and height of the files; decoding one takes far less than, about as much as, and more
 # than computing with it on one core of the machine of the published records
 FILES = {"small": (64, 64), "medium": (500, 375), "large": (1000, 750)}
@@ -114,8 +114,10 @@ def test_an_epoch_costs_decoding_or_computing(tmp_path: Path, kind: str, cores: 
     """With a core each, both overlap; where both want both cores, the work of the two adds up.
 
     So only the first is held to the limit, on two cores: one thread decodes, one computes.
+    Nothing can be computed while the first batch is decoded, nor decoded during the last steps,
+    so an epoch has forty batches here, about as many as one of the bench scale.
     """
-    images = size("STREAM_EPOCH", 640) // BATCH * BATCH
+    images = size("STREAM_EPOCH", 2560) // BATCH * BATCH
     folder = write_folder(tmp_path / "pictures", images, FILES[kind])
     samples = streamed(folder, workers=cores)
     config = SGDConfig(lr=0.01, epochs=1, batch_size=BATCH, augment="crop-flip")
@@ -179,7 +181,11 @@ class Pictures(TensorDataset):
 
 @pytest.mark.parametrize("kind", FILES)
 def test_threads_decode_about_as_fast_as_processes(tmp_path: Path, kind: str) -> None:
-    """Without the seconds that processes take to start, and without normalisation."""
+    """Without the seconds that processes take to start, and without normalisation.
+
+    Small files are measured and held to nothing: most of their time goes by in the interpreter,
+    which runs one thread at a time.
+    """
     images = size("STREAM_DECODE", 1024)
     samples = streamed(write_folder(tmp_path / "pictures", images, FILES[kind]), workers=2)
     plan = list(torch.arange(images).split(BATCH))
@@ -222,5 +228,5 @@ def test_threads_decode_about_as_fast_as_processes(tmp_path: Path, kind: str) ->
         }
     )
     print(f"\n{kind}: " + ", ".join(f"{name} {rate:.0f}/s" for name, rate in rates.items()))
-    if CHECK:
+    if CHECK and kind != "small":
         assert rates["two_threads"] >= 0.8 * rates["two_processes"]
