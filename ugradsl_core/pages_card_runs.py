@@ -1,11 +1,10 @@
 """What a card shows of runs: passes and seconds counted, and live rows beside other methods."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ugradsl_core import live, tables
+from ugradsl_core import live, pages_speed, tables
 from ugradsl_core.pages_card_text import mathematics, memory_of, slug
 from ugradsl_core.pages_markdown import list_table, raw_html
 from ugradsl_core.results import one_setting, published, record_label, summary
@@ -15,7 +14,6 @@ from ugradsl_core.unlearning import METHODS
 
 BESIDE = ("retrain", "ft", "ugradsl+")
 NOTEBOOK = "method_comparison.ipynb"
-BENCHMARKS = "benchmark-methods.jsonl"
 
 
 def cost(label: str, book: Path) -> str:
@@ -37,20 +35,8 @@ def cost(label: str, book: Path) -> str:
         header = ("Counted", "Forward", "Backward", "Of Retrain's passes", "Seconds")
         parts.append(list_table(header, rows, kind="numbers"))
         parts.append("Means over seeds; seconds depend on the machine, passes do not.")
-    return "\n\n".join([*parts, *_benchmarks(label, book / "results" / BENCHMARKS)])
-
-
-def _benchmarks(label: str, path: Path) -> list[str]:
-    """Wall time over that of the bare passes, from the line that ``tests/benchmarks`` writes."""
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    found = [json.loads(line) for line in lines]
-    return [
-        f"Measured: {line['ratio']:.2f} times the wall time of a bare loop over the same passes "
-        f"(limit {line['limit']:.2f}; {line['device']}, {line['threads']} threads, "
-        f"torch {line['torch']}, {line['created'][:10]})."
-        for line in found
-        if line["name"] == f"method {label}"
-    ]
+    speed = pages_speed.sentence(label, book)
+    return "\n\n".join([*parts, speed] if speed else parts)
 
 
 def _counts(row: Mapping[Any, Any], reference: Mapping[Any, Any]) -> list[str]:

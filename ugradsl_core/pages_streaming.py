@@ -1,15 +1,13 @@
 """What the page on streaming shows of its measurements: memory, overlap, threads."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from ugradsl_core import figures, figures_streaming
-from ugradsl_core.errors import StoreError
+from ugradsl_core import figures, figures_streaming, measurements
+from ugradsl_core.measurements import Line, where
 from ugradsl_core.pages_markdown import NOT_RUN_YET, list_table
 
-RECORDS = Path("measurements") / "streaming.jsonl"  # no records of runs, so not in results
+RECORDS = measurements.FOLDER / "streaming.jsonl"
 FIGURE = "streaming-memory.svg"
 WAYS = {"stream": "streamed", "memory": "in memory"}
 MEMORY, EPOCH, DECODING = "peak memory of an epoch", "streamed epoch", "decoding"
@@ -22,7 +20,6 @@ ALT = (
     "Two lines over the number of images. Peak memory of the streamed epochs stays level; that of "
     "the epochs from memory rises in proportion."
 )
-Line = dict[str, Any]
 
 
 def measured(book: Path, name: str) -> list[Line]:
@@ -31,18 +28,7 @@ def measured(book: Path, name: str) -> list[Line]:
     Raises:
         StoreError: a line is damaged; its number is in the message.
     """
-    path = book / RECORDS
-    if not path.is_file():
-        return []
-    found: dict[tuple[Any, ...], Line] = {}
-    for number, text in enumerate(path.read_text("utf-8").splitlines(), start=1):
-        try:
-            line = json.loads(text)
-            if line["name"] == name:
-                found[tuple(line[key] for key in KEYS[name])] = line
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{path}, line {number}: is damaged ({error})") from error
-    return list(found.values())
+    return measurements.measured(book / RECORDS, KEYS[name], name)
 
 
 def _series(lines: Sequence[Line]) -> dict[str, list[tuple[int, float]]]:
@@ -89,7 +75,7 @@ def memory(book: Path) -> str:
 Largest resident memory of a process that goes once through a folder of images ({side} × {side}
 pixels, batches of {one["batch"]}, {one["workers"]} decoding threads, {one["prefetch"]} batches
 ahead), with augmentation and without a model. Each point is a process of its own; the dotted line
-is what the libraries take before any data are loaded. {_where(one)}
+is what the libraries take before any data are loaded. {where(one)}
 :::
 
 From {least:,} to {most:,} images the peak changed: {text}. At four times the images the streamed
@@ -126,7 +112,7 @@ def epochs(book: Path) -> str:
         "threads for decoding and as many for computing: each alone, both together, and the latter "
         f"over the larger and over the sum of the two. The model is {one['model']}, inputs are "
         f"{one['image_size']} × {one['image_size']} pixels, batches {one['batch']}; the fastest of "
-        f"{len(one['both'])} runs in turn. {_where(one)}"
+        f"{len(one['both'])} runs in turn. {where(one)}"
     )
     return f"{list_table(header, rows, kind='numbers')}\n\n{note}"
 
@@ -149,17 +135,9 @@ def decoding(book: Path) -> str:
     note = (
         "Images decoded per second, the fastest of "
         f"{len(lines[0]['one_thread'])} runs in turn; the processes are those of PyTorch's "
-        f"`DataLoader`, and their start is left out. {_where(lines[0])}"
+        f"`DataLoader`, and their start is left out. {where(lines[0])}"
     )
     return f"{table}\n\n{note}"
-
-
-def _where(line: Line) -> str:
-    digits, mark, rest = line["commit"].partition("+")
-    return (
-        f"Measured on {line['created'][:10]}, {line['processor']}, torch {line['torch']}, commit "
-        f"`{digits[:10]}{mark}{rest}`."
-    )
 
 
 def _signed(value: float) -> str:

@@ -21,6 +21,7 @@ from ugradsl_core import (
     pages_cards,
     pages_methods,
     pages_pabi,
+    pages_speed,
     paper_text,
 )
 from ugradsl_core.errors import DataError
@@ -245,15 +246,10 @@ def test_counted_passes_are_those_of_the_records() -> None:
 
 
 def test_measured_speed_is_shown_once_there_are_measurements(tmp_path: Path) -> None:
-    assert "Measured" not in pages_card_runs.cost("scrub", tmp_path)
-    line = {"name": "method scrub", "ratio": 1.043, "limit": 1.1, "device": "cpu", "threads": 2,
-            "torch": "2.0", "created": "2020-01-02T00:00:00+00:00"}  # fmt: skip
-    (tmp_path / "results").mkdir()
-    path = tmp_path / "results" / pages_card_runs.BENCHMARKS
-    path.write_text(json.dumps(line) + "\n" + json.dumps({**line, "name": "method ga"}) + "\n")
-    text = pages_card_runs.cost("scrub", tmp_path)
-    assert text.count("Measured: 1.04 times") == 1
-    assert "2020-01-02" in text
+    assert "Wall time" not in pages_card_runs.cost("scrub", tmp_path)
+    sentence = pages_speed.sentence("scrub", BOOK)
+    assert sentence
+    assert sentence in pages_card_runs.cost("scrub", BOOK)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ PACKAGE = Path(ugradsl_core.__file__).parent
 # Each module imports only from those above it. A new module needs its place here.
 LAYERS = [
     ["errors", "checks", "world", "checkpoint", "types", "config", "config_docs", "files", "hub"],
+    ["measurements"],
     ["data.sources", "data.arrays", "data.roots", "data.originals", "data.cache", "data.decoding"],
     ["data.digits", "data.cifar_names", "data.cifar", "data.svhn", "data.fashion"],
     ["data.mnist_m", "data.celeba"],
@@ -64,6 +65,7 @@ LAYERS = [
         "figures_methods",
         "pages_backbones",
         "pages_references",
+        "pages_speed",
         "pages_pabi",
         "pages_card_text",
         "pages_card_runs",

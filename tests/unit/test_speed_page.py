@@ -1,0 +1,80 @@
+"""Pages show measured ratios, and say so where nothing was measured."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ugradsl_core import pages_speed
+from ugradsl_core.errors import StoreError
+from ugradsl_core.pages_markdown import NOT_RUN_YET
+
+BOOK = Path(__file__).parents[2] / "book"
+
+
+def line(name: str, ours: list[float], **changes: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "ratio": min(ours) / 0.5,
+        "limit": 1.1,
+        "ours": ours,
+        "bare": [0.5, 0.6],
+        "device": "cpu",
+        "threads": 1,
+        "torch": "9.9",
+        "processor": "a processor",
+        "commit": "0123456789abcdef",
+        "created": "2000-01-02T03:04:05+00:00",
+        **changes,
+    }
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    lines = [
+        line("method ft", [9.0, 8.0]),  # measured again below
+        line("method ft", [0.51, 0.515]),
+        line("evaluation", [0.6, 0.55], threads=2),
+    ]
+    path = tmp_path / pages_speed.RECORDS
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(json.dumps(each) + "\n" for each in lines))
+    return tmp_path
+
+
+def test_the_last_measurement_counts(book: Path) -> None:
+    table = pages_speed.methods(book)
+    for shown in ("FT", "1.02", "510", "500"):
+        assert shown in table
+    for hidden in ("16.00", "evaluation"):
+        assert hidden not in table
+    assert pages_speed.sentence("ft", book).startswith("Wall time: 1.02 times")
+    assert "1 thread)" in pages_speed.sentence("ft", book)
+
+
+def test_other_parts_have_their_own_table(book: Path) -> None:
+    table = pages_speed.parts(book)
+    for shown in ("evaluation", "1.10", "2 threads"):
+        assert shown in table
+    assert "FT" not in table
+
+
+def test_nothing_measured_is_said(tmp_path: Path) -> None:
+    assert pages_speed.methods(tmp_path) == pages_speed.parts(tmp_path) == NOT_RUN_YET
+    assert pages_speed.sentence("ft", tmp_path) == ""
+
+
+def test_a_damaged_line_stops_the_build(book: Path) -> None:
+    with (book / pages_speed.RECORDS).open("a") as file:
+        file.write("{")
+    with pytest.raises(StoreError, match="line 4: is damaged"):
+        pages_speed.methods(book)
+
+
+def test_published_ratios_keep_their_limits() -> None:
+    lines = pages_speed.ratios(BOOK)
+    assert {x["name"] for x in lines} >= {"method ugradsl", "training epoch / bare loop"}
+    for each in lines:
+        assert each["ratio"] == pytest.approx(min(each["ours"]) / min(each["bare"]))
+        assert each["ratio"] <= each["limit"], each["name"]
