@@ -59,7 +59,7 @@ def presets_of(scale: str) -> Callable[[Path], str]:
         header = ("Preset", "Data set", "Forgotten", "Model", "Epochs", _last(scale))
         rows = [_overview(preset, scale) for preset in presets]
         folded = [_folded(preset, scale) for preset in presets]
-        return "\n\n".join([list_table(header, rows, kind="presets"), *folded])
+        return "\n\n".join([list_table(header, rows, kind="presets-list"), *folded])
 
     return fragment
 
@@ -89,10 +89,7 @@ def _folded(preset: str, scale: str) -> str:
         rows = [(f"`{f}`", value, text or "–") for f, value, text in setting_values(preset, scale)]
         parts.append(list_table(("Field", "Value", "Where from"), rows, kind="presets"))
     if "like" in entry and _carried(entry):
-        own = [label for label, of in entry["methods"].items() if of["source"]["kind"] == "search"]
-        parts.append(
-            _like(entry) + (f" Searched here: {', '.join(map(title_of, own))}." * bool(own))
-        )
+        parts.append(_like(entry))
     elif entry["methods"]:
         rows_ = [_method_row(label, preset, scale) for label in entry["methods"]]
         parts.append(list_table(METHOD_HEADER, rows_, kind="presets"))
@@ -169,7 +166,7 @@ def regime(book: Path) -> str:
             for paper in entry.get("stands_for", [preset]):
                 shown = f"`{preset}`" if paper == preset else f"`{preset}`, for `{paper}`"
                 rows.append([shown, *_beside(record, paper_retrain(paper, book / "paper"))])
-    header = ("Setting", "Original UA", "Original MIA", *(f"Retrain {m} (paper)" for m in METRICS))
+    header = ("Setting", "Original UA", "Original MIA", *(f"Retrain {m}" for m in METRICS))
     return list_table(header, rows, kind="numbers regime")
 
 

@@ -115,7 +115,7 @@ def test_an_epoch_costs_decoding_or_computing(tmp_path: Path, kind: str, cores: 
 
     So only the first is held to the limit, on two cores: one thread decodes, one computes.
     Nothing can be computed while the first batch is decoded, nor decoded during the last steps,
-    so an epoch has forty batches here, about as many as one of the bench scale.
+    so an epoch has twenty batches here (one of the bench scale has 43).
     """
     images = size("STREAM_EPOCH", 2560) // BATCH * BATCH
     folder = write_folder(tmp_path / "pictures", images, FILES[kind])
