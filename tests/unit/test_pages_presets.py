@@ -98,7 +98,7 @@ def test_values_and_places_in_words() -> None:
     entry = {"stated": {"p": {"place": "Section 1", "printed": "2"}}, "not_stated": {"q": "ours"}}
     assert [origin(entry, field) for field in "pqr"] == ["Section 1: 2", "not stated; ours", ""]
     values = {field: value for field, value, _ in setting_values("words-class", "smoke")}
-    assert (values["model.width"], values["training.epochs"]) == ("16", "30")
+    assert (values["model.width"], values["training.epochs"]) == ("64", "20")
 
 
 def regime_of(name: str, **changes: Any) -> Any:
