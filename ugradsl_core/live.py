@@ -32,6 +32,9 @@ def setting_of(parameters: Experiment) -> settings.Setting:
         ConfigError: the scale has no preset for the data set.
     """
     setting = settings.preset_setting(preset_name(parameters), parameters.scale)
+    group = getattr(parameters, "forgotten_group", None)
+    if group is not None:
+        return setting.replace(forgotten_group=group, group_fraction=None)
     changes = {
         name: getattr(parameters, name)
         for name in ("fraction", "forgotten_class")

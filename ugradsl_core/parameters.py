@@ -114,6 +114,19 @@ class ClassWiseForgetting(Experiment):
     forgotten_class: int = Field(3, ge=0, description="the class to forget, 0…K−1")
 
 
+class GroupForgetting(Experiment):
+    """Parameters of *Group forgetting*."""
+
+    dataset: str = Field("digits-parity", description="a data set with groups")
+    methods: str = Field(
+        "retrain,ft,ga,iu,salun,neggrad+,ugradsl,ugradsl:adaptive,ugradsl+,ugradsl+:adaptive",
+        description="all, or comma-separated labels with retrain",
+    )
+    forgotten_group: str | int | None = Field(
+        None, description="name or number of the group to forget; None keeps the preset's"
+    )
+
+
 class MethodComparison(RandomForgetting):
     """Parameters of *All methods side by side*; ``all`` is every method, searched or not."""
 
@@ -123,6 +136,7 @@ NOTEBOOKS: dict[str, type[Config]] = {
     "ugradsl_step_by_step": StepByStep,
     "random_forgetting": RandomForgetting,
     "class_wise_forgetting": ClassWiseForgetting,
+    "group_forgetting": GroupForgetting,
     "method_comparison": MethodComparison,
     "paper_audit": PaperAudit,
     "theory_1_measures": TheoryMeasures,
@@ -142,8 +156,7 @@ def preset_name(parameters: Experiment) -> str:
     Raises:
         ConfigError: the scale has no preset of that data set and paradigm.
     """
-    by_class = hasattr(parameters, "forgotten_class")
-    paradigm = "class-wise" if by_class else "random"
+    paradigm, suffix = _paradigm(parameters)
     settings = {
         name: preset["setting"]
         for name, preset in load_presets(parameters.scale).items()
@@ -156,8 +169,17 @@ def preset_name(parameters: Experiment) -> str:
             f"dataset: {parameters.dataset} has no preset of {paradigm} forgetting at the "
             f"{parameters.scale} scale; those with one: {known}"
         )
-    usual = f"{parameters.dataset}-{'class' if by_class else 'random10'}"
+    usual = f"{parameters.dataset}-{suffix}"
     return usual if usual in found else found[0]
+
+
+def _paradigm(parameters: Experiment) -> tuple[str, str]:
+    """The paradigm of a notebook, and how the names of its usual presets end."""
+    if isinstance(parameters, ClassWiseForgetting):
+        return "class-wise", "class"
+    if isinstance(parameters, GroupForgetting):
+        return "group", "subclass"
+    return "random", "random10"
 
 
 def split_list(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ugradsl_core import settings
+from ugradsl_core import live, settings
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.experiments import record_key
 from ugradsl_core.parameters import (
@@ -294,6 +294,7 @@ def test_every_notebook_has_valid_defaults(notebook: str) -> None:
             "no preset of class-wise forgetting at the smoke scale; those with one: digits, words",
         ),
         ("random_forgetting", {"dataset": "words"}, "words has no preset of random forgetting"),
+        ("group_forgetting", {"dataset": "digits"}, "digits has no preset of group forgetting"),
         ("random_forgetting", {"methods": "retrain,gaa"}, "unknown method 'gaa'. Did you mean 'ga"),
         ("random_forgetting", {"methods": "ga"}, "should name retrain"),
         ("random_forgetting", {"seeds": "0,x"}, "whole numbers from 0; found 'x'"),
@@ -316,6 +317,8 @@ def test_bad_notebook_parameters(notebook: str, values: dict[str, Any], message:
         ("class_wise_forgetting", "words", "smoke", "words-class"),
         ("class_wise_forgetting", "imagenet", "paper", "imagenet-class"),
         ("method_comparison", "cifar100", "paper", "cifar100-random10"),
+        ("group_forgetting", "digits-parity", "smoke", "digits-parity-subclass"),
+        ("group_forgetting", "celeba", "bench", "celeba-identities1"),
     ],
 )
 def test_notebooks_find_the_preset_of_their_data_set(
@@ -323,6 +326,14 @@ def test_notebooks_find_the_preset_of_their_data_set(
 ) -> None:
     parameters = check_parameters(notebook, dataset=dataset, scale=scale)
     assert preset_name(parameters) == preset
+
+
+def test_a_group_takes_the_place_of_the_presets_forget_set() -> None:
+    kept = live.setting_of(check_parameters("group_forgetting", dataset="celeba", scale="bench"))
+    assert (kept.group_fraction, kept.forgotten_group) == (0.01, None)
+    named = check_parameters("group_forgetting", dataset="celeba", scale="bench", forgotten_group=7)
+    setting = live.setting_of(named)
+    assert (setting.group_fraction, setting.forgotten_group) == (None, 7)
 
 
 def test_text_becomes_values_of_the_right_type() -> None:
