@@ -92,14 +92,18 @@ def without_class(labels: Tensor, forgotten_class: int) -> Tensor:
 def find_group(group: str | int, names: Sequence[str]) -> int:
     """The number of a group that is given by its name, or else by its number.
 
+    Where a name is itself a number, as identities are, a number is a name and nothing else: an
+    identity that is not there would otherwise be taken for another one's place.
+
     Raises:
         ConfigError: there is no such group.
     """
-    if group in names:
+    if str(group) in names:
         return list(names).index(str(group))
-    if str(group).isdecimal() and int(group) < len(names):
+    numbered = not any(name.isdecimal() for name in names)
+    if numbered and str(group).isdecimal() and int(group) < len(names):
         return int(group)
-    if str(group).isdecimal():
+    if numbered and str(group).isdecimal():
         raise ConfigError(
             f"forgotten_group: should lie in 0…{len(names) - 1}, or be a name; found {group}"
         )

@@ -216,14 +216,23 @@ def test_shares_of_groups_outside_the_open_interval_are_refused(fraction: float)
 
 
 def test_groups_are_found_by_name_before_number() -> None:
-    names = ("trout", "shark", "0")
-    assert [find_group(group, names) for group in ("shark", 1, "1", "0", 0)] == [1, 1, 1, 2, 0]
+    names = ("trout", "shark", "ray")
+    assert [find_group(group, names) for group in ("shark", 1, "1", "0", 0)] == [1, 1, 1, 0, 0]
     with pytest.raises(ConfigError, match=r"unknown forgotten_group 'truot'\. Did you mean 'tr"):
         find_group("truot", names)
     with pytest.raises(ConfigError, match="should lie in 0…2, or be a name; found 3"):
         find_group(3, names)
     with pytest.raises(ConfigError, match="there are 500 groups, such as 'n0'"):
         find_group("x", [f"n{i}" for i in range(500)])
+
+
+def test_an_unknown_identity_is_not_taken_for_the_place_of_another() -> None:
+    assert [find_group(group, ("2", "5", "13")) for group in ("5", 5, "2")] == [1, 1, 0]
+    for unknown in ("1", 1, 0):
+        with pytest.raises(ConfigError, match=f"unknown forgotten_group '?{unknown}'?. .*Valid"):
+            find_group(unknown, ("2", "5", "13"))
+    with pytest.raises(ConfigError, match="unknown forgotten_group '7'; there are 500 groups"):
+        find_group("7", [str(2 * i) for i in range(500)])
 
 
 @given(
