@@ -13,6 +13,9 @@ from torch import Tensor
 
 from ugradsl_core.errors import ConfigError, DataError
 
+DIGITS = 19  # of 2**63 - 1, the largest index
+DAMAGE = (ValueError, OSError, EOFError, RecursionError, csv.Error)
+
 
 def file_sha256(path: str | Path) -> str:
     """SHA-256 of an index file, in hexadecimal digits.
@@ -42,8 +45,8 @@ def read_index(path: str | Path) -> Tensor:
     file_sha256(path)
     try:
         entries = list(_READERS.get(path.suffix.lower(), _from_text)(path))
-    except (ValueError, OSError, EOFError) as error:
-        reason = str(error).splitlines()[0]
+    except DAMAGE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"index_file: {path} cannot be read ({reason})") from None
     if not entries:
         raise DataError(f"index_file: {path} holds no index")
@@ -70,16 +73,19 @@ def check_range(index: Tensor, size: int, path: str | Path, name: str) -> None:
 
 def _whole(entry: Any, place: int, path: Path) -> int:
     text = str(entry).strip()
-    value = int(text) if text.isdecimal() and text.isascii() else -1
+    whole = text.isdecimal() and text.isascii() and len(text) <= DIGITS
+    value = int(text) if whole else -1
     if isinstance(entry, bool | float) or not 0 <= value < 2**63:
         raise DataError(
-            f"index_file: {path}, entry {place}: should be a whole number from 0; found {text!r}"
+            f"index_file: {path}, entry {place}: should be a whole number from 0; "
+            f"found {text[:40]!r}"
         )
     return value
 
 
 def _from_npy(path: Path) -> Iterable[Any]:
-    array = np.load(path, allow_pickle=False)
+    with path.open("rb") as file:  # not np.load, which also opens archives
+        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
     if array.ndim != 1:
         raise ValueError(f"should be one-dimensional; found shape {array.shape}")
     return list(array.tolist())

@@ -42,6 +42,9 @@ def test_all_formats_read_the_same(tmp_path: Path, values: list[int]) -> None:
         ("a.txt", "3 1.0", "entry 2: should be a whole number from 0; found '1.0'"),
         ("a.txt", "three", "entry 1: should be a whole number from 0; found 'three'"),
         ("a.txt", "9" * 30, "entry 1: should be a whole number from 0"),
+        ("a.txt", "9" * 5000, "entry 1: should be a whole number from 0; found '9999"),
+        ("a.json", "[" * 100_000, "cannot be read"),
+        ("a.csv", '"' + "1" * 200_000, "cannot be read (field larger than field limit"),
         ("a.json", "[1, true]", "entry 2: should be a whole number from 0; found 'True'"),
         ("a.json", "[1, 2.0]", "entry 2: should be a whole number from 0; found '2.0'"),
         ("a.json", "[[1]]", "entry 1: should be a whole number from 0; found '[1]'"),
@@ -49,6 +52,7 @@ def test_all_formats_read_the_same(tmp_path: Path, values: list[int]) -> None:
         ("a.json", "[1,", "cannot be read"),
         ("a.csv", "a,index\nx,1\ny\n", "entry 2: should be a whole number from 0; found ''"),
         ("a.npy", "no array", "cannot be read"),
+        ("a.npy", "PK\x03\x04 cut short", "cannot be read"),
     ],
 )
 def test_wrong_files_are_refused(tmp_path: Path, name: str, content: str, message: str) -> None:
@@ -76,6 +80,13 @@ def test_wrong_arrays_are_refused(tmp_path: Path, array: np.ndarray, message: st
     with pytest.raises(DataError) as caught:
         read_index(path)
     assert message in str(caught.value)
+
+
+def test_an_archive_of_arrays_is_no_array(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", index=np.arange(3))
+    path = (tmp_path / "a.npz").rename(tmp_path / "a.npy")
+    with pytest.raises(DataError, match=r"cannot be read \(the magic string is not correct"):
+        read_index(path)
 
 
 def test_a_missing_file_and_one_that_is_out_of_range(tmp_path: Path) -> None:
