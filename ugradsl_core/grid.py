@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ugradsl_core import settings
 from ugradsl_core.config import Config
@@ -48,6 +48,13 @@ class GridConfig(Config):
     gpus: int = Field(0, ge=0)
     memory_mb: int = Field(4000, ge=1)
     minutes: int = Field(120, ge=1)
+
+    @field_validator("settings", "methods", "seeds", mode="before")
+    @classmethod
+    def _listed(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, list | tuple) or (info.field_name == "methods" and value == "all"):
+            return value
+        raise ConfigError(f"should be a list, as in [{value}]; found {value!r}")
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -169,6 +176,8 @@ def read_grid(path: Path) -> GridConfig:
         values = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"grid: {path} cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"grid: {path} is no YAML (it is no UTF-8 text)") from error
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"grid: {path} is no YAML ({reason})") from error

@@ -233,10 +233,16 @@ def read_records(path: Path) -> list[Record]:
     """Published records: a file with one line each.
 
     Raises:
-        StoreError: a line is damaged; published numbers are never skipped silently.
+        StoreError: the file cannot be read, or a line is damaged; published numbers are never
+            skipped silently.
     """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise StoreError(f"records: {path} cannot be read ({reason})") from error
     records = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         try:
             records.append(parse_record(line))
         except StoreError as error:

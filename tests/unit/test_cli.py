@@ -245,6 +245,10 @@ def test_tables_of_damaged_or_mixed_records_are_refused(cli: Cli, elsewhere: Pat
     refusal(cli, table, "mine.jsonl, line 2: record: the line is truncated")
     path.write_text("")
     refusal(cli, table, "no published records; run `ugradsl experiment` first")
+    path.write_bytes(b"\x93NUMPY\xff")
+    refusal(cli, table, "mine.jsonl cannot be read (it is no UTF-8 text)")
+    (elsewhere / "folder").mkdir()
+    refusal(cli, ["merge", "new.jsonl", "folder"], "folder cannot be read (Is a directory)")
 
 
 def test_a_notebook_is_never_overwritten_by_its_run(cli: Cli, monkeypatch, elsewhere: Path) -> None:

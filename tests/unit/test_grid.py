@@ -195,6 +195,9 @@ def test_profiles_name_their_executor(name: str) -> None:
 
 
 REFUSED: list[tuple[Any, str]] = [
+    ({**SMALL, "methods": "ft"}, r"^methods: should be a list, as in \[ft\]; found 'ft'$"),
+    ({**SMALL, "settings": "all"}, r"^settings: should be a list, as in \[all\]; found 'all'$"),
+    ({**SMALL, "seeds": 0}, r"^seeds: should be a list, as in \[0\]; found 0$"),
     ({"scale": "smoke"}, "settings is missing"),
     ([1, 2], "should be a mapping of names to values"),
     ({**SMALL, "settings": ["digits-clas"]}, "Did you mean 'digits-class'"),
@@ -225,18 +228,20 @@ def test_wrong_grids_are_refused_in_a_sentence(values: Any, message: str) -> Non
     ("text", "arguments", "message"),
     [
         ("settings: [a", [], "is no YAML"),
+        (b"settings: [\xff]", [], "is no YAML (it is no UTF-8 text)"),
         ("settings: [digits-rndom10]", [], "unknown bench setting 'digits-rndom10'"),
         (None, [], "cannot be read (No such file or directory)"),
         (yaml.safe_dump(SMALL), ["--profile", "slrum"], "Did you mean 'slurm'"),
     ],
 )
 def test_the_command_refuses_before_snakemake_starts(
-    cli: Cli, folder: Path, monkeypatch: Any, text: str | None, arguments: list[str], message: str
-) -> None:
+    cli: Cli, folder: Path, monkeypatch: Any, text: str | bytes | None, arguments: list[str],
+    message: str,
+) -> None:  # fmt: skip
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("Snakemake was started"))
     path = folder / "mine.yaml"
     if text is not None:
-        path.write_text(text)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
     code, out, err = cli("grid", path, *arguments)
     assert (code, out) == (2, "")
     assert message in err
