@@ -243,6 +243,9 @@ def get_preset(name: str, scale: str) -> dict[str, Any]:
     """
     presets = load_presets(scale)
     if name not in presets:
+        others = " or ".join(other for other in SCALES if name in load_presets(other))
+        if others:
+            raise ConfigError(f"setting: {name!r} has no {scale} scale; say --scale {others}")
         raise unknown_name(f"{scale} setting", name, presets)
     preset: dict[str, Any] = presets[name]
     return preset

@@ -252,6 +252,13 @@ def test_unknown_names_come_with_the_nearest() -> None:
         get_preset("digits", "smoke")
 
 
+def test_a_setting_of_other_scales_names_them() -> None:
+    with pytest.raises(ConfigError, match=r"^setting: 'cifar10-random10' has no smoke scale; say"):
+        get_preset("cifar10-random10", "smoke")
+    with pytest.raises(ConfigError, match=r"has no bench scale; say --scale paper$"):
+        get_preset("imagenet-class", "bench")
+
+
 def test_a_winner_is_written_into_its_preset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
