@@ -203,17 +203,13 @@ def announce_search(
     setting: Setting, loaded: Data, labels: Sequence[str], trials: int, execution: Execution
 ) -> None:
     """As :func:`announce`, for a search; every trial is taken to be as long as the first one."""
-    from ugradsl_core.search import SPACES
-    from ugradsl_core.settings import shared_with_training, split_label
+    from ugradsl_core.search import first_config
     from ugradsl_core.unlearning import get_method
 
-    training = setting.training.model_dump()
-    configs: dict[str, Config] = {"retrain": get_method("retrain").config(**training)}
-    for label in labels:
-        method, variant = split_label(label)
-        fixed, first, _ = SPACES[label]
-        shared = shared_with_training(method, training)
-        configs[label] = get_method(method).config(**{**variant, **shared, **fixed, **first})
+    configs: dict[str, Config] = {
+        "retrain": get_method("retrain").config(**setting.training.model_dump()),
+        **{label: first_config(label, setting) for label in labels},
+    }
     runs = {"original": 1, "retrain": 1, **dict.fromkeys(labels, trials)}
     runs["evaluation"] = 1 + trials * len(labels)
     _announce(setting, loaded, configs, runs, execution, "validation")

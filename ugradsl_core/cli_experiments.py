@@ -60,9 +60,9 @@ def experiment(
     seed_list = parameters.parse_seeds(seeds)
     execution = make_execution(device, amp, compile_model, channels_last, accumulate)
     loaded = load(setting, execution, data_root, download)
+    check_grid(setting, loaded, configs, execution)
     opened = open_store(store, execution.world)
     quiet = not execution.world.is_first
-    check_grid(setting, loaded, configs, execution)
     announce(setting, loaded, configs, seed_list, opened, execution)
     with tqdm(
         total=len(configs) * len(seed_list), unit="run", file=sys.stderr, disable=quiet
@@ -102,7 +102,7 @@ def tune(
     """Search hyperparameters with one budget for all methods, judged on validation data."""
     from tqdm import tqdm
 
-    from ugradsl_core import provenance, search
+    from ugradsl_core import experiments, provenance, search
     from ugradsl_core.store import open_store, write_records
     from ugradsl_core.types import Record
 
@@ -111,6 +111,8 @@ def tune(
     search.check_search(labels, trials)
     execution = make_execution(device, amp, compile_model, channels_last, accumulate)
     loaded = load(setting, execution, data_root, download)
+    firsts = {label: search.first_config(label, setting) for label in labels}
+    experiments.check_grid(setting, loaded, firsts, execution)
     opened = open_store(store, execution.world)
     records: list[Record] = []
     quiet = not execution.world.is_first

@@ -24,6 +24,7 @@ from ugradsl_core.problems import (
     stream,
 )
 from ugradsl_core.settings import Setting, digest, split_label
+from ugradsl_core.steps import check_accumulation
 from ugradsl_core.store import (
     Store,
     drop_state,
@@ -195,6 +196,7 @@ def check_grid(
     """Raise ConfigError where a method cannot run as ``execution`` asks, before anything does."""
     execution.world.check_batch(len(loaded.train), "training samples")
     execution.world.check_batch(setting.training.batch_size)
+    check_accumulation(execution, setting.training.batch_size)
     for label, config in configs.items():
         check_execution(METHODS[split_label(label)[0]].title, config, execution)
 

@@ -79,6 +79,14 @@ def check_search(labels: Sequence[str], trials: int) -> None:
         raise ConfigError(f"trials: should be at least 1; found {trials}")
 
 
+def first_config(label: str, setting: Setting) -> Config:
+    """The config of the first trial of a method."""
+    fixed, first, _ = SPACES[label]
+    method, variant = split_label(label)
+    shared = shared_with_training(method, setting.training.model_dump())
+    return get_method(method).config(**{**variant, **shared, **fixed, **first})
+
+
 def trial_gap(record: Record, reference: Record) -> float:
     """The objective: Avg. Gap to Retrain on validation data; 100 for a run that diverged."""
     if record.status != "ok":

@@ -2,6 +2,8 @@
 
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
+from ugradsl_core.steps import check_accumulation
+from ugradsl_core.training import SGDConfig
 from ugradsl_core.types import Execution
 from ugradsl_core.unlearning.ff import FFConfig
 from ugradsl_core.unlearning.iu import IUConfig
@@ -37,14 +39,18 @@ def _coupled(config: Config) -> str:
 def check_execution(title: str, config: Config, execution: Execution) -> None:
     """Raise ConfigError where a method cannot run as ``execution`` asks.
 
-    Too few samples in a batch for the processes are refused too.
+    Too few samples in a batch for the processes or the micro-batches are refused too.
 
     Args:
         title: of the method.
         config: its config.
         execution: processes and micro-batches.
     """
-    execution.world.check_batch(getattr(config, "batch_size", execution.world.size))
+    sizes = [getattr(config, name, None) for name in ("batch_size", "forget_batch_size")]
+    smallest = min((size for size in sizes if size is not None), default=execution.world.size)
+    execution.world.check_batch(smallest)
+    if isinstance(config, SGDConfig):
+        check_accumulation(execution, config.batch_size)
     alone = _alone(config) if execution.world.size > 1 else ""
     if alone:
         raise ConfigError(
