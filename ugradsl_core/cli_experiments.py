@@ -107,7 +107,8 @@ def tune(
     from ugradsl_core.types import Record
 
     setting = settings.preset_setting(name, scale)
-    labels = list(search.SPACES) if methods == "all" else parameters.split_list(methods)
+    every = methods == "all"
+    labels = list(search.SPACES) if every else parameters.split_list(methods, "methods")
     search.check_search(labels, trials)
     execution = make_execution(device, amp, compile_model, channels_last, accumulate)
     loaded = load(setting, execution, data_root, download)

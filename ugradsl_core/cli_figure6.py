@@ -29,7 +29,7 @@ def figure6(
 
     if sets is not None and sets < 1:
         raise ConfigError(f"sets: should be at least 1; found {sets}")
-    chosen = figure6.setting_names(scale) if names == "all" else split_list(names)
+    chosen = figure6.setting_names(scale) if names == "all" else split_list(names, "names")
     settings = {key: figure6.get_setting(key, scale) for key in chosen}
     numbers = {key: sets or figure6.SETS[scale][key] for key in settings}
     opened, records = open_store(store), []

@@ -37,7 +37,7 @@ def read_setting(
 def read_labels(text: str, name: str, scale: str) -> list[str]:
     """Labels of ``--methods``: those that are listed, or Retrain and all of the preset."""
     if text != "all":
-        return parameters.split_list(text)
+        return parameters.split_list(text, "methods")
     return ["retrain", *settings.get_preset(name, scale)["methods"]]
 
 

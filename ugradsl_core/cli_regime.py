@@ -30,7 +30,7 @@ def regime(
     from ugradsl_core.types import Execution
 
     presets = settings.load_presets(scale)
-    chosen = list(presets) if names == "all" else split_list(names)
+    chosen = list(presets) if names == "all" else split_list(names, "names")
     found = {name: settings.preset_setting(name, scale) for name in chosen}
     execution, opened = Execution(device=device), open_store(store)
     width = max(map(len, chosen))

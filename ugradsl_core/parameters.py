@@ -182,15 +182,16 @@ def _paradigm(parameters: Experiment) -> tuple[str, str]:
     return "random", "random10"
 
 
-def split_list(text: str) -> list[str]:
-    """The parts of a comma-separated list, without blanks.
+def split_list(text: str, what: str = "") -> list[str]:
+    """The parts of a comma-separated list, without blanks; ``what`` it lists, for the error.
 
     Raises:
         ConfigError: nothing in it.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts:
-        raise ConfigError(f"should be a comma-separated list; found {text!r}")
+        field = f"{what}: " if what else ""
+        raise ConfigError(f"{field}should be a comma-separated list; found {text!r}")
     return parts
 
 
@@ -200,7 +201,7 @@ def parse_seeds(text: str) -> list[int]:
     Raises:
         ConfigError: something else in it.
     """
-    parts = split_list(text)
+    parts = split_list(text, "seeds")
     wrong = [part for part in parts if not part.isdecimal()]
     if wrong:
         raise ConfigError(f"seeds: should be whole numbers from 0; found {wrong[0]!r}")
