@@ -51,6 +51,7 @@ OWN_BATCHES = ("be", "bs", "scrub")
 RANGES = {("ff", "alpha"), ("l1-sparse", "gamma"), ("salun", "mask_ratio")}
 RANGE = "a range is stated; the value is the default of our code"
 DEFAULT = "our default, as in the published code where there is any"
+OTHERWISE = {("iu", "samples", "imagenet"): "our default; the published code has 300,000 here"}
 ADAPTIVE_RATE = {
     "beta": {"place": "Appendix D.5", "printed": "the median of all pairwise distances"},
     "distance": {"place": "Appendix D.5", "printed": "cosine distance"},
@@ -94,7 +95,7 @@ def _preset(
     for field in [field for field in stated if field not in config and field not in ADAPTIVE_RATE]:
         del stated[field]
     reasons = {
-        field: _reason(method, field)
+        field: OTHERWISE.get((method, field, dataset)) or _reason(method, field)
         for field in config
         if field not in stated or (method, field) in RANGES
     }

@@ -142,6 +142,8 @@ def test_baselines_are_as_appendix_e1_states_them(name: str) -> None:
     assert 1e-9 <= config["ff"]["alpha"] <= 1e-6
     assert (config["scrub"]["gamma"], config["scrub"]["alpha"]) == (0.99, 0.001)
     assert 0.5 <= config["salun"]["mask_ratio"] <= 0.9
+    why = PAPER[name]["methods"]["iu"]["not_stated"]["samples"]
+    assert ("300,000" in why) == name.startswith("imagenet")
     for label in ("ugradsl", "ugradsl+"):
         assert (config[label]["p"], config[label]["alpha"]) == (0.9, -0.4)
         assert config[f"{label}:adaptive"]["beta"] is None
