@@ -44,7 +44,7 @@ FORGET_FIELDS = {  # what the identity keeps of the forget set
     "group": PARADIGM_FIELDS["group"],
     "index": ("index_sha256",),
 }
-DATA_OPTIONS = ("image_size", "tokenizer", "max_length")
+DATA_OPTIONS = ("image_size", "tokenizer", "max_length", "skip_corrupt")
 IDENTITY_FIELDS = ("dataset", "train_size", "validation_size", "paradigm", *DATA_OPTIONS)
 YOUNGER_FIELDS = ("forgotten_group", "group_fraction", "index_sha256", *DATA_OPTIONS)
 SGD_FIELDS = (  # of the identity, whatever their value
@@ -81,6 +81,9 @@ class Setting(Config):
     image_size: int | None = Field(None, ge=1, description="pixels; None is the data set's own")
     tokenizer: str | None = Field(None, min_length=1, description="Hugging Face name or folder")
     max_length: int | None = Field(None, ge=1, description="tokens of a text")
+    skip_corrupt: bool | None = Field(
+        None, description="leave out images of a folder that cannot be read"
+    )
     model: ModelSpec = ModelSpec()
     training: SGDConfig = SGDConfig()
 
@@ -89,6 +92,11 @@ class Setting(Config):
     def _known(cls, value: str) -> str:
         find_loader(value)
         return value
+
+    @field_validator("skip_corrupt")
+    @classmethod
+    def _asked_for(cls, value: bool | None) -> bool | None:
+        return value or None
 
     @model_validator(mode="before")
     @classmethod

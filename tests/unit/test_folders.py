@@ -16,7 +16,9 @@ from ugradsl_core.data import DataBundle, Dataset, StreamedDataset, reading
 from ugradsl_core.data.folders import load_folder
 from ugradsl_core.data.listing import EXTENSIONS
 from ugradsl_core.errors import ConfigError, DataError
+from ugradsl_core.problems import load_data
 from ugradsl_core.settings import Setting
+from ugradsl_core.types import Execution
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "tiny_imagenet_40"
 
@@ -284,6 +286,22 @@ def test_damaged_images_are_left_out_only_when_asked(tmp_path: Path) -> None:
     assert paths(again.train)[:2] == ["train/a/000.png", "train/a/002.png"]
     assert all(map(torch.equal, whole_batch(again.train), whole_batch(bundle.train)))
     assert again.train.checksum == bundle.train.checksum
+
+
+def test_a_setting_can_ask_for_it_too(tmp_path: Path) -> None:
+    write_parts(tmp_path, {"a": 4, "b": 3}, {"a": 2, "b": 2})
+    damaged(tmp_path / "train" / "a" / "001.png")
+    plain = Setting(dataset=f"folder:{tmp_path}")
+    with pytest.raises(DataError, match=r"001\.png: cannot be read as an image"):
+        load_data(plain, Execution("cpu"))
+    asked = Setting(dataset=f"folder:{tmp_path}", skip_corrupt="true")
+    with pytest.warns(UserWarning, match="left out 1 of 7 images"):
+        assert len(load_data(asked, Execution("cpu")).train) == 6
+    assert asked.identity() != plain.identity()
+    not_asked = Setting(dataset=f"folder:{tmp_path}", skip_corrupt="false")
+    assert not_asked.identity() == plain.identity()
+    with pytest.raises(ConfigError, match="skip_corrupt: digits does not know this option"):
+        load_data(Setting(skip_corrupt=True), Execution("cpu"))
 
 
 def test_a_class_without_one_readable_image_is_refused(tmp_path: Path) -> None:
