@@ -18,6 +18,7 @@ from ugradsl_core.unlearning import get_method
 
 SEARCH_SEED = 1000
 DIVERGED_GAP = 100.0
+MOST_REDRAWS = 20  # of a trial; only a space of a few points needs more
 
 Space = Mapping[str, tuple[Any, ...]]
 
@@ -119,7 +120,8 @@ def search(
     """The best config of a method, its validation gap, and the records of all trials.
 
     Optuna's Gaussian-process sampler after four random trials, seeded for each trial by its
-    number, so that a search that was stopped ends as one that was not. Models, forget set and
+    number, so that a search that was stopped ends as one that was not. A configuration that was
+    tried already gives way to a random one, so that all trials differ. Models, forget set and
     batches are those of a seed that is used for nothing else; Retrain's is the reference. Every
     trial is a record of kind ``"trial"``.
 
@@ -150,21 +152,36 @@ def search(
     study.enqueue_trial(first)
     records: list[Record] = []
     configs: list[Config] = []
-    for number in range(trials):
-        seed = int(stream(SEARCH_SEED, f"search:{label}:{number}").initial_seed() % 2**32)
+    gaps: list[float] = []
+
+    def ask(name: str, make: Callable[[int], Any]) -> tuple[Any, Config]:
+        seed = int(stream(SEARCH_SEED, f"search:{label}:{name}").initial_seed() % 2**32)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.sampler = optuna.samplers.GPSampler(
-                seed=seed, n_startup_trials=4, deterministic_objective=True
-            )
+            study.sampler = make(seed)
         trial = study.ask()
         suggested = execution.world.from_first(partial(_suggest, trial, space))
-        config = get_method(method).config(**{**common, **suggested})
+        return trial, get_method(method).config(**{**common, **suggested})
+
+    for number in range(trials):
+        trial, config = ask(f"{number}", _gaussian_process)
+        again = 0
+        while config in configs and again < MOST_REDRAWS:  # it would be the same run
+            study.tell(trial, gaps[configs.index(config)])
+            again += 1
+            trial, config = ask(f"{number}:{again}", optuna.samplers.RandomSampler)
         record = run(label, config)
         gap = trial_gap(record, reference)
         study.tell(trial, gap)
         records.append(record)
         configs.append(config)
+        gaps.append(gap)
         on_trial(number + 1, record, gap)
-    best = study.best_trial.number
-    return configs[best], float(study.best_value), [reference, *records]
+    best = gaps.index(min(gaps))
+    return configs[best], gaps[best], [reference, *records]
+
+
+def _gaussian_process(seed: int) -> Any:
+    from optuna.samplers import GPSampler
+
+    return GPSampler(seed=seed, n_startup_trials=4, deterministic_objective=True)

@@ -1,6 +1,7 @@
 """Experiments on digits: keys, sharing, resuming, damage, divergence, search."""
 
 import dataclasses
+import json
 import errno
 import os
 import signal
@@ -456,6 +457,19 @@ def test_a_stopped_search_resumes_and_ends_the_same(
     best_, gap_, records_ = search.search("ugradsl", SETTING, loaded, 6, other, CPU)
     assert (best, gap) == (best_, gap_)
     assert [lasting(r) for r in records] == [lasting(r) for r in records_]
+
+
+def test_no_two_trials_are_the_same_run(
+    loaded: Data, store: Store, monkeypatch: pytest.MonkeyPatch, short_search: None
+) -> None:
+    from optuna.samplers import RandomSampler
+
+    monkeypatch.setattr(search, "_gaussian_process", lambda _: RandomSampler(0))  # one place
+    best, gap, (reference, *trials) = search.search("ugradsl", SETTING, loaded, 4, store, CPU)
+    assert len({json.dumps(record.config, sort_keys=True) for record in trials}) == 4
+    gaps = [average_gap(record.metrics, reference.metrics) for record in trials]
+    assert gap == min(gaps)
+    assert best.model_dump() == dict(trials[gaps.index(gap)].config)
 
 
 def test_a_diverged_trial_is_the_worst(loaded: Data, store: Store) -> None:
