@@ -1,8 +1,8 @@
 """Experiments on digits: keys, sharing, resuming, damage, divergence, search."""
 
 import dataclasses
-import json
 import errno
+import json
 import os
 import signal
 import subprocess
