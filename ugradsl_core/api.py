@@ -49,6 +49,7 @@ def _fresh_copy(model: nn.Module) -> nn.Module:
         ModelError: a layer with parameters of its own has no ``reset_parameters``.
     """
     fresh = copy.deepcopy(model)
+    frozen = [(p, p.detach().clone()) for p in fresh.parameters() if not p.requires_grad]
     for name, module in fresh.named_modules():
         if is_frozen(module):
             continue
@@ -59,7 +60,49 @@ def _fresh_copy(model: nn.Module) -> nn.Module:
                 f"model: the layer {name or 'model'!r} ({type(module).__name__}) cannot be "
                 "initialised anew; pass make_model=…, a function that returns a fresh model"
             )
+    with torch.no_grad():
+        for parameter, value in frozen:
+            parameter.copy_(value)
     return fresh
+
+
+def _made(make_model: Callable[[], nn.Module], model: nn.Module) -> nn.Module:
+    """A fresh model of the user's own making, checked to be one like ``model``.
+
+    Raises:
+        ModelError: it is not.
+    """
+    made = make_model()
+    if not isinstance(made, nn.Module):
+        raise ModelError(
+            f"make_model: should return a torch.nn.Module; found {type(made).__name__}"
+        )
+    shapes = [{name: v.shape for name, v in m.state_dict().items()} for m in (made, model)]
+    for name in [*shapes[1], *shapes[0]]:
+        ours, theirs = (s.get(name) for s in shapes)
+        if ours != theirs:
+            raise ModelError(
+                f"make_model: should return a model like the one to unlearn from; {name} is "
+                f"{_shape_text(ours)} there and {_shape_text(theirs)} here"
+            )
+    return made
+
+
+def _shape_text(shape: torch.Size | None) -> str:
+    return "missing" if shape is None else f"of shape {tuple(shape)}"
+
+
+def _check_types(model: object, execution: object, workers: object) -> None:
+    """Raise ModelError or ConfigError unless the arguments that all functions share are usable."""
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"model: should be a torch.nn.Module; found {type(model).__name__}")
+    if not (execution is None or isinstance(execution, Execution)):
+        raise ConfigError(
+            f"execution: should be an Execution, such as Execution(device='cpu'); "
+            f"found {execution!r}"
+        )
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 0:
+        raise ConfigError(f"workers: should be a whole number from 0; found {workers!r}")
 
 
 def _checked_seed(seed: object) -> int:
@@ -108,9 +151,16 @@ def unlearn(
     Raises:
         ConfigError: unknown method or parameter, or a value that breaks its rule.
         DataError: empty or overlapping sets, or labels outside 0…K−1.
-        ModelError: outputs that are not logits, or weights that are not finite.
+        ModelError: outputs that are not logits, weights that are not finite, or a ``make_model``
+            that does not make models like ``model``.
         DivergenceError: the loss became NaN or infinite.
     """
+    _check_types(model, execution, workers)
+    if make_model is not None and (isinstance(make_model, nn.Module) or not callable(make_model)):
+        raise ModelError(
+            "make_model: should be a function that returns a fresh model; "
+            f"found {type(make_model).__name__}"
+        )
     chosen = get_method(method)
     config = chosen.config(**parameters)
     if getattr(config, "augment", "none") != "none":
@@ -122,7 +172,7 @@ def unlearn(
     def build() -> nn.Module:
         if not chosen.fresh:
             return copy.deepcopy(model)
-        return _fresh_copy(model) if make_model is None else make_model()
+        return _fresh_copy(model) if make_model is None else _made(make_model, model)
 
     problem = Problem(
         make_model=build,
@@ -134,7 +184,7 @@ def unlearn(
     )
     result = chosen(problem, config, generator=generator)
     unlearned = copy.deepcopy(model)
-    unlearned = load_weights(unlearned, result.state_dict, problem.forget.num_classes, head)
+    unlearned = load_weights(unlearned, result.state_dict)
     return Unlearned(unlearned.eval(), method, config, result)
 
 
@@ -170,7 +220,8 @@ def evaluate(
         DataError: empty or overlapping sets, or labels outside 0…K−1.
         ModelError: outputs that are not logits, or weights that are not finite.
     """
-    if batch_size < 1:
+    _check_types(model, execution, workers)
+    if not isinstance(batch_size, int) or batch_size < 1:
         raise ConfigError(f"batch_size: should be at least 1; found {batch_size!r}")
     sets = {"retain": retain, "forget": forget, "test": test}
     samples, execution = prepare(model, sets, execution or Execution(), workers)

@@ -69,7 +69,7 @@ def evaluate_state(
     problem: Problem, state: Mapping[str, torch.Tensor], judged: Samples
 ) -> metrics.Report:
     """Metrics of a model with weights ``state``."""
-    model = load_weights(problem.trained_model(), state, problem.forget.num_classes, problem.head)
+    model = load_weights(problem.trained_model(), state)
     pairs = []
     for samples in (problem.retain, problem.forget, judged):
         out = predict(model, samples, problem.execution)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ugradsl_core import models
 from ugradsl_core.cost import counted_flops
-from ugradsl_core.models import ModelSpec, last_layers
+from ugradsl_core.models import ModelSpec, last_layers, own_tensors
 from ugradsl_core.models.spec import is_own
 from ugradsl_core.models.text import TextLogits
 
@@ -72,9 +72,9 @@ def saved_bytes(model: nn.Module, inputs: Tensor) -> int:
     return sum(kept.values())
 
 
-def freeze_all_but_last(model: nn.Module, k: int) -> None:
+def freeze_all_but_last(model: nn.Module, k: int, inputs: Tensor) -> None:
     """Freeze every parameter outside the last k layers, as CF-k and EU-k do."""
-    kept = {id(p) for m in last_layers(model, k) for p in m.parameters(recurse=False)}
+    kept = {id(t) for m in last_layers(model, k, inputs) for t in own_tensors(m).values()}
     for parameter in model.parameters():
         parameter.requires_grad_(id(parameter) in kept)
 
@@ -120,9 +120,10 @@ def _footprint(
             )
         if device == "meta" and isinstance(model, TextLogits):
             model = _Unmasked(model)
+        inputs = example(shape, vocabulary, SAMPLES, device)
         if layers is not None:
-            freeze_all_but_last(model, layers)
-        return _measured(model, example(shape, vocabulary, SAMPLES, device))
+            freeze_all_but_last(model, layers, inputs)
+        return _measured(model, inputs)
 
 
 def _measured(model: nn.Module, inputs: Tensor) -> Footprint:

@@ -98,7 +98,7 @@ def _random_labels(config: RLConfig | SalUnConfig, n_r: int, n_f: int) -> Passes
     order = config.order if isinstance(config, SalUnConfig) else config.variant
     parts = [n_r + n_f] if order == "shuffled" else [n_f, n_r]
     runs = [_trained(part, config) for part in parts]
-    once, copies = (n_f, 2.25) if isinstance(config, SalUnConfig) else (0, 0.0)
+    once, copies = (n_f, 1.25) if isinstance(config, SalUnConfig) else (0, 0.0)
     return Passes(
         sum(run.steps for run in runs),
         sum(run.forward for run in runs) + once,
@@ -145,9 +145,7 @@ def passes(config: Config, n_r: int, n_f: int, num_classes: int) -> Passes:
             found = _influence(config, n_r, n_f)
         case FFConfig():
             n = n_r if config.samples is None else min(config.samples, n_r)
-            found = Passes(
-                1, n, n * num_classes, num_classes, copies=num_classes + 1.0, optimiser=False
-            )
+            found = Passes(1, n, n * num_classes, 1, copies=2, optimiser=False)
         case BSConfig():
             run = _trained(n_f, config)
             found = Passes(

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 from ugradsl_core.checkpoint import Checkpoint, capture, restore
 from ugradsl_core.config import Config
@@ -104,7 +105,9 @@ def modes(
             keep = frozen_statistics
         else:
             keep = module in frozen_statistics
-        if isinstance(module, STATISTICS) and (keep or is_frozen(module)):
+        if (isinstance(module, STATISTICS) and (keep or is_frozen(module))) or (
+            isinstance(module, _SpectralNorm) and keep
+        ):
             module.eval()
     try:
         yield
@@ -142,7 +145,7 @@ def train(
         sgd: optimiser, epochs and schedule.
         execution: switches.
         frozen_statistics: BatchNorm layers, or those of a collection, use and keep their running
-            statistics; those whose parameters are frozen always do.
+            statistics; those whose parameters are frozen always do. Likewise spectral norms.
         after_step: called after each step of the optimiser.
         on_epoch: called with the epoch's number (from 1) and its mean loss.
         checkpoint: where to continue from, and where to leave the state from time to time.

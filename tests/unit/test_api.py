@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Subset, TensorDataset
+from torch.utils.data import Dataset, Subset, TensorDataset, default_collate
 from toys import (
     CNN,
     CPU,
@@ -95,6 +95,28 @@ def test_a_users_network_and_data_sets(method: str, changes: dict[str, Any]) -> 
     # same seed, same bits
     torch.manual_seed(6)
     assert same_bits(result.model.state_dict(), run(method, network, **changes).model.state_dict())
+
+
+def test_frozen_weights_are_not_initialised_anew() -> None:
+    """Whole layers, and one tensor of a layer."""
+    network = model()
+    network.features[0].requires_grad_(False)
+    network.head.weight.requires_grad_(False)
+    before = copied(network.state_dict())
+    after = run("retrain", network, epochs=0).model.state_dict()
+    moved = {name for name, value in before.items() if not torch.equal(after[name], value)}
+    assert moved == {"head.bias"}
+
+
+def test_iu_works_in_bfloat16() -> None:
+    network = model().to(torch.bfloat16)
+    sets = {}
+    for name, pairs in (("retain", RETAIN), ("forget", FORGET)):
+        x, y = default_collate([pairs[i] for i in range(len(pairs))])
+        sets[name] = TensorDataset(x.bfloat16(), y)
+    found = run("iu", network, max_iterations=5, tolerance=0.5, **sets).model.state_dict()
+    assert found["head.weight"].dtype == torch.bfloat16
+    assert not torch.equal(found["head.weight"], network.state_dict()["head.weight"])
 
 
 def test_another_seed_gives_other_weights() -> None:
@@ -304,6 +326,18 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[UGradSLError], str]] = {
         lambda: run(alhpa=0.1), ConfigError, "unknown parameter 'alhpa'. Did you mean 'alpha'"
     ),
     "p": (lambda: run(p=1.5), ConfigError, "p: should be less than or equal to 1; found 1.5"),
+    "model": (lambda: run(network="resnet18"), ModelError, "model: should be a torch.nn.Module"),
+    "method": (lambda: unlearn(["ft"], model(), retain=RETAIN, forget=FORGET), ConfigError,
+               "unknown method"),
+    "execution": (lambda: run(execution="cpu"), ConfigError, "execution: should be an Execution"),
+    "workers": (lambda: run(workers=-1), ConfigError, "workers: should be a whole number from 0"),
+    "workers a": (lambda: run(workers="a"), ConfigError, "workers: should be a whole number"),
+    "make_model": (lambda: run("retrain", make_model=model()), ModelError,
+                   "make_model: should be a function that returns a fresh model; found CNN"),
+    "made none": (lambda: run("retrain", make_model=lambda: None), ModelError,
+                  "make_model: should return a torch.nn.Module; found NoneType"),
+    "made other": (lambda: run("eu-k", make_model=mlp), ModelError,
+                   r"make_model: should return a model like .* features.0.weight is missing there"),
     "seed": (lambda: run(seed=-1), ConfigError, "seed: should be a whole number from 0; found -1"),
     "fresh weights": (
         lambda: run("retrain", OwnParameter()), ModelError,

@@ -252,7 +252,7 @@ def test_the_kept_output_inflates_ua_and_is_evaluated_as_one_of_k_plus_1() -> No
     reports = []
     for result in kept_and_dropped("mlp", **HARD):
         reports.append(evaluate_state(subject, result.state_dict, test))
-        wide = load_weights(model, result.state_dict, K)
+        wide = load_weights(model, result.state_dict)
         with torch.no_grad():
             answers = [
                 wide.eval()(next(iter(s.batches([torch.arange(len(s))])))[0]).argmax(1)
@@ -286,7 +286,7 @@ def test_the_new_row_follows_the_generator_and_the_old_ones_stay() -> None:
     model = CNN()
     rows = []
     for seed in (0, 0, 1):
-        wide = load_weights(model, model.state_dict(), K)
+        wide = load_weights(model, model.state_dict())
         wide = replace_head(wide, seed)
         rows.append(wide.head.weight.detach())
         assert torch.equal(rows[-1][:K], model.head.weight)

@@ -81,7 +81,7 @@ def test_contract(kind: str, name: str, changes: dict[str, Any]) -> None:
     assert not same_bits(result.state_dict, before)
     shared = {value.data_ptr() for value in subject.trained_state.values()}
     assert not shared & {value.data_ptr() for value in result.state_dict.values()}
-    load_weights(subject.make_model(), result.state_dict, subject.forget.num_classes)
+    load_weights(subject.make_model(), result.state_dict)
     if name in WITHOUT_TRAINING:
         assert (result.steps, result.losses) == (1, ())
     else:
@@ -218,7 +218,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("pabi", {"c1": -1}, "c1: should be greater than 0; found -1"),
     ("pabi", {"eta": 0}, "eta: should be greater than 0; found 0"),
     ("pabi", {"lam": -1}, "lam: should be greater than or equal to 0; found -1"),
-    ("pabi", {"eta": 0.1, "lam": 10}, "eta·lam should be below 1; found 1"),
+    ("pabi", {"eta": 0.1, "lam": 10}, "eta: η·λ should be below 1; found 1"),
     ("pabi", {"epsilon_renyi": 0}, "epsilon_renyi: should be greater than 0; found 0"),
     ("pabi", {"delta": 0}, "delta: should be greater than 0; found 0"),
     ("pabi", {"delta": 1}, "delta: should be less than 1; found 1"),

@@ -1,6 +1,7 @@
 """Reckoned passes, FLOPs, memory and runs against what runs really take."""
 
 import json
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -257,10 +258,20 @@ def test_a_calibration_is_short_and_leaves_the_random_state_alone() -> None:
     assert heard[-1] == "the Fisher of one sample"
 
 
-def test_a_fisher_too_large_for_this_machine_is_not_timed(monkeypatch: Any) -> None:
-    monkeypatch.setattr(calibration, "FISHER_BYTES", 1.0)
+def test_the_fisher_of_many_classes_is_reckoned_from_a_few(monkeypatch: Any) -> None:
     setting = Setting(**SMALL, training={"batch_size": 4})
-    assert calibrate(setting, known_sizes(setting), CPU, budget=0.1, fisher=True).fisher is None
+    asked: list[int] = []
+
+    def spy(total: Any, model: Any, parameters: Any, sample: Any, most: int) -> int:
+        asked.append(most)
+        time.sleep(0.01)
+        return 2
+
+    monkeypatch.setattr(calibration, "add_fisher", spy)
+    found = calibrate(setting, known_sizes(setting), CPU, budget=0.1, fisher=True).fisher
+    assert set(asked) == {calibration.FISHER_CLASSES}
+    assert found is not None
+    assert found >= 0.01 * 10 / 2  # digits have ten classes
 
 
 EXPERIMENT = [

@@ -11,37 +11,91 @@ from toys import CNN, MODELS, SIDE, K, problem, replaced, same_bits, seeded_mode
 from ugradsl_core.errors import ModelError
 from ugradsl_core.models import last_layers, resnet18
 from ugradsl_core.types import Problem
+from ugradsl_core.unlearning.common import first_input
 
 HARD: dict[str, Any] = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "epochs": 3}
 both = pytest.mark.parametrize("name", ["eu-k", "cf-k"])
 
 
-def names(model: nn.Module, k: int) -> list[str]:
+def names(model: nn.Module, k: int, inputs: torch.Tensor) -> list[str]:
     found = {module: name for name, module in model.named_modules()}
-    return [found[module] for module in last_layers(model, k)]
+    return [found[module] for module in last_layers(model, k, inputs)]
 
 
 def test_the_last_layers_of_a_resnet() -> None:
-    model = resnet18(10, 3, 2)
-    assert names(model, 1) == ["fc"]
-    assert names(model, 2) == ["fc", "layer4.1.bn2", "layer4.1.conv2"]
-    assert names(model, 3) == [*names(model, 2), "layer4.1.bn1", "layer4.1.conv1"]
-    assert names(model, 4)[-2:] == ["layer4.0.downsample.1", "layer4.0.downsample.0"]
-    assert names(model, 21)[-1] == "conv1"
+    model, x = resnet18(10, 3, 2), torch.randn(1, 3, 8, 8)
+    assert names(model, 1, x) == ["fc"]
+    assert names(model, 2, x) == ["fc", "layer4.1.bn2", "layer4.1.conv2"]
+    assert names(model, 3, x) == [*names(model, 2, x), "layer4.1.bn1", "layer4.1.conv1"]
+    assert names(model, 4, x)[-2:] == ["layer4.0.downsample.1", "layer4.0.downsample.0"]
+    assert names(model, 21, x)[-1] == "conv1"
     every = {m for m in model.modules() if next(m.parameters(recurse=False), None) is not None}
-    assert set(last_layers(model, 21)) == every
+    assert set(last_layers(model, 21, x)) == every
+    assert model.training
 
 
 def test_the_last_layers_of_other_models() -> None:
     mlp, vit, bert = (seeded_model(kind) for kind in ("mlp", "vit", "bert"))
-    assert (names(mlp, 1), names(mlp, 2)) == (["4"], ["4", "1"])
-    assert names(vit, 1) == ["inner.classifier"]
-    last = names(vit, 2)
+    picture, words = (first_input(problem(kind).retain) for kind in ("vit", "bert"))
+    assert (names(mlp, 1, picture), names(mlp, 2, picture)) == (["4"], ["4", "1"])
+    assert names(vit, 1, picture) == ["inner.classifier"]
+    last = names(vit, 2, picture)
     assert last[0] == "inner.classifier"
     assert isinstance(vit.get_submodule(last[1]), nn.LayerNorm)
     assert isinstance(vit.get_submodule(last[2]), nn.Linear)
     assert len(last) == 3
-    assert names(bert, 2) == ["inner.classifier", "inner.bert.pooler.dense"]
+    assert names(bert, 2, words) == ["inner.classifier", "inner.bert.pooler.dense"]
+
+
+class Backwards(nn.Module):
+    """Layers that are registered in the opposite order, one of them a part of attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(SIDE, K)
+        self.attention = nn.MultiheadAttention(SIDE, 1, batch_first=True)
+        self.body = nn.Linear(SIDE, SIDE)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = self.body(x[:, 0])
+        return self.head(self.attention(rows, rows, rows)[0].mean(1))
+
+
+def test_layers_come_in_the_order_in_which_they_are_called() -> None:
+    x = torch.randn(2, 1, SIDE, SIDE)
+    assert names(Backwards(), 1, x) == ["head"]
+    assert names(Backwards(), 4, x) == ["head", "attention.out_proj", "attention", "body"]
+    assert names(nn.Sequential(Backwards()), 4, x)[-1] == "0.body"
+
+
+@both
+def test_the_layer_that_is_called_last_is_trained(name: str) -> None:
+    torch.manual_seed(0)
+    subject = replaced(problem(), make_model=Backwards, trained_state=Backwards().state_dict())
+    found = unlearned(name, subject, **HARD).state_dict
+    moved = {key for key, v in subject.trained_state.items() if not torch.equal(found[key], v)}
+    assert moved == {"head.weight", "head.bias"}
+
+
+def normed() -> nn.Module:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, 8), nn.ReLU(), nn.Linear(8, K))
+    nn.utils.parametrizations.spectral_norm(model[1])
+    nn.utils.parametrizations.weight_norm(model[3])
+    return model
+
+
+@pytest.mark.parametrize(("k", "trained"), [(1, {"3"}), (2, {"1", "3"})])
+@both
+def test_parametrised_weights_belong_to_their_layer(name: str, k: int, trained: set[str]) -> None:
+    torch.manual_seed(0)
+    state = copy.deepcopy(normed().train().state_dict())
+    subject = replaced(problem(), make_model=normed, trained_state=state)
+    found = unlearned(name, subject, k=k, **HARD).state_dict
+    for key, before in state.items():  # the vectors of the spectral norm included
+        assert torch.equal(found[key], before) is (key.split(".")[0] not in trained), key
+    fresh = unlearned(name, subject, k=k, epochs=0).state_dict
+    moved = {key.split(".")[0] for key, v in state.items() if not torch.equal(fresh[key], v)}
+    assert moved == (trained if name == "eu-k" else set())
 
 
 @pytest.mark.parametrize(("kind", "most"), [("linear", 1), ("mlp", 2), ("cnn", 2)])
@@ -101,7 +155,7 @@ def test_everything_before_the_last_layers_is_bit_identical(
 @both
 def test_transformers_keep_their_earlier_layers(name: str, kind: str, k: int) -> None:
     subject = problem(kind)
-    free = names(seeded_model(kind), k)
+    free = names(seeded_model(kind), k, first_input(subject.retain))
     found = unlearned(name, subject, k=k, **HARD).state_dict
     moved = {
         key.rpartition(".")[0]
@@ -115,7 +169,8 @@ def test_transformers_keep_their_earlier_layers(name: str, kind: str, k: int) ->
 def test_cf_k_is_ft_with_the_other_layers_frozen(kind: str) -> None:
     def build() -> nn.Module:
         model = MODELS[kind]()
-        kept = {id(p) for layer in last_layers(model, 1) for p in layer.parameters()}
+        last = last_layers(model, 1, first_input(subject.retain))
+        kept = {id(p) for layer in last for p in layer.parameters()}
         for p in model.parameters():
             p.requires_grad_(id(p) in kept)
         return model
@@ -189,6 +244,34 @@ def test_what_the_user_has_frozen_is_neither_trained_nor_initialised_anew() -> N
         found = unlearned(name, subject, k=2, **HARD).state_dict
         for key, before in subject.trained_state.items():
             assert torch.equal(found[key], before) is key.startswith("features.1"), (name, key)
+
+
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_a_frozen_weight_of_a_free_layer_stays(epochs: int) -> None:
+    def build() -> nn.Module:
+        model = CNN()
+        model.head.weight.requires_grad_(False)
+        return model
+
+    subject = replaced(problem("cnn"), make_model=build)
+    found = unlearned("eu-k", subject, **{**HARD, "epochs": epochs}).state_dict
+    before = subject.trained_state
+    assert torch.equal(found["head.weight"], before["head.weight"])
+    assert not torch.equal(found["head.bias"], before["head.bias"])
+
+
+def test_a_frozen_part_of_a_free_layer_stays() -> None:
+    def build() -> nn.Module:
+        model = Backwards()
+        model.attention.out_proj.requires_grad_(False)
+        return model
+
+    torch.manual_seed(0)
+    subject = replaced(problem(), make_model=build, trained_state=build().state_dict())
+    found = unlearned("eu-k", subject, k=3, epochs=0).state_dict
+    moved = {key for key, v in subject.trained_state.items() if not torch.equal(found[key], v)}
+    assert {"attention.in_proj_weight", "head.weight"} <= moved
+    assert not any("out_proj" in key or "body" in key for key in moved)
 
 
 @both

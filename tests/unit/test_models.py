@@ -3,9 +3,11 @@
 import pytest
 import torch
 import torchvision
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 from toys import CNN, K, generator, images, mlp, same_bits, whole_batch
 
+from ugradsl_core import unlearn
 from ugradsl_core.checks import check_finite, check_labels, check_logits
 from ugradsl_core.errors import ConfigError, DataError, ModelError
 from ugradsl_core.models import (
@@ -13,6 +15,7 @@ from ugradsl_core.models import (
     ModelSpec,
     build,
     find_head,
+    head_name,
     resnet18,
     seeded,
 )
@@ -77,6 +80,43 @@ def test_head_is_the_last_linear_layer_with_k_outputs() -> None:
     two = nn.Sequential(nn.Linear(3, K), nn.Linear(K, K), nn.Linear(K, 2))
     assert find_head(two, K) is two[1]
     assert find_head(two, K, "0") is two[0]
+
+
+class Misleading(nn.Module):
+    """Two more layers of K outputs, registered after the head."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+        self.head = nn.Linear(K, K)
+        self.hidden = nn.Linear(3, K)
+        self.unused = nn.Linear(K, K)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * self.head(self.hidden(x).relu())
+
+
+def test_with_inputs_the_head_is_the_layer_that_gives_the_logits() -> None:
+    model, x = Misleading(), torch.randn(5, 3)
+    assert find_head(model, K, None, x) is model.head
+    assert head_name(model, K, None, x) == "head"
+    assert model.training
+    scaled = Misleading(2.0)
+    with pytest.raises(ModelError, match=r"\(head, hidden, unused\); name .* head=…"):
+        find_head(scaled, K, None, x)
+    assert find_head(scaled, K, "head", x) is scaled.head
+
+
+@pytest.mark.parametrize("name", ["be", "ff", "ugradsl"])
+def test_methods_find_the_head_wherever_it_is_registered(name: str) -> None:
+    x = torch.randn(40, 3)
+    y = torch.arange(40) % K
+    sets = [TensorDataset(x[rows], y[rows]) for rows in (slice(8, 40), slice(8))]
+    more = {"alpha": None} if name == "ugradsl" else {"alpha": 1e-9} if name == "ff" else {}
+    result = unlearn(name, Misleading(), retain=sets[0], forget=sets[1], **more)
+    assert result.model(x).shape == (40, K)
+    with pytest.raises(ModelError, match="name the classification layer"):
+        unlearn(name, Misleading(2.0), retain=sets[0], forget=sets[1], **more)
 
 
 def test_a_head_that_is_not_there_is_an_error() -> None:

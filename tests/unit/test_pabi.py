@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 from toys import MODELS, images, problem, replaced, same_bits, seeded_model, unlearned
 
-from ugradsl_core.errors import ModelError
+from ugradsl_core.errors import ConfigError, ModelError
 from ugradsl_core.training import shuffled
 from ugradsl_core.types import Problem
 from ugradsl_core.unlearning import make_config
@@ -234,6 +234,22 @@ def test_noisy_steps_by_hand(kind: str, c1: float) -> None:
     assert len(losses) == steps > (3 if c1 < 1 else 0)
     assert losses == pytest.approx(expected, rel=1e-4)
     torch.testing.assert_close(flat(found), flat(model), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("lam", [1e-9, 1e-13, 1e-14, 1e-17, 1e-300, 5e-324])
+def test_the_noise_of_a_vanishing_decay_is_its_limit(lam: float) -> None:
+    c0, c1, eta, steps = 0.1, 10.0, 1e-3, 10
+    limit = 2 * (2 * c0 + 2 * c1 * eta * steps) ** 2 / (4 * steps)
+    assert noise_scale(c0, c1, eta, lam, 1.0, steps) ** 2 == pytest.approx(limit, rel=1e-8)
+    assert renyi_rate(c0, c1, eta, lam, limit**0.5, steps) == pytest.approx(1, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"eta": 1e-300, "c0": 1e12}, {"c0": 1e6, "c1": 1e-3}, {"eta": 5e-324, "c1": 0.1}]
+)
+def test_noisy_steps_without_end_are_refused(changes: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=r"^c0: C₀/\(C₁η\), the number .* at most 10,000,000"):
+        make_config("pabi", lam=0.0, **changes)
 
 
 @pytest.mark.parametrize("lam", [0.0, 4.0])

@@ -7,16 +7,20 @@ from torch import nn
 
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.models.heads import (
-    NORMALISATION,
     FeatureTap,
     find_head,
     head_name,
-    last_layers,
     load_weights,
     seeded,
     widen_head,
 )
 from ugradsl_core.models.images import resnet18, vgg16, vit
+from ugradsl_core.models.layers import (
+    NORMALISATION,
+    last_layers,
+    own_tensors,
+    with_parametrisations,
+)
 from ugradsl_core.models.own import build_own
 from ugradsl_core.models.pretrained import load_classifier, load_file
 from ugradsl_core.models.spec import BACKBONES, SIZES, Backbone, ModelSpec, is_own
@@ -35,11 +39,13 @@ __all__ = [
     "head_name",
     "last_layers",
     "load_weights",
+    "own_tensors",
     "resnet18",
     "seeded",
     "vgg16",
     "vit",
     "widen_head",
+    "with_parametrisations",
 ]
 
 Shape = tuple[int, ...]

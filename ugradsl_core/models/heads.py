@@ -1,4 +1,4 @@
-"""A model's classification head and layers, its features, and seeded initialisation."""
+"""A model's classification head, its features, and seeded initialisation."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ugradsl_core.errors import ModelError, unknown_name
+from ugradsl_core.models.layers import forward
 
 
 @contextmanager
@@ -23,7 +24,9 @@ def seeded(generator: Generator) -> Iterator[None]:
         yield
 
 
-def find_head(model: nn.Module, num_classes: int, name: str | None = None) -> nn.Module:
+def find_head(
+    model: nn.Module, num_classes: int, name: str | None = None, inputs: Tensor | None = None
+) -> nn.Module:
     """The classification layer, whose input is the feature h_θ(x) of Table 5.
 
     Args:
@@ -31,6 +34,8 @@ def find_head(model: nn.Module, num_classes: int, name: str | None = None) -> nn
         num_classes: K.
         name: its name in ``model.named_modules()``; without one, the last linear layer with K
             outputs.
+        inputs: a batch, on the model's device. With it, a layer is found only if its output is the
+            model's; the order in which layers are registered then does not matter.
 
     Raises:
         ModelError: there is no such layer.
@@ -48,7 +53,27 @@ def find_head(model: nn.Module, num_classes: int, name: str | None = None) -> nn
             f"model: no linear layer with {num_classes} outputs was found; name the "
             "classification layer with head=…"
         )
-    return heads[-1]
+    if inputs is None:
+        return heads[-1]
+    outputs: dict[nn.Module, Tensor] = {}
+
+    def keep(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        outputs[module] = output
+
+    handles = [head.register_forward_hook(keep) for head in heads]
+    try:
+        logits = forward(model, inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    found = [head for head in heads if head in outputs and torch.equal(outputs[head], logits)]
+    if not found:
+        raise ModelError(
+            f"model: none of its linear layers with {num_classes} outputs gives the logits "
+            f"themselves ({', '.join(n for n, m in modules.items() if m in heads)}); name the "
+            "classification layer with head=…"
+        )
+    return found[-1]
 
 
 class FeatureTap:
@@ -66,45 +91,13 @@ class FeatureTap:
         self._handle.remove()
 
 
-NORMALISATION = (
-    nn.modules.batchnorm._BatchNorm,
-    nn.modules.instancenorm._InstanceNorm,
-    nn.GroupNorm,
-    nn.LayerNorm,
-    nn.LocalResponseNorm,
-    nn.RMSNorm,
-)
-
-
-def head_name(model: nn.Module, num_classes: int, name: str | None = None) -> str:
+def head_name(
+    model: nn.Module, num_classes: int, name: str | None = None, inputs: Tensor | None = None
+) -> str:
     """The name of :func:`find_head`'s layer in ``model.named_modules()``."""
-    head = find_head(model, num_classes, name)
+    head = find_head(model, num_classes, name, inputs)
     names = [found for found, module in model.named_modules() if module is head]
     return str(names[0])
-
-
-def last_layers(model: nn.Module, k: int) -> list[nn.Module]:
-    """The last ``k`` layers with weights, and the norms passed on the way from the end.
-
-    Layers are modules with parameters of their own, in the order in which the model registers
-    them; norms, which may have none, do not count.
-
-    Raises:
-        ModelError: the model has fewer than ``k`` layers.
-    """
-    own = [
-        m
-        for m in model.modules()
-        if isinstance(m, NORMALISATION) or next(m.parameters(recurse=False), None) is not None
-    ]
-    chosen: list[nn.Module] = []
-    found = 0
-    for module in reversed(own):
-        chosen.append(module)
-        found += not isinstance(module, NORMALISATION)
-        if found == k:
-            return chosen
-    raise ModelError(f"k: should be at most {found}, the model's layers with weights; found {k}")
 
 
 def _parent_of(model: nn.Module, name: str) -> tuple[nn.Module, str]:
@@ -149,17 +142,18 @@ def widen_head(model: nn.Module, name: str, outputs: int) -> None:
     setattr(parent, attribute, wide)
 
 
-def load_weights(
-    model: nn.Module, state: Mapping[str, Tensor], num_classes: int, head: str | None = None
-) -> nn.Module:
+def load_weights(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     """``model`` with the weights ``state``, whose head may have more outputs than the model's.
 
     Only boundary expanding in its upstream variant leaves such a state behind.
     """
     own = model.state_dict()
-    if any(own[name].shape != value.shape for name, value in state.items() if name in own):
-        name = head_name(model, num_classes, head)
+    wider = [
+        name for name, value in state.items() if name in own and own[name].shape != value.shape
+    ]
+    if wider:
+        name = wider[0].rpartition(".")[0]
         model = copy.deepcopy(model)
-        widen_head(model, name, len(state[f"{name}.weight"]))
+        widen_head(model, name, len(state[wider[0]]))
     model.load_state_dict(dict(state))
     return model

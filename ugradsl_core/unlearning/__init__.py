@@ -76,7 +76,8 @@ METHODS: dict[str, Method] = {
     "ga": Method("GA", ga, GAConfig, "D_f", "gradient ascent on D_f", "n_f"),
     "ff": Method(
         "FF", ff, FFConfig, "D_r", "noise along the flat directions of D_r's loss",
-        "n_r forward, K·n_r backward, in all", memory="1: the Fisher's diagonal",
+        "n_r forward, K·n_r backward, in all",
+        memory="1: the Fisher's diagonal, and gradients of single classes",
     ),
     "iu": Method(
         "IU", iu, IUConfig, "D_r, D_f", "one step along the inverse Fisher",
@@ -109,7 +110,7 @@ METHODS: dict[str, Method] = {
     ),
     "salun": Method(
         "SalUn", salun, SalUnConfig, "D_r, D_f", "RL on the weights that matter most to D_f",
-        "n, and n_f once", memory="1: the original weights, and a mask",
+        "n, and n_f once", memory="1: the original weights, and a mask of booleans",
     ),
     "pabi": Method(
         "PABI", pabi, PABIConfig, "D_r", "noisy clipped steps on D_r, then fine-tuning",
@@ -137,7 +138,7 @@ def get_method(name: str) -> Method:
     Raises:
         ConfigError: unknown name; the message lists the valid ones.
     """
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise unknown_name("method", name, METHODS)
     return METHODS[name]
 

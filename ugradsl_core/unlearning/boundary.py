@@ -17,6 +17,7 @@ from ugradsl_core.unlearning.common import (
     UnlearnConfig,
     cross_entropy,
     evaluation_model,
+    first_input,
     in_order,
     run_training,
     spawn,
@@ -173,7 +174,7 @@ def be(problem: Problem, config: BEConfig, *, generator: Generator) -> UnlearnRe
     """
     num_classes = problem.forget.num_classes
     model = problem.trained_model()
-    name = head_name(model, num_classes, problem.head)
+    name = head_name(model, num_classes, problem.head, first_input(problem.forget))
     with seeded(generator):
         widen_head(model, name, num_classes + 1)
     labels = torch.full((len(problem.forget),), num_classes)

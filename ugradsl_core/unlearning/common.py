@@ -145,6 +145,13 @@ def stopwatch(device: torch.device) -> Iterator[list[float]]:
     seconds.append(time.perf_counter() - start)
 
 
+def first_input(samples: Samples, rows: Tensor | None = None) -> Tensor:
+    """The inputs of the first two samples, or of the first of ``rows``, to call a model with."""
+    rows = torch.arange(len(samples)) if rows is None else rows
+    ((inputs, _),) = samples.batches([rows[:2]])
+    return inputs
+
+
 def in_order(size: int, batch_size: int) -> tuple[Tensor, ...]:
     """The indices 0…size−1 in batches."""
     return torch.split(torch.arange(size), batch_size)

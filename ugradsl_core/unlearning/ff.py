@@ -10,7 +10,13 @@ from ugradsl_core.config import Config
 from ugradsl_core.errors import DivergenceError
 from ugradsl_core.models import find_head
 from ugradsl_core.types import Problem, Samples, UnlearnResult
-from ugradsl_core.unlearning.common import evaluation_model, state_of, stopwatch, trainable
+from ugradsl_core.unlearning.common import (
+    evaluation_model,
+    first_input,
+    state_of,
+    stopwatch,
+    trainable,
+)
 
 
 class FFConfig(Config):
@@ -20,8 +26,8 @@ class FFConfig(Config):
         alpha: α, scale of the variance of the noise.
         samples: retain samples in the Fisher, drawn at random; None is all of D_r.
         variant: ``exact``: the classification layer is found by its place. ``upstream``: by its
-            shape, whatever parameter has K rows; and where D_f is one class, that class's row is
-            set to noise around zero, which makes UA 100 whatever the Fisher says.
+            shape, whatever parameter has K rows; and where D_f is as large as a class of D_tr, a
+            row is set to noise around zero, see :func:`erased_row`.
     """
 
     alpha: float = Field(1e-7, ge=0, description="α, scale of the noise's variance")
@@ -33,6 +39,7 @@ class FFConfig(Config):
 MAX_PRECISION, MAX_HEAD_PRECISION = 1e3, 1e2
 BOOST = 10.0
 ROW_VARIANCE = 1e-4
+GRADIENT_BYTES = 2**25  # of the classes whose gradients are taken in one pass
 
 
 def fisher_diagonal(
@@ -48,25 +55,58 @@ def fisher_diagonal(
         batch: samples that are read at a time.
 
     Returns:
-        A tensor for each parameter. Costs N forward and K·N backward passes of one sample.
+        A tensor for each parameter. Costs N forward and K·N backward passes of one sample; of a
+        small model the gradients of several classes are taken together, within 32 MiB.
     """
     total = [torch.zeros_like(p) for p in parameters]
     for inputs, _ in samples.batches(torch.split(rows, batch)):
         for sample in torch.split(inputs, 1):
-            log_p = model(sample)[0].log_softmax(0)
-            num_classes = len(log_p)
-            gradients = torch.autograd.grad(
-                log_p,
-                parameters,
-                torch.eye(num_classes, device=log_p.device, dtype=log_p.dtype),
-                is_grads_batched=True,
-                allow_unused=True,
-            )
-            p = log_p.detach().exp()
-            for accumulated, g in zip(total, gradients, strict=True):
-                if g is not None:
-                    accumulated.add_(torch.einsum("k...,k->...", g.square(), p))
+            add_fisher(total, model, parameters, sample)
     return [t / len(rows) for t in total]
+
+
+def add_fisher(
+    total: list[Tensor],
+    model: nn.Module,
+    parameters: list[nn.Parameter],
+    sample: Tensor,
+    most: int | None = None,
+) -> int:
+    """Add Σ_y p_y(x) (∂CE(f(x), y))² of one sample, a batch of one, to ``total``.
+
+    Only over the first ``most`` classes where that is given; returns the number of classes.
+    """
+    log_p = model(sample)[0].log_softmax(0)
+    p = log_p.detach().exp()
+    together = max(1, GRADIENT_BYTES // sum(q.numel() * q.element_size() for q in parameters))
+    wanted = torch.arange(len(p), device=p.device)[:most]
+    for classes in torch.split(wanted, together):
+        gradients = _gradients(log_p, parameters, classes, keep=bool(classes[-1] < wanted[-1]))
+        for accumulated, g in zip(total, gradients, strict=True):
+            if g is not None:
+                accumulated.add_(torch.einsum("k...,k->...", g.square(), p[classes]))
+    return len(wanted)
+
+
+def _gradients(
+    log_p: Tensor, parameters: list[nn.Parameter], classes: Tensor, *, keep: bool
+) -> list[Tensor | None]:
+    """∂ log p_y for each class, stacked; one class is cheaper without a batch of gradients."""
+    if len(classes) == 1:
+        value = log_p[int(classes)]
+        single = torch.autograd.grad(value, parameters, retain_graph=keep, allow_unused=True)
+        return [None if g is None else g[None] for g in single]
+    directions = torch.eye(len(log_p), device=log_p.device, dtype=log_p.dtype)[classes]
+    return list(
+        torch.autograd.grad(
+            log_p,
+            parameters,
+            directions,
+            is_grads_batched=True,
+            allow_unused=True,
+            retain_graph=keep,
+        )
+    )
 
 
 def noise_variance(fisher: Tensor, alpha: float, *, many_outputs: bool, boosted: bool) -> Tensor:
@@ -85,8 +125,21 @@ def noise_variance(fisher: Tensor, alpha: float, *, many_outputs: bool, boosted:
     return variance * BOOST if boosted else variance
 
 
+def erased_row(retain_labels: Tensor, forget_labels: Tensor, num_classes: int) -> int | None:
+    """The row that public code sets to noise around zero, or None.
+
+    It does so whenever D_f has as many samples as a class of D_tr: to the forgotten class, or
+    where D_f is not one class to the last row, whose index −1 stands there for "no class".
+    """
+    sizes = torch.bincount(torch.cat([retain_labels, forget_labels]), minlength=num_classes)
+    if len(forget_labels) not in sizes.tolist():
+        return None
+    forgotten = set(forget_labels.tolist())
+    return int(forgotten.pop()) if len(forgotten) == 1 else num_classes - 1
+
+
 def ff(problem: Problem, config: FFConfig, *, generator: Generator) -> UnlearnResult:
-    """θ₀ + √v·N(0, I) with the variances of :func:`noise_variance`; D_f is not read.
+    """θ₀ + √v·N(0, I) with the variances of :func:`noise_variance`; no sample of D_f is read.
 
     Raises:
         DivergenceError: a weight is NaN or infinite.
@@ -95,12 +148,12 @@ def ff(problem: Problem, config: FFConfig, *, generator: Generator) -> UnlearnRe
     retain, num_classes = problem.retain, problem.retain.num_classes
     upstream = config.variant == "upstream"
     model = evaluation_model(problem)
-    head = find_head(model, num_classes, problem.head)
-    last = {id(p) for p in head.parameters()}
     parameters = list(trainable(model).values())
     n = len(retain) if config.samples is None else min(config.samples, len(retain))
     rows = torch.randperm(len(retain), generator=generator)[:n]
-    forgotten = torch.unique(problem.forget.labels)
+    head = find_head(model, num_classes, problem.head, first_input(retain, rows))
+    last = {id(p) for p in head.parameters()}
+    row = erased_row(retain.labels, problem.forget.labels, num_classes) if upstream else None
     with stopwatch(problem.execution.resolve()) as seconds:
         fisher = fisher_diagonal(model, parameters, retain, rows, config.batch_size)
         with torch.no_grad():
@@ -109,10 +162,10 @@ def ff(problem: Problem, config: FFConfig, *, generator: Generator) -> UnlearnRe
                 variance = noise_variance(
                     f, config.alpha, many_outputs=is_head, boosted=is_head or p.ndim == 1
                 )
-                if upstream and is_head and len(forgotten) == 1:
+                if row is not None and is_head:
                     variance = variance.clone()
-                    variance[forgotten] = BOOST * ROW_VARIANCE
-                    p[forgotten] = 0
+                    variance[row] = BOOST * ROW_VARIANCE
+                    p[row] = 0
                 noise = torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p.device)
                 p.add_(variance.sqrt() * noise)
     if not all(bool(torch.isfinite(p).all()) for p in parameters):

@@ -171,9 +171,10 @@ def inverse_fisher_product(
             model, parameters, batches, shaped(point, vector), loss or nn.CrossEntropyLoss()
         )
         found = torch.cat([part.flatten() for part in parts]).add_(point, alpha=damping)
-        return found.cpu().numpy()
+        return found.to(precision).cpu().numpy()
 
-    right = target.cpu().numpy()
+    precision = torch.promote_types(target.dtype, torch.float32)  # NumPy has no bfloat16
+    right = target.to(precision).cpu().numpy()
     operator = LinearOperator((right.size, right.size), matvec=apply, dtype=right.dtype)
     solution, stopped = cg(operator, right, rtol=tolerance, maxiter=max_iterations)
     if stopped:

@@ -7,12 +7,13 @@ import torch
 from pydantic import Field
 from torch import Generator, nn
 
-from ugradsl_core.models import last_layers, seeded
-from ugradsl_core.training import STATISTICS, is_frozen
+from ugradsl_core.models import last_layers, own_tensors, seeded, with_parametrisations
+from ugradsl_core.training import is_frozen
 from ugradsl_core.types import Batch, Problem, UnlearnResult
 from ugradsl_core.unlearning.common import (
     UnlearnConfig,
     cross_entropy,
+    first_input,
     one_set_plan,
     run_training,
     spawn,
@@ -36,12 +37,20 @@ class EUkConfig(CFkConfig):
     variant: Literal["once", "every-epoch"] = "once"
 
 
-def _freeze_all_but(model: nn.Module, chosen: list[nn.Module]) -> list[nn.Module]:
-    """Freeze the other parameters; return the layers whose running statistics must not move."""
-    kept = {id(p) for module in chosen for p in module.parameters(recurse=False)}
+def _free_last_layers(
+    problem: Problem, k: int
+) -> tuple[nn.Module, list[nn.Module], list[nn.Module]]:
+    """The original model with all but its last k layers frozen; these layers; all others.
+
+    What was frozen before stays so.
+    """
+    model = problem.trained_model()
+    chosen = last_layers(model, k, first_input(problem.retain))
+    free = {id(tensor) for module in chosen for tensor in own_tensors(module).values()}
     for parameter in model.parameters():
-        parameter.requires_grad_(parameter.requires_grad and id(parameter) in kept)
-    return [m for m in model.modules() if isinstance(m, STATISTICS) and m not in chosen]
+        parameter.requires_grad_(parameter.requires_grad and id(parameter) in free)
+    parts = {part for module in chosen for part in with_parametrisations(module)}
+    return model, chosen, [m for m in model.modules() if m not in parts]
 
 
 def cf_k(problem: Problem, config: CFkConfig, *, generator: Generator) -> UnlearnResult:
@@ -52,8 +61,7 @@ def cf_k(problem: Problem, config: CFkConfig, *, generator: Generator) -> Unlear
     """
     retain_stream, _, model_stream = spawn(generator)
     plan, steps = one_set_plan(problem.retain, config, retain_stream)
-    model = problem.trained_model()
-    frozen = _freeze_all_but(model, last_layers(model, config.k))
+    model, _, frozen = _free_last_layers(problem, config.k)
     return run_training(
         problem, model, plan, steps, cross_entropy, config, model_stream, frozen_statistics=frozen
     )
@@ -63,17 +71,19 @@ def eu_k(problem: Problem, config: EUkConfig, *, generator: Generator) -> Unlear
     """As :func:`cf_k`, from fresh weights of the last k layers; frozen ones stay as they are."""
     retain_stream, _, model_stream = spawn(generator)
     batches, steps = one_set_plan(problem.retain, config, retain_stream)
-    model = problem.trained_model()
+    model, chosen, frozen = _free_last_layers(problem, config.k)
     names = {module: name for name, module in model.named_modules()}
-    chosen = last_layers(model, config.k)
-    frozen = _freeze_all_but(model, chosen)
 
     def initialise() -> None:
         with seeded(model_stream):
             fresh = problem.make_model()
         for module in chosen:
-            if not is_frozen(module):
-                module.load_state_dict(fresh.get_submodule(names[module]).state_dict())
+            values = own_tensors(fresh.get_submodule(names[module]))
+            keeps_statistics = is_frozen(module)
+            for name, tensor in own_tensors(module).items():
+                frozen_weight = isinstance(tensor, nn.Parameter) and not tensor.requires_grad
+                if not (frozen_weight or keeps_statistics):
+                    tensor.copy_(values[name])
 
     def plan(epoch: int) -> Iterable[tuple[Batch, ...]]:
         if epoch and config.variant == "every-epoch":
@@ -81,7 +91,8 @@ def eu_k(problem: Problem, config: EUkConfig, *, generator: Generator) -> Unlear
                 initialise()
         return batches(epoch)
 
-    initialise()
+    with torch.no_grad():
+        initialise()
     return run_training(
         problem, model, plan, steps, cross_entropy, config, model_stream, frozen_statistics=frozen
     )

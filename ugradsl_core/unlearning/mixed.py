@@ -13,7 +13,7 @@ from ugradsl_core.smoothing import adaptive_alpha, signed_alpha, smoothed_cross_
 from ugradsl_core.steps import StepLoss
 from ugradsl_core.training import EpochPlan, cycled, shuffled
 from ugradsl_core.types import Batch, Problem, UnlearnResult
-from ugradsl_core.unlearning.common import UnlearnConfig, run_training, spawn
+from ugradsl_core.unlearning.common import UnlearnConfig, first_input, run_training, spawn
 from ugradsl_core.world import World
 
 
@@ -163,8 +163,8 @@ def run_mixed(
     model = problem.trained_model()
     tap = None
     if isinstance(config, SmoothedConfig) and config.alpha is None and use_forget:
-        num_classes = problem.forget.num_classes
-        tap = FeatureTap(find_head(model, num_classes, problem.head))
+        inputs = first_input(problem.forget)
+        tap = FeatureTap(find_head(model, problem.forget.num_classes, problem.head, inputs))
     try:
         return run_training(
             problem,

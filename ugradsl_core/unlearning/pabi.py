@@ -29,6 +29,8 @@ from ugradsl_core.unlearning.common import (
     trainable,
 )
 
+MOST_STEPS = 10_000_000
+
 
 class PABIConfig(UnlearnConfig):
     """The published settings for CIFAR-10; ``epochs`` of fine-tuning follow the noisy steps.
@@ -55,7 +57,16 @@ class PABIConfig(UnlearnConfig):
     @model_validator(mode="after")
     def _contracts(self) -> Self:
         if self.eta * self.lam >= 1:
-            raise ValueError(f"eta·lam should be below 1; found {self.eta * self.lam:g}")
+            raise ValueError(f"eta: η·λ should be below 1; found {self.eta * self.lam:g}")
+        try:
+            steps: float = noisy_steps(self.c0, self.c1, self.eta, self.lam)
+        except (OverflowError, ZeroDivisionError):
+            steps = math.inf
+        if steps > MOST_STEPS:
+            raise ValueError(
+                f"c0: C₀/(C₁η), the number of noisy steps, should be at most {MOST_STEPS:,}; "
+                f"found {steps:,.0f}"
+            )
         return self
 
 
@@ -78,10 +89,11 @@ def _shift_and_weight(
     c0: float, c1: float, eta: float, lam: float, steps: int
 ) -> tuple[float, float]:
     """How far two runs can drift apart, and Σ_t (1 − ηλ)^2t, over which noise is spread."""
-    if lam == 0:
+    if eta * lam == 0:
         return 2 * c0 + 2 * c1 * eta * steps, float(steps)
-    a = (1 - eta * lam) ** steps
-    return 2 * c0 * a + 2 * c1 / lam * (1 - a), (1 - a**2) / (eta * lam * (2 - eta * lam))
+    log_a = steps * math.log1p(-eta * lam)  # a = (1 − ηλ)^T; near 1, 1 − a has no digits left
+    shift = 2 * c0 * math.exp(log_a) - 2 * c1 / lam * math.expm1(log_a)
+    return shift, -math.expm1(2 * log_a) / (eta * lam * (2 - eta * lam))
 
 
 def noise_scale(

@@ -71,6 +71,7 @@ def salun(problem: Problem, config: SalUnConfig, *, generator: Generator) -> Unl
     original = evaluation_model(problem)
     with stopwatch(problem.execution.resolve()) as seconds:
         mask = saliency_mask(original, problem.forget, config.mask_ratio, config.batch_size)
+    del original
     model = problem.trained_model()
     parameters = trainable(model)
     start = {name: p.detach().clone() for name, p in parameters.items()}
