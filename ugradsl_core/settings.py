@@ -14,7 +14,7 @@ from ugradsl_core.data import find_loader
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.files import write_text
 from ugradsl_core.index_files import file_sha256
-from ugradsl_core.models import ModelSpec
+from ugradsl_core.models import ModelSpec, contents_sha256
 from ugradsl_core.training import SGDConfig
 from ugradsl_core.unlearning import METHODS, get_method
 
@@ -29,11 +29,6 @@ LABELS = tuple(
     for method in METHODS
     for label in (method, *(name for name, (base, _) in VARIANTS.items() if base == method))
 )
-VARIANT_TITLES = {
-    "adaptive": "adaptive",
-    "adaptive-positive": "adaptive, positive",
-    "adaptive-inverse": "adaptive, inverse",
-}
 PARADIGM_FIELDS = {  # exactly one of them is given, and for no other paradigm
     "group": ("forgotten_group", "group_fraction"),
     "index": ("index_file",),
@@ -124,13 +119,17 @@ class Setting(Config):
         """The fields that determine results: all but the label ``scale``.
 
         Fields that are younger than the published records are left out at their defaults, so
-        that those keep their names.
+        that those keep their names. A user's own factory and pretrained weights count by what is
+        in their files, as ``model_sha256``.
         """
         dumped = self.model_dump()
         used = IDENTITY_FIELDS + FORGET_FIELDS[self.paradigm]
         kept = {field: dumped[field] for field in used if field not in YOUNGER_FIELDS}
         younger = {field: dumped[field] for field in YOUNGER_FIELDS if field in used}
         kept |= {field: value for field, value in younger.items() if value is not None}
+        contents = contents_sha256(self.model)
+        if contents is not None:
+            kept["model_sha256"] = contents
         return {**kept, "model": self.model.identity(), "training": _identity(self.training)}
 
 
@@ -187,8 +186,8 @@ def label_of(method: str, config: dict[str, Any]) -> str:
 def title_of(label: str) -> str:
     """How a label is printed in tables and figures."""
     method, _ = split_label(label)
-    variant = label.partition(":")[2]
-    return METHODS[method].title + (f" ({VARIANT_TITLES[variant]})" if variant else "")
+    variant = label.partition(":")[2].replace("-", ", ")
+    return METHODS[method].title + (f" ({variant})" if variant else "")
 
 
 def preset_path(scale: str) -> Path:

@@ -23,6 +23,7 @@ from ugradsl_core.models import (
     ModelSpec,
     bert,
     build,
+    contents_sha256,
     find_head,
     head_name,
     resnet18,
@@ -30,6 +31,7 @@ from ugradsl_core.models import (
     vgg16,
     vit,
 )
+from ugradsl_core.settings import Setting
 
 IMAGES = [name for name, known in BACKBONES.items() if known.inputs == "images"]
 TINY: dict[str, dict[str, Any]] = {
@@ -394,6 +396,36 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "my_networks", raising=False)
     return "my_networks"
+
+
+def test_a_factory_whose_code_has_changed_gives_other_results(own: str, tmp_path: Path) -> None:
+    setting = Setting(model={"name": f"{own}:images"})
+    before = setting.identity()
+    assert len(before["model_sha256"]) == 64
+    assert before == setting.identity()
+    source = tmp_path / "my_networks.py"
+    source.write_text(source.read_text() + "\nCHANGED = True\n")
+    assert setting.identity() != before
+    assert "model_sha256" not in Setting().identity()
+    assert contents_sha256(ModelSpec(name="not_installed_at_all:make")) is None
+
+
+def test_pretrained_weights_that_have_changed_give_other_results(tmp_path: Path) -> None:
+    spec = ModelSpec(name="bert", pretrained=str(tmp_path))
+    assert contents_sha256(spec) is None
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "notes.txt").write_text("not a weight")
+    found = [contents_sha256(spec)]
+    for content in (b"a", b"b"):
+        (tmp_path / "model.safetensors").write_bytes(content)
+        found.append(contents_sha256(spec))
+    assert None not in found
+    assert len(set(found)) == 3
+    (tmp_path / "notes.txt").write_text("other notes")
+    assert contents_sha256(spec) == found[-1]
+    assert contents_sha256(ModelSpec(name="bert", pretrained="nobody/nothing")) is None
+    file = ModelSpec(name="resnet18", pretrained=str(tmp_path / "model.safetensors"))
+    assert contents_sha256(file) not in found
 
 
 def test_a_factory_is_called_with_what_its_signature_takes(own: str) -> None:

@@ -22,7 +22,7 @@ LAYERS = [
     ["data.file_list", "data.listing", "data.stream", "data.reading", "data.folders"],
     ["data.text", "data.newsgroups", "data.words"],
     ["data"],
-    ["models.layers", "models.spec", "models.heads", "models.images", "models.text", "models.own"],
+    ["models.layers", "models.spec", "models.contents", "models.heads", "models.images", "models.text", "models.own"],
     ["models.pretrained", "models"],
     ["index_files", "splits", "smoothing"],
     ["distributed", "steps", "training"],

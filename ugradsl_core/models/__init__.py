@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from ugradsl_core.errors import ConfigError
+from ugradsl_core.models.contents import contents_sha256
 from ugradsl_core.models.heads import (
     FeatureTap,
     find_head,
@@ -35,6 +36,7 @@ __all__ = [
     "ModelSpec",
     "bert",
     "build",
+    "contents_sha256",
     "find_head",
     "head_name",
     "last_layers",
