@@ -48,7 +48,7 @@ def one() -> Found:
     return two_processes.results(ALONE)
 
 
-@pytest.mark.parametrize("label", [*two_processes.SPREAD, "predictions", "evaluation"])
+@pytest.mark.parametrize("label", [*two_processes.SPREAD, "ResNet-18", "predictions", "evaluation"])
 def test_two_processes_find_what_one_finds(one: Found, two: Found, label: str) -> None:
     assert list(one[label]) == list(two[label])
     for name, value in one[label].items():

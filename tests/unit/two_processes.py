@@ -1,6 +1,7 @@
 """What tests/unit/test_distributed.py runs under torchrun, and in one process to compare with."""
 
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -9,9 +10,12 @@ from toys import METHODS, problem, replaced, unlearned
 from ugradsl_core.distributed import other_noise
 from ugradsl_core.errors import ConfigError, StoreError
 from ugradsl_core.experiments import evaluate_state
+from ugradsl_core.problems import load_data, make_problem
+from ugradsl_core.settings import preset_setting
 from ugradsl_core.store import load_state, open_store, save_state
 from ugradsl_core.training import predict
 from ugradsl_core.types import Execution
+from ugradsl_core.unlearning import make_config
 from ugradsl_core.unlearning.limits import _alone
 from ugradsl_core.world import World, join, leave
 
@@ -38,12 +42,30 @@ def results(world: World) -> dict[str, dict[str, torch.Tensor]]:
             "losses": torch.tensor(result.losses),
             "counts": torch.tensor(counts),
         }
+    found["ResNet-18"] = few_steps(world)
     model = subject.trained_model()
     seen = predict(model, subject.retain, execution, batch_size=13)  # 26, and one left over
     found["predictions"] = {"logits": seen.logits, "labels": seen.labels}
     report = evaluate_state(subject, subject.trained_state, subject.forget).as_dict()
     plain = {name: value for name, value in report.items() if not isinstance(value, dict)}
     found["evaluation"] = {name: torch.tensor(float(value)) for name, value in plain.items()}
+    return found
+
+
+def few_steps(world: World) -> dict[str, torch.Tensor]:
+    """Losses and weights of a preset's network after steps in which rounding does not grow."""
+    setting = preset_setting("digits-random10", "smoke").replace(train_size=99, validation_size=0)
+    execution = Execution("cpu", world=world)
+    loaded = load_data(setting, execution)
+    folder = Path(tempfile.mkdtemp()) if world.is_first else None
+    store = open_store(world.from_first(lambda: str(folder)), world)
+    subject = make_problem(setting.replace(training={"epochs": 0}), loaded, 0, store, execution)
+    found = {}
+    for name, changes in (("retrain", {}), ("ugradsl", {"alpha": -0.4, "p": 0.9})):
+        config = make_config(name, lr=1e-3, epochs=2, batch_size=32, **changes)
+        result = METHODS[name](subject, config, generator=torch.Generator().manual_seed(0))
+        found |= {f"{name} {key}": value for key, value in result.state_dict.items()}
+        found[f"{name} losses"] = torch.tensor(result.losses)
     return found
 
 
