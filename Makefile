@@ -21,6 +21,9 @@ test: $(READY) ## unit tests, then every notebook against its committed outputs
 results: $(READY) ## the published records, at the bench scale (hours; resumes; UGRADSL_DATA)
 	$(BIN)/ugradsl experiment cifar10-random10 --scale bench --seeds 0,1,2 \
 		--publish book/results/cifar10-random10-bench.jsonl
+	$(BIN)/ugradsl experiment cifar10-class --scale bench --seeds 0,1,2 \
+		--publish book/results/cifar10-class-bench.jsonl
+	$(BIN)/ugradsl regime all --scale bench --publish book/results/regime-bench.jsonl
 	$(BIN)/ugradsl landscape cifar10-random10 --scale bench \
 		--publish book/results/cifar10-random10-bench-landscape.jsonl
 	$(BIN)/ugradsl figure6 linear,mlp,mlp-fresh,resnet18 --scale bench \

@@ -60,7 +60,7 @@ def _print_preset(name: str, scale: str, preset: Mapping[str, Any]) -> None:
     header = ("method", RATE, "epochs", "batch", "others", "from")
     rows: list[Sequence[str]] = [header]
     for label, entry in preset["methods"].items():
-        rows.append((label, *method_line(label, name, scale), source_text(entry["source"])))
+        rows.append((label, *method_line(label, name, scale), source_text(label, entry)))
     _print_table(rows)
     if not preset["methods"]:
         print("No method has been searched for this setting: their own defaults hold.")

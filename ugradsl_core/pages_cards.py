@@ -120,7 +120,7 @@ def _source(label: str, preset: str, scale: str) -> str:
     entry = get_preset(preset, scale)["methods"].get(label)
     if entry is None:
         return NO_PRESET
-    return source_text(entry["source"])
+    return source_text(label, entry)
 
 
 def _stated(label: str, book: Path) -> str:
@@ -144,7 +144,7 @@ def variants(label: str, book: Path) -> str:
         if p.name not in SGDConfig.model_fields
     ]
     if not rows:
-        return "There is one reading of this method, and so no `variant`."
+        return "There is one reading of this update, and so no `variant`."
     header = ("Switch", "Default", "Also", "What they do")
     return list_table(header, rows, kind="presets")
 

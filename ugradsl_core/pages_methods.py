@@ -75,10 +75,11 @@ def _hyperparameters(label: str) -> str:
     """``SGD`` where the method trains, then its own parameters; switches have their names last."""
     config = METHODS[label].config
     found = parameters(config).values()
-    own = [p for p in found if p.name not in SGDConfig.model_fields]
+    trains = issubclass(config, SGDConfig)
+    own = [p for p in found if not trains or p.name not in SGDConfig.model_fields]
     plain = [p.name for p in own if not p.choices]
     switches = [p.name for p in own if p.choices]
-    return ", ".join([*(["SGD"] if issubclass(config, SGDConfig) else []), *plain, *switches])
+    return ", ".join([*(["SGD"] if trains else []), *plain, *switches])
 
 
 def _row(cells: Mapping[Hashable, Any]) -> str:

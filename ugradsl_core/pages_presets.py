@@ -115,9 +115,9 @@ def _like(entry: Mapping[str, Any]) -> str:
 
 
 def _method_row(label: str, preset: str, scale: str) -> list[str]:
-    source = get_preset(preset, scale)["methods"][label]["source"]
+    entry = get_preset(preset, scale)["methods"][label]
     cells = [cell or "–" for cell in method_line(label, preset, scale)]
-    return [title_of(label), *cells, source_text(source)]
+    return [title_of(label), *cells, source_text(label, entry)]
 
 
 def sentence(preset: str, scale: str) -> str:
@@ -151,7 +151,7 @@ def _method_values(
     scale: str, preset: str, label: str, entry: Mapping[str, Any]
 ) -> Iterator[tuple[object, ...]]:
     for field, value in preset_config(label, preset, scale).model_dump().items():
-        text = origin(entry, field) if scale == "paper" else source_text(entry["source"])
+        text = origin(entry, field) if scale == "paper" else source_text(label, entry)
         yield scale, preset, label, field, value, text if field in entry["config"] else "default"
 
 

@@ -57,6 +57,13 @@ class PaperSetting:
         return f"{self.dataset}-{kind}{BACKBONES[self.backbone][1]}"
 
 
+SLOW = ("vgg-16", "vit", "bert")
+SLOW_NOTE = (
+    " Its printed learning rate is of a size usual for Adam; with SGD, and from fresh weights, it "
+    "is not expected to train this network well."
+)
+
+
 @cache
 def paper_settings(root: Path | None = None) -> dict[PaperSetting, tuple[int, ...]]:
     """Every setting of the result tables, with their numbers, in the order of the tables."""
@@ -116,12 +123,14 @@ def _preset(paper: PaperSetting, tables: tuple[int, ...], root: Path | None) -> 
     }
     listed = ", ".join(map(str, tables))
     missing = " Table 8 has no column for it." if paper.dataset in STANDS_IN else ""
+    if paper.backbone in SLOW:
+        missing += SLOW_NOTE
     return {
         "setting": setting,
         "tables": list(tables),
         "stated": stated | where,
         "not_stated": reasons | why,
-        "methods": method_presets(paper.dataset, training, root),
+        "methods": method_presets(paper.dataset, paper.paradigm, training, root),
         "note": f"The setting of Table{'s' * (len(tables) > 1)} {listed}.{missing}",
     }
 

@@ -14,8 +14,9 @@ from toys import CPU
 from ugradsl_core import pages_presets, regime, settings
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.pages_presets import FRAGMENTS
-from ugradsl_core.presets_text import origin, places_text, setting_values, value_text
+from ugradsl_core.presets_text import origin, places_text, setting_values, source_text, value_text
 from ugradsl_core.problems import load_data
+from ugradsl_core.search import SPACES
 from ugradsl_core.settings import SCALES, digest, load_presets, preset_config, preset_setting
 from ugradsl_core.store import open_store, read_records
 
@@ -99,6 +100,17 @@ def test_values_and_places_in_words() -> None:
     assert [origin(entry, field) for field in "pqr"] == ["Section 1: 2", "not stated; ours", ""]
     values = {field: value for field, value, _ in setting_values("words-class", "smoke")}
     assert (values["model.width"], values["training.epochs"]) == ("64", "20")
+
+
+def test_a_winner_at_the_edge_of_its_space_is_marked() -> None:
+    source = {"kind": "search", "trials": 8, "validation_gap": 1.234}
+    inside = {"config": {"lr": 0.05, "p": 0.9}, "source": source}
+    text = "search, 8 trials; validation gap 1.23"
+    assert source_text("neggrad+", inside) == text
+    low, high = SPACES["neggrad+"][2]["p"][1:]
+    for p in (low, high):
+        edge = {"config": {"lr": 0.2, "p": p}, "source": source}
+        assert source_text("neggrad+", edge) == f"{text}; at the edge of the space: lr, p"
 
 
 def regime_of(name: str, **changes: Any) -> Any:

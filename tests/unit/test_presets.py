@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +10,25 @@ import pytest
 import torch
 from toys import CPU
 
-from ugradsl_core import data, models, paper_presets
+from ugradsl_core import data, models, paper_presets, search
 from ugradsl_core.data import loader_options
 from ugradsl_core.paper import PAPER_FOLDER
 from ugradsl_core.paper_text import load_setting_statements, load_statements
 from ugradsl_core.problems import load_data, make_split, model_key
+from ugradsl_core.search import trial_gap
 from ugradsl_core.settings import (
     DATA_OPTIONS,
     SCALES,
     SGD_FIELDS,
+    digest,
     get_preset,
+    label_of,
     load_presets,
     preset_config,
     preset_path,
     preset_setting,
 )
-from ugradsl_core.store import open_store
+from ugradsl_core.store import open_store, read_records
 
 PAPER = load_presets("paper")
 OWN_SCALES = ("smoke", "bench")
@@ -142,12 +146,51 @@ def test_baselines_are_as_appendix_e1_states_them(name: str) -> None:
     assert 1e-9 <= config["ff"]["alpha"] <= 1e-6
     assert (config["scrub"]["gamma"], config["scrub"]["alpha"]) == (0.99, 0.001)
     assert 0.5 <= config["salun"]["mask_ratio"] <= 0.9
+    setting = PAPER[name]["setting"]
+    mixed = setting["dataset"] in {"cifar100", "tiny-imagenet"}
+    order = "shuffled" if mixed else "sequential"
+    assert config["rl"]["variant"] == config["salun"]["order"] == order
+    assert config["ga"]["lr"] == (5e-4 if setting["paradigm"] == "random" else 1e-4)
+    slow = setting["model"]["name"] in {"vgg16", "vit", "bert"}
+    assert ("not expected to train" in PAPER[name]["note"]) is slow
     why = PAPER[name]["methods"]["iu"]["not_stated"]["samples"]
     assert ("300,000" in why) == name.startswith("imagenet")
     for label in ("ugradsl", "ugradsl+"):
         assert (config[label]["p"], config[label]["alpha"]) == (0.9, -0.4)
         assert config[f"{label}:adaptive"]["beta"] is None
         assert config[f"{label}:adaptive"]["distance"] == "cosine"
+
+
+SEARCHED = [
+    name
+    for name, preset in load_presets("bench").items()
+    if any(method["source"]["kind"] == "search" for method in preset["methods"].values())
+]
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_winners_are_the_best_of_the_published_trials(name: str) -> None:
+    """One budget, one reference, one machine; no configuration twice; the gap as in the preset."""
+    path = PAPER_FOLDER.parent / "results" / f"{name}-bench-search.jsonl"
+    reference, *trials = read_records(path)
+    assert (reference.method, {r.kind for r in trials}) == ("retrain", {"trial"})
+    setting = preset_setting(name, "bench")
+    everything = [reference, *trials]
+    assert {r.setting_hash for r in everything} == {digest(setting.identity())}
+    for fact in ("seed", "hardware", "data_checksum"):
+        assert len({str(getattr(r, fact)) for r in everything}) == 1, fact
+    assert all(re.fullmatch("[0-9a-f]{40}", r.commit) for r in everything)  # no "+changes"
+    by_label: dict[str, dict[str, float]] = {label: {} for label in search.SPACES}
+    for trial in trials:
+        gaps = by_label[label_of(trial.method, dict(trial.config))]
+        assert gaps.setdefault(trial.config_hash, trial_gap(trial, reference)) is not None
+    methods = get_preset(name, "bench")["methods"]
+    assert len(trials) == sum(map(len, by_label.values()))
+    for label, gaps in by_label.items():
+        source = methods[label]["source"]
+        assert len(gaps) == source["trials"] >= 8
+        best = digest(preset_config(label, name, "bench").model_dump())
+        assert gaps[best] == min(gaps.values()) == pytest.approx(source["validation_gap"], abs=1e-4)
 
 
 @pytest.mark.parametrize("scale", OWN_SCALES)
