@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+SIDE_BY_SIDE := --numprocesses $(JOBS) --maxprocesses 4
 
 .PHONY: help book test results grid check benchmark clean
 .DEFAULT_GOAL := help
@@ -14,9 +16,9 @@ help: ## list the targets
 book: $(READY) ## execute every notebook, build the pages into _build/html
 	$(BIN)/python book/build.py
 
-test: $(READY) ## unit tests, then every notebook against its committed outputs
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbval notebooks --nbval-sanitize-with tests/sanitize.cfg
+test: $(READY) ## unit tests, then every notebook against its committed outputs (JOBS=2 at a time)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadscope
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadfile --nbval notebooks --nbval-sanitize-with tests/sanitize.cfg
 
 results: $(READY) ## the published records, at the bench scale (hours; resumes; UGRADSL_DATA)
 	$(BIN)/ugradsl experiment cifar10-random10 --scale bench --seeds 0,1,2 \

@@ -9,10 +9,13 @@ All work happens in a copy under `_build/source`; the notebooks of the repositor
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import nbformat
@@ -23,6 +26,7 @@ BUILD = ROOT / "_build"
 SOURCE = BUILD / "source"
 HTML = BUILD / "html"
 PAPERMILL_MARK = "papermill-error-cell-tag"  # on cells that papermill adds beside a failed one
+MOST_JOBS = 4
 STAGED = ("_config.yml", "_toc.yml", "book")
 
 
@@ -86,15 +90,38 @@ def _drop_run_metadata(notebook: nbformat.NotebookNode) -> None:
             part.metadata.pop(key, None)
 
 
-def run_notebooks(notebooks: list[Path]) -> None:
-    """Execute the notebooks into the staged tree, one after the other, with a line for each."""
+def run_notebooks(notebooks: list[Path], jobs: int) -> None:
+    """Execute the notebooks into the staged tree, ``jobs`` at a time, with a line for each.
+
+    The processor's cores are shared out among them.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
     width = max((len(path.stem) for path in notebooks), default=0)
-    for number, path in enumerate(notebooks, start=1):
-        head = f"[{number}/{len(notebooks)}] {path.stem:<{width}}"
-        print(f"{head}  running", flush=True)
-        start = time.perf_counter()
-        execute(path, SOURCE / "notebooks" / path.name)
-        print(f"{head}  done in {time.perf_counter() - start:.1f} s", flush=True)
+    heads = [
+        f"[{number}/{len(notebooks)}] {path.stem:<{width}}"
+        for number, path in enumerate(notebooks, start=1)
+    ]
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        running = [pool.submit(_run, *each) for each in zip(notebooks, heads, strict=True)]
+        try:
+            for ended in as_completed(running):
+                ended.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _run(path: Path, head: str) -> None:
+    print(f"{head}  running", flush=True)
+    start = time.perf_counter()
+    execute(path, SOURCE / "notebooks" / path.name)
+    print(f"{head}  done in {time.perf_counter() - start:.1f} s", flush=True)
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def build_html() -> int:
@@ -109,14 +136,18 @@ def main() -> int:
     """Stage, execute, build; the exit code says whether all of it went well."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--no-run", action="store_true", help="keep the committed outputs")
+    jobs = min(cores(), MOST_JOBS)
+    parser.add_argument("--jobs", type=int, default=jobs, help="notebooks at a time (%(default)s)")
     arguments = parser.parse_args()
+    if arguments.jobs < 1:
+        parser.error(f"--jobs: should be at least 1; found {arguments.jobs}")
     notebooks = stage()
     try:
         if arguments.no_run:
             for path in notebooks:
                 shutil.copy2(path, SOURCE / "notebooks" / path.name)
         else:
-            run_notebooks(notebooks)
+            run_notebooks(notebooks, arguments.jobs)
     except NotebookError as failure:
         print(f"\nThe book was not built: {failure}", file=sys.stderr)
         return 1
