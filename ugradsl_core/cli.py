@@ -18,6 +18,7 @@ from ugradsl_core.cli_landscape import landscape
 from ugradsl_core.cli_options import AsJson, Parameters, Scale, SettingName, join_pairs, pairs
 from ugradsl_core.cli_paper import audit, claims
 from ugradsl_core.cli_presets import presets
+from ugradsl_core.cli_publish import check_notebook
 from ugradsl_core.cli_regime import regime
 from ugradsl_core.cli_tables import print_summary
 from ugradsl_core.errors import ConfigError, UGradSLError
@@ -69,8 +70,10 @@ def run(
     if not source.exists():
         raise ConfigError(f"notebook: {source} does not exist; run from a clone of the project")
     target = output or Path(f"{notebook}-run.ipynb")
-    if target.resolve() == source.resolve():
+    sources = (parameters.NOTEBOOK_FOLDER / f"{name}.ipynb" for name in parameters.NOTEBOOKS)
+    if target.resolve() in {path.resolve() for path in sources}:
         raise ConfigError("output: would overwrite the notebook itself; choose another file")
+    check_notebook(target)
     import papermill
 
     try:

@@ -27,15 +27,17 @@ from ugradsl_core.cli_options import (
 )
 from ugradsl_core.cli_plan import load, read_plan
 from ugradsl_core.config import Config
-from ugradsl_core.data.sources import SOURCES
-from ugradsl_core.errors import DataError
+from ugradsl_core.experiments import check_grid
+from ugradsl_core.feasible import check_methods, check_model
 from ugradsl_core.problems import Data
 from ugradsl_core.settings import Setting
+from ugradsl_core.sizes import is_absent, is_to_be_fetched, with_fresh_weights
 from ugradsl_core.store import Store, open_store
 from ugradsl_core.types import Execution
 
 LONG_SECONDS = 60.0
 LONG_FLOPS = 3e12  # below, no machine needs a minute, and nothing is timed
+NOT_FETCHED = "not in this machine's Hugging Face cache yet; reckoned as a model of full size"
 HEADERS = ("", "runs", "steps", "forward", "backward", "FLOPs", "trained", "memory", "time")
 
 
@@ -50,11 +52,11 @@ def in_words(seconds: float) -> str:
     return f"{hours} h {rest} min" if hours < 48 else f"{hours / 24:.0f} days"
 
 
-def _short(number: float) -> str:
-    for power, unit in ((18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
+def _short(number: float, unit: str = "") -> str:
+    for power, prefix in ((18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
         if number >= 10**power:
-            return f"{number / 10**power:.3g} {unit}"
-    return f"{number:.3g}"
+            return f"{number / 10**power:.3g} {prefix}{unit}"
+    return f"{number:.3g} {unit}".rstrip()
 
 
 def _bytes(number: float) -> str:
@@ -93,17 +95,6 @@ def _cells(row: Any) -> tuple[str, ...]:
     )
 
 
-def _data(setting: Setting, execution: Execution, root: str | None) -> Data | None:
-    """The data, where they are at hand and need not be listed file by file."""
-    source = SOURCES.get(setting.dataset)
-    if source is not None and source.kind == "streamed images":
-        return None
-    try:
-        return load(setting, execution, root, download=False)
-    except DataError:
-        return None
-
-
 def estimate(
     name: SettingName,
     scale: Scale = "smoke",
@@ -129,17 +120,28 @@ def estimate(
     setting, configs = read_plan(name, scale, methods, pairs(parameter))
     seed_list = parameters.parse_seeds(seeds)
     execution = make_execution(device, amp, compile_model, channels_last, accumulate)
-    loaded = _data(setting, execution, data_root)
-    if loaded is None:
+    fresh = with_fresh_weights(setting)
+    to_fetch = is_to_be_fetched(setting.model)
+    if to_fetch:
+        print(f"{setting.model.pretrained}: {NOT_FETCHED}", file=sys.stderr)
+    checked, loaded = fresh if to_fetch else setting, None
+    if is_absent(setting.dataset, data_root):
         sizes = reckoning.known_sizes(setting)
+        check_methods(setting, configs, sizes.vocabulary, execution)
+        spec = (
+            checked.model if sizes.vocabulary is None else fresh.model
+        )  # its tokenizer is not read
+        check_model(spec, sizes.classes, sizes.shape, sizes.vocabulary)
         each = dict.fromkeys(["original", *configs], len(seed_list))
         runs = {**each, "evaluation": len(configs) * len(seed_list)}
     else:
+        loaded = load(setting, execution, data_root, download=False)
+        check_grid(checked, loaded, configs, execution, seed_list)
         sizes = reckoning.loaded_sizes(setting, loaded)
         opened = open_store(store) if (store / "store.json").exists() else None
         runs = reckoning.missing_runs(setting, loaded, configs, seed_list, opened, execution)
-    speed = _calibrated(setting, sizes, execution, "ff" in configs, 10.0) if calibrate else None
-    rows = reckoning.costs(setting, configs, sizes, execution, speed=speed, runs=runs)
+    speed = _calibrated(fresh, sizes, execution, "ff" in configs, 10.0) if calibrate else None
+    rows = reckoning.costs(fresh, configs, sizes, execution, speed=speed, runs=runs)
     flops, seconds = reckoning.total_flops(rows), reckoning.total_seconds(rows)
     if as_json:
         facts = {
@@ -162,7 +164,7 @@ def estimate(
         cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
         print("  ".join(cells).rstrip())
     total = "" if seconds is None else f", about {in_words(seconds)} on this machine"
-    print(f"Together, what is not in the store: {_short(flops)}FLOP{total}.")
+    print(f"Together, what is not in the store: {_short(flops, 'FLOP')}{total}.")
     print("Memory is reckoned from the model in float32, libraries and allocator left out.")
 
 
@@ -228,6 +230,7 @@ def _announce(
     if not any(runs.values()) or not execution.world.is_first:
         return
     sizes = reckoning.loaded_sizes(setting, loaded, judge)
+    setting = with_fresh_weights(setting)
     rows = reckoning.costs(setting, configs, sizes, execution, runs=runs)
     if reckoning.total_flops(rows) < LONG_FLOPS:
         return

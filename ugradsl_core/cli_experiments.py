@@ -25,7 +25,10 @@ from ugradsl_core.cli_options import (
     pairs,
 )
 from ugradsl_core.cli_plan import load, read_plan
+from ugradsl_core.cli_publish import check_publish
 from ugradsl_core.cli_tables import print_summary
+from ugradsl_core.errors import ConfigError
+from ugradsl_core.plans import read_setting_alone
 
 
 def experiment(
@@ -53,16 +56,16 @@ def experiment(
     from tqdm import tqdm
 
     from ugradsl_core import experiments
-    from ugradsl_core.experiments import check_grid
     from ugradsl_core.store import open_store, write_records
 
     setting, configs = read_plan(name, scale, methods, pairs(parameter))
     seed_list = parameters.parse_seeds(seeds)
     execution = make_execution(device, amp, compile_model, channels_last, accumulate)
-    loaded = load(setting, execution, data_root, download)
-    check_grid(setting, loaded, configs, execution)
-    opened = open_store(store, execution.world)
     quiet = not execution.world.is_first
+    check_publish(publish, quiet=quiet)
+    loaded = load(setting, execution, data_root, download)
+    experiments.check_grid(setting, loaded, configs, execution, seed_list)
+    opened = open_store(store, execution.world)
     announce(setting, loaded, configs, seed_list, opened, execution)
     with tqdm(
         total=len(configs) * len(seed_list), unit="run", file=sys.stderr, disable=quiet
@@ -86,6 +89,7 @@ def experiment(
 def tune(
     name: SettingName,
     scale: Scale = "smoke",
+    parameter: Parameters = None,
     methods: Methods = "all",
     trials: Annotated[int, typer.Option(help="Trials of each method.")] = 8,
     store: StoreFolder = Path("store"),
@@ -99,24 +103,36 @@ def tune(
     publish: Annotated[Path | None, typer.Option(help="Also write all trials to a file.")] = None,
     save: Annotated[bool, typer.Option(help="Write the winners into the presets.")] = False,
 ) -> None:
-    """Search hyperparameters with one budget for all methods, judged on validation data."""
+    """Search hyperparameters with one budget for all methods, judged on validation data.
+
+    -p dataset folder:PATH or -p training.epochs 5 change the preset's setting.
+    """
     from tqdm import tqdm
 
     from ugradsl_core import experiments, provenance, search
     from ugradsl_core.store import open_store, write_records
     from ugradsl_core.types import Record
 
-    setting = settings.preset_setting(name, scale)
+    given = pairs(parameter)
+    why = "a search chooses the parameters of methods itself"
+    setting = read_setting_alone(name, scale, given, why)
+    if save and given:
+        raise ConfigError(
+            f"save: -p {given[0][0]} makes it another setting than the preset, whose winners it "
+            "would replace; leave out one of them"
+        )
     every = methods == "all"
     labels = list(search.SPACES) if every else parameters.split_list(methods, "methods")
     search.check_search(labels, trials)
     execution = make_execution(device, amp, compile_model, channels_last, accumulate)
+    quiet = not execution.world.is_first
+    check_publish(publish, quiet=quiet)
     loaded = load(setting, execution, data_root, download)
     firsts = {label: search.first_config(label, setting) for label in labels}
-    experiments.check_grid(setting, loaded, firsts, execution)
+    seeds = (search.SEARCH_SEED,)
+    experiments.check_grid(setting, loaded, firsts, execution, seeds, "validation")
     opened = open_store(store, execution.world)
     records: list[Record] = []
-    quiet = not execution.world.is_first
     announce_search(setting, loaded, labels, trials, execution)
     with tqdm(total=len(labels) * trials, unit="trial", file=sys.stderr, disable=quiet) as bar:
         for label in labels:

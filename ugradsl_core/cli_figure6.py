@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ugradsl_core.cli_options import DataRoot, Scale, StoreFolder
+from ugradsl_core.cli_publish import check_publish
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.parameters import split_list
 
@@ -32,6 +33,7 @@ def figure6(
     chosen = figure6.setting_names(scale) if names == "all" else split_list(names, "names")
     settings = {key: figure6.get_setting(key, scale) for key in chosen}
     numbers = {key: sets or figure6.SETS[scale][key] for key in settings}
+    check_publish(publish)
     opened, records = open_store(store), []
     with tqdm(total=sum(numbers.values()), unit="set", file=sys.stderr) as bar:
         for key, config in settings.items():

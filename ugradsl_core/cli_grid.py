@@ -25,10 +25,12 @@ from ugradsl_core.cli_options import (
     make_execution,
     pairs,
 )
-from ugradsl_core.cli_plan import load, read_setting
+from ugradsl_core.cli_plan import load
+from ugradsl_core.cli_publish import check_models, check_records
 from ugradsl_core.errors import ConfigError, UGradSLError, unknown_name
 from ugradsl_core.files import write_text
 from ugradsl_core.grid import PROFILES, WORKFLOW, read_grid
+from ugradsl_core.plans import read_setting_alone
 
 
 def original(
@@ -51,15 +53,17 @@ def original(
     """Train the original models of a setting into the store, and nothing else."""
     from tqdm import tqdm
 
+    from ugradsl_core.experiments import check_grid
     from ugradsl_core.problems import model_key, original_state
     from ugradsl_core.store import open_store
 
-    setting, changes = read_setting(name, scale, pairs(parameter))
-    if changes:
-        raise ConfigError(f"-p {min(changes)}.…: an original model has no method")
+    given = pairs(parameter)
+    setting = read_setting_alone(name, scale, given, "an original model has no method")
     seed_list = parameters.parse_seeds(seeds)
     execution = make_execution(device, amp, compile_model, channels_last, accumulate)
+    check_models(publish)
     loaded = load(setting, execution, data_root, download)
+    check_grid(setting, loaded, {}, execution, seed_list)
     opened = open_store(store, execution.world)
     quiet = not execution.world.is_first
     keys = {}
@@ -81,6 +85,7 @@ def merge(
     from ugradsl_core.settings import LABELS, label_of
     from ugradsl_core.store import read_records, write_records
 
+    check_records(output, "merge")
     found = {}
     for path in files:
         if not path.exists():

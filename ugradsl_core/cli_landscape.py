@@ -17,6 +17,7 @@ from ugradsl_core.cli_options import (
     StoreFolder,
     pairs,
 )
+from ugradsl_core.cli_publish import check_publish
 
 
 def landscape(
@@ -43,6 +44,7 @@ def landscape(
     config = LandscapeConfig(**given)
     setting = settings.preset_setting(name, scale)
     execution = Execution(device=device)
+    check_publish(publish)
     loaded = experiments.load_data(setting, execution, data_root, download=download)
     record = landscape_record(
         setting,

@@ -8,6 +8,7 @@ from ugradsl_core.settings import FORGET_FIELDS
 from ugradsl_core.types import Record
 
 COLUMNS = ("UA", "MIA", "RA", "TA", "mean_of_gaps", "RTE")
+HASH_DIGITS = 12  # of a file's SHA-256, enough to tell files apart
 HEADERS = ("method", "n", "UA %", "MIA %", "RA %", "TA %", "Avg. Gap", "RTE s")
 
 
@@ -30,6 +31,8 @@ def print_summary(records: Sequence[Record]) -> None:
     setting = first.setting
     fields = FORGET_FIELDS[setting["paradigm"]]
     what = next(setting[field] for field in fields if setting.get(field) is not None)
+    if setting["paradigm"] == "index":
+        what = what[:HASH_DIGITS]
     print(f"\n{setting['dataset']}, {setting['paradigm']} ({what}), scale {first.scale}")
     for line in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))

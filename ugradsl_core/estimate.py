@@ -5,102 +5,30 @@ from dataclasses import dataclass
 
 from ugradsl_core import settings
 from ugradsl_core.config import Config
-from ugradsl_core.data.sources import SOURCES
-from ugradsl_core.data.text import WORDS
-from ugradsl_core.errors import DataError
 from ugradsl_core.experiments import record_key
 from ugradsl_core.footprint import Footprint, footprint
-from ugradsl_core.index_files import read_index
 from ugradsl_core.passes import Passes, passes
-from ugradsl_core.problems import Data, Judge, judged_set, make_split, model_key
+from ugradsl_core.problems import Data, Judge, model_key
 from ugradsl_core.settings import Setting
+from ugradsl_core.sizes import Sizes, known_sizes, loaded_sizes
 from ugradsl_core.store import Store, has_record, has_state
 from ugradsl_core.types import Execution
 from ugradsl_core.unlearning.ff import FFConfig
 
+__all__ = [
+    "Cost",
+    "Sizes",
+    "Speed",
+    "costs",
+    "known_sizes",
+    "loaded_sizes",
+    "missing_runs",
+    "peak_bytes",
+    "total_flops",
+    "total_seconds",
+]
+
 FLOAT = 4
-BERT_TOKENS = 30_522  # of the tokenizer that BERT-base was published with
-GROUPS = {"cifar20": 100, "digits-parity": 10, "20newsgroups": 6, "words": 8}
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How much data a setting has.
-
-    Attributes:
-        retain: samples of D_r.
-        forget: samples of D_f.
-        judged: samples of the test set that metrics are computed on.
-        classes: K.
-        shape: of one input.
-        vocabulary: of token ids; None for images.
-        stored: bytes of the data set that lie on the device.
-    """
-
-    retain: int
-    forget: int
-    judged: int
-    classes: int
-    shape: tuple[int, ...]
-    vocabulary: int | None
-    stored: int
-
-
-def loaded_sizes(setting: Setting, loaded: Data, judge: Judge = "test") -> Sizes:
-    """The sizes of data that are there."""
-    split = make_split(setting, loaded.train, 0, loaded.rows)
-    stored = sum(
-        getattr(getattr(part, "inputs", None), "nbytes", 0) for part in (loaded.train, loaded.test)
-    )
-    return Sizes(
-        len(split.retain),
-        len(split.forget),
-        len(judged_set(setting, loaded, judge)),
-        loaded.train.num_classes,
-        tuple(loaded.train.input_shape),
-        loaded.train.vocabulary,
-        stored,
-    )
-
-
-def known_sizes(setting: Setting) -> Sizes:
-    """The sizes of a data set that need not be there; classes and groups count as equally large.
-
-    Raises:
-        DataError: nothing is known of the data set, or of its groups.
-    """
-    source = SOURCES.get(setting.dataset)
-    if source is None or source.train is None or source.test is None or source.classes is None:
-        raise DataError(f"{setting.dataset}: its size is known only from the data; none were found")
-    total = setting.train_size or source.train - setting.validation_size
-    judged = source.test
-    match setting.paradigm:
-        case "class-wise":
-            forget = total // source.classes
-            judged -= judged // source.classes
-        case "index":
-            forget = len(read_index(str(setting.index_file)))
-        case "group" if setting.group_fraction is not None:
-            forget = round(setting.group_fraction * total)
-        case "group":
-            if setting.dataset not in GROUPS:
-                raise DataError(f"{setting.dataset}: the size of its groups is not known")
-            forget = total // GROUPS[setting.dataset]
-        case _:
-            forget = round(setting.fraction * total)
-    shape, vocabulary, width = source.shape, None, 1
-    if source.kind == "text":
-        shape, width = (setting.max_length or source.shape[0],), 8
-        vocabulary = WORDS if setting.tokenizer is None else BERT_TOKENS
-    elif setting.image_size is not None:
-        shape = (shape[0], setting.image_size, setting.image_size)
-    each = width
-    for side in shape:
-        each *= side
-    stored = 0 if source.kind == "streamed images" else each * (source.train + source.test)
-    return Sizes(
-        max(total - forget, 1), max(forget, 1), judged, source.classes, shape, vocabulary, stored
-    )
 
 
 @dataclass(frozen=True)

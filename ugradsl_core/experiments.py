@@ -11,6 +11,7 @@ from torch import nn
 from ugradsl_core import metrics, provenance
 from ugradsl_core.config import Config
 from ugradsl_core.errors import DivergenceError
+from ugradsl_core.feasible import check_methods, check_problem
 from ugradsl_core.models import load_weights
 from ugradsl_core.problems import (
     Data,
@@ -24,7 +25,6 @@ from ugradsl_core.problems import (
     stream,
 )
 from ugradsl_core.settings import Setting, digest, split_label
-from ugradsl_core.steps import check_accumulation
 from ugradsl_core.store import (
     Store,
     drop_state,
@@ -36,8 +36,7 @@ from ugradsl_core.store import (
 )
 from ugradsl_core.training import predict
 from ugradsl_core.types import Execution, Problem, Record, Samples, UnlearnResult
-from ugradsl_core.unlearning import METHODS, get_method
-from ugradsl_core.unlearning.limits import check_execution
+from ugradsl_core.unlearning import get_method
 
 __all__ = [
     "evaluate_state",
@@ -191,14 +190,22 @@ def run_one(
 
 
 def check_grid(
-    setting: Setting, loaded: Data, configs: Mapping[str, Config], execution: Execution
+    setting: Setting,
+    loaded: Data,
+    configs: Mapping[str, Config],
+    execution: Execution,
+    seeds: Sequence[int] = (0,),
+    judge: Judge = "test",
 ) -> None:
-    """Raise ConfigError where a method cannot run as ``execution`` asks, before anything does."""
-    execution.world.check_batch(len(loaded.train), "training samples")
-    execution.world.check_batch(setting.training.batch_size)
-    check_accumulation(execution, setting.training.batch_size)
-    for label, config in configs.items():
-        check_execution(METHODS[split_label(label)[0]].title, config, execution)
+    """Raise where a run cannot begin or a method cannot run so, before anything is computed.
+
+    Raises:
+        ConfigError: a model, a method, or processes that do not fit.
+        DataError: an empty forget set, or nothing to judge by.
+        ModelError: weights or a factory that do not fit.
+    """
+    check_methods(setting, configs, loaded.train.vocabulary, execution)
+    check_problem(setting, loaded, seeds, execution, judge)
 
 
 def run_grid(

@@ -63,13 +63,7 @@ def load_data(
     options = {name: getattr(setting, name) for name in DATA_OPTIONS}
     device = execution.resolve()
     bundle = data.load(setting.dataset, root, download=download, device=device, **options)
-    total = len(bundle.train)
-    size = total - setting.validation_size if setting.train_size is None else setting.train_size
-    if size < 2 or size + setting.validation_size > total:
-        raise DataError(
-            f"train_size + validation_size: should be at most {total}, the training images of "
-            f"{setting.dataset}; found {size} + {setting.validation_size}"
-        )
+    size = training_size(setting, len(bundle.train))
     _check_forget_set(setting, bundle.train)
     chosen, drawn = _subset(setting, bundle.train, size)
     return Data(
@@ -81,15 +75,45 @@ def load_data(
     )
 
 
+def training_size(setting: Setting, total: int) -> int:
+    """The samples of D_tr, of ``total`` training samples.
+
+    Raises:
+        DataError: the data set has fewer than the setting asks for.
+    """
+    size = total - setting.validation_size if setting.train_size is None else setting.train_size
+    if size < 2 or size + setting.validation_size > total:
+        raise DataError(
+            f"train_size + validation_size: should be at most {total}, the training images of "
+            f"{setting.dataset}; found {size} + {setting.validation_size}"
+        )
+    return size
+
+
+def check_class(setting: Setting, num_classes: int) -> None:
+    """Raise DataError where the class to forget is none of K."""
+    if setting.paradigm == "class-wise" and setting.forgotten_class >= num_classes:
+        raise DataError(
+            f"forgotten_class: should lie in 0…{num_classes - 1}; found {setting.forgotten_class}"
+        )
+
+
+def no_groups(dataset: str) -> DataError:
+    """The error where a group is to be forgotten and there are none."""
+    return DataError(f"paradigm: {dataset} has no groups, so none can be forgotten")
+
+
+def check_listed(listed: int, size: int) -> None:
+    """Raise DataError unless D_tr, of ``size`` samples, has more than those that are listed."""
+    if listed >= size:
+        raise DataError(f"index_file: lists {listed} samples, and D_tr has {size}")
+
+
 def _check_forget_set(setting: Setting, train: NamedSamples) -> None:
     """Raise unless the data set has the class, the group or the indices to forget."""
-    if setting.paradigm == "class-wise" and setting.forgotten_class >= train.num_classes:
-        raise DataError(
-            f"forgotten_class: should lie in 0…{train.num_classes - 1}; "
-            f"found {setting.forgotten_class}"
-        )
+    check_class(setting, train.num_classes)
     if setting.paradigm == "group" and train.groups is None:
-        raise DataError(f"paradigm: {setting.dataset} has no groups, so none can be forgotten")
+        raise no_groups(setting.dataset)
     if setting.forgotten_group is not None:
         splits.find_group(setting.forgotten_group, train.group_names)
     if setting.index_file is not None:
@@ -118,8 +142,7 @@ def _subset(setting: Setting, train: NamedSamples, size: int) -> tuple[Tensor, T
     listed = torch.empty(0, dtype=torch.long)
     if setting.paradigm == "index":
         listed = _listed(setting, total)
-    if len(listed) >= size:
-        raise DataError(f"index_file: lists {len(listed)} samples, and D_tr has {size}")
+    check_listed(len(listed), size)
     others = splits.complement(total, listed)
     drawn = others[splits.stratified_sample(labels[others], size - len(listed), generator)]
     chosen = torch.cat([listed, drawn]).sort().values
@@ -138,8 +161,15 @@ def make_split(
         train: D_tr.
         seed: of what is drawn.
         rows: which samples of the data set D_tr is, for a file of indices; None is all.
+
+    Raises:
+        ConfigError: no such class or group.
+        DataError: D_f or D_r would be empty.
     """
     if setting.paradigm == "class-wise":
+        if setting.forgotten_class < train.num_classes:
+            held = train.labels == setting.forgotten_class
+            _check_share(f"forgotten_class: class {setting.forgotten_class}", held)
         return splits.class_split(train.labels, setting.forgotten_class, train.num_classes)
     if setting.paradigm == "index":
         rows = torch.arange(len(train)) if rows is None else rows
@@ -150,8 +180,14 @@ def make_split(
             generator = stream(seed, "split")
             return splits.group_share_split(train.groups, setting.group_fraction, generator)
         number = splits.find_group(str(setting.forgotten_group), train.group_names)
+        _check_share(f"forgotten_group: {train.group_names[number]}", train.groups == number)
         return splits.group_split(train.groups, number, train.group_names[number])
     return splits.random_split(train.labels, setting.fraction, stream(seed, "split"))
+
+
+def _check_share(what: str, held: Tensor) -> None:
+    if bool(held.all()) or not bool(held.any()):
+        raise DataError(f"{what} holds {'all' if bool(held.any()) else 'none'} of D_tr")
 
 
 def make_model(setting: Setting, train: NamedSamples) -> nn.Module:

@@ -1,6 +1,8 @@
 """Backbones against torchvision's and transformers', their sizes, errors and pretrained weights."""
 
 import hashlib
+import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -384,6 +386,12 @@ class Wrong:
     def none(): return nn.Flatten(0)
     @staticmethod
     def shape(num_classes): return nn.Linear(5, num_classes)
+    @staticmethod
+    def raises(): return {}["two words"]
+    @staticmethod
+    def unfilled(num_classes, bottleneck): return images(num_classes, (1, 8, 8))
+    @staticmethod
+    def by_size(num_classes, *, depth): return images(num_classes, (1, 8, 8))
 
 constant = 1
 """
@@ -392,9 +400,9 @@ constant = 1
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "my_networks.py").write_text(OWN)
-    (tmp_path / "my_broken.py").write_text("import no_such_module_at_all")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "my_networks", raising=False)
+    for name in ("my_networks", "my_broken"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     return "my_networks"
 
 
@@ -450,7 +458,30 @@ def test_a_factory_is_called_with_what_its_signature_takes(own: str) -> None:
         ("my_networks:Wrong.number", {}, ModelError, "should return a torch.nn.Module; found int"),
         ("my_networks:Wrong.outputs", {}, ModelError, "should have 4 outputs; found 9"),
         ("my_networks:Wrong.none", {}, ModelError, "should return float logits of shape"),
-        ("my_networks:Wrong.shape", {}, ModelError, r"cannot take inputs of shape \(1, 8, 8\)"),
+        (
+            "my_networks:Wrong.shape",
+            {},
+            ModelError,
+            r"cannot take inputs of shape \(1, 8, 8\) \(RuntimeError: ",
+        ),
+        (
+            "my_networks:Wrong.raises",
+            {},
+            ModelError,
+            "my_networks:Wrong.raises fails when it is called .KeyError: 'two words'.$",
+        ),
+        (
+            "my_networks:Wrong.unfilled",
+            {},
+            ConfigError,
+            "Wrong.unfilled needs the argument 'bottleneck', which nothing fills; give it a def",
+        ),
+        (
+            "my_networks:Wrong.by_size",
+            {},
+            ConfigError,
+            "needs the argument 'depth', which nothing fills; say -p model.depth$",
+        ),
     ],
 )
 def test_a_factory_that_does_not_work_is_one_sentence(
@@ -461,9 +492,36 @@ def test_a_factory_that_does_not_work_is_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_what_a_users_own_module_lacks_is_not_hidden(own: str) -> None:
-    with pytest.raises(ModuleNotFoundError, match="no_such_module_at_all"):
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import no_such_module_at_all", "ModuleNotFoundError: No module named 'no_such_module_at"),
+        ("def make(:", "SyntaxError: "),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit('usage: mine')", "SystemExit: usage: mine"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_one_sentence(
+    own: str, tmp_path: Path, code: str, message: str
+) -> None:
+    (tmp_path / "my_broken.py").write_text(code)
+    importlib.invalidate_caches()
+    with pytest.raises(ConfigError, match=r"the module of my_broken:make cannot be imp") as caught:
         build("my_broken:make", num_classes=K, input_shape=(1, 8, 8))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_factory_in_a_large_module_is_not_answered_by_all_of_it() -> None:
+    with pytest.raises(ConfigError, match=r"unknown function of os 'getcmd'\. Did") as caught:
+        build("os:getcmd", num_classes=K, input_shape=(1, 8, 8))
+    listed = str(caught.value).partition("Valid: ")[2].split(", ")
+    assert listed[0] == "getcwd"
+    assert len(listed) == 11
+    assert re.fullmatch(r"and \d\d+ more", listed[-1])
+    assert "O_RDONLY" not in str(caught.value)
+    with pytest.raises(ConfigError, match="unknown function of math 'pie'"):
+        build("math:pi.pie", num_classes=K, input_shape=(1, 8, 8))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vgg16-bn"])

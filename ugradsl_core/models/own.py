@@ -11,33 +11,42 @@ from torch import nn
 
 from ugradsl_core.checks import check_logits
 from ugradsl_core.errors import ConfigError, ModelError, UGradSLError, unknown_name
+from ugradsl_core.models.spec import SIZES
 
 
 def find_factory(name: str) -> Callable[..., object]:
     """The callable ``module:function``.
 
     Raises:
-        ConfigError: no such module or function.
+        ConfigError: no such module or function, or a module that cannot be imported.
     """
     module_name, _, path = name.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # a module that the user's own one wants
-        raise ConfigError(
-            f"model: the module {module_name!r} of {name!r} was not found; put its folder on "
-            "PYTHONPATH or install it"
-        ) from error
+    except (Exception, SystemExit) as error:  # a module's own code may raise anything
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{module_name}.".startswith(f"{missing}."):
+            raise ConfigError(
+                f"model: the module {module_name!r} of {name!r} was not found; put its folder on "
+                "PYTHONPATH or install it"
+            ) from error
+        reason = f"cannot be imported ({_said(error)})"
+        raise ConfigError(f"model: the module of {name} {reason}") from error
     found: Any = module
     for part in path.split("."):
         if not hasattr(found, part):
-            public = [known for known in vars(found) if not known.startswith("_")]
-            raise unknown_name(f"function of {module_name}", part, public)
+            public = [known for known in dir(found) if not known.startswith("_")]
+            makers = [known for known in public if callable(getattr(found, known, None))]
+            raise unknown_name(f"function of {module_name}", part, makers)
         found = getattr(found, part)
     if not callable(found):
         raise ConfigError(f"model: {name} should be callable; found {type(found).__name__}")
     return found  # type: ignore[no-any-return]
+
+
+def _said(error: BaseException) -> str:
+    """Type and message of an exception, on one line."""
+    return ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
 
 
 def build_own(
@@ -50,8 +59,9 @@ def build_own(
     """The factory's model, called with what its signature takes, and tried on two inputs.
 
     Raises:
-        ConfigError: no such factory, or it does not take a size that was given.
-        ModelError: it does not return a model with K outputs for such inputs.
+        ConfigError: no such factory, it does not take a size that was given, or it needs an
+            argument that nothing gives.
+        ModelError: it raises, or does not return a model with K outputs for such inputs.
     """
     factory = find_factory(name)
     offered = {
@@ -60,23 +70,48 @@ def build_own(
         "vocabulary": vocabulary,
         **sizes,
     }
+    keywords = _fitting(factory, name, offered, sizes)
     try:
-        parameters = inspect.signature(factory).parameters.values()
-    except ValueError:  # a builtin
-        parameters = {}.values()
-    keywords = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        for field in sizes:
-            if field not in keywords:
-                raise ConfigError(f"{field}: {name} takes no such parameter; leave it out")
-        offered = {key: value for key, value in offered.items() if key in keywords}
-    model = factory(**offered)
+        model = factory(**keywords)
+    except UGradSLError:
+        raise
+    except Exception as error:
+        raise ModelError(f"model: {name} fails when it is called ({_said(error)})") from error
     if not isinstance(model, nn.Module):
         raise ModelError(
             f"model: {name} should return a torch.nn.Module; found {type(model).__name__}"
         )
     _try(model, name, num_classes, input_shape, vocabulary)
     return model
+
+
+def _fitting(
+    factory: Callable[..., object], name: str, offered: dict[str, Any], sizes: dict[str, Any]
+) -> dict[str, Any]:
+    """Of what is offered, the part that the factory's signature takes."""
+    try:
+        parameters = list(inspect.signature(factory).parameters.values())
+    except ValueError:  # a builtin
+        parameters = []
+    keywords = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    unfilled = [
+        p.name
+        for p in parameters
+        if p.default is p.empty
+        and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        and (p.name not in offered or p.name not in keywords)
+    ]
+    if unfilled:
+        by_size = f"say -p model.{unfilled[0]}" if unfilled[0] in SIZES else "give it a default"
+        raise ConfigError(
+            f"model: {name} needs the argument {unfilled[0]!r}, which nothing fills; {by_size}"
+        )
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return offered
+    for field in sizes:
+        if field not in keywords:
+            raise ConfigError(f"{field}: {name} takes no such parameter; leave it out")
+    return {key: value for key, value in offered.items() if key in keywords}
 
 
 def _try(
@@ -94,10 +129,8 @@ def _try(
     except UGradSLError:
         raise
     except Exception as error:
-        reason = str(error).strip().splitlines()
         raise ModelError(
-            f"model: {name} cannot take inputs of shape {shape} "
-            f"({reason[0] if reason else type(error).__name__})"
+            f"model: {name} cannot take inputs of shape {shape} ({_said(error)})"
         ) from error
     finally:
         for module, mode in training.items():
