@@ -23,6 +23,7 @@ from ugradsl_core import (
     pages_speed,
     pages_streaming,
     pages_theory,
+    pages_time,
     provenance,
 )
 from ugradsl_core.pages_markdown import NOT_RUN_YET, list_table
@@ -133,6 +134,7 @@ FRAGMENTS: dict[str, Fragment] = {
     **pages_presets.FRAGMENTS,
     **pages_scale.FRAGMENTS,
     **pages_speed.FRAGMENTS,
+    **pages_time.FRAGMENTS,
     **pages_cards.FRAGMENTS,
     **pages_methods.FRAGMENTS,
     **pages_streaming.FRAGMENTS,

@@ -1,14 +1,18 @@
 """Pages show measured ratios, and say so where nothing was measured."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from records import record
 
-from ugradsl_core import pages_speed
+from ugradsl_core import pages_speed, pages_time
 from ugradsl_core.errors import StoreError
 from ugradsl_core.pages_markdown import NOT_RUN_YET
+from ugradsl_core.settings import load_presets
+from ugradsl_core.store import write_records
 
 BOOK = Path(__file__).parents[2] / "book"
 
@@ -78,3 +82,25 @@ def test_published_ratios_keep_their_limits() -> None:
     for each in lines:
         assert each["ratio"] == pytest.approx(min(each["ours"]) / min(each["bare"]))
         assert each["ratio"] <= each["limit"], each["name"]
+
+
+def test_what_a_seed_takes_is_reckoned_and_measured(tmp_path: Path) -> None:
+    assert pages_time.bench_time(tmp_path) == NOT_RUN_YET
+    one = line("t", [1.0], preset="cifar10-class", minutes=12.34, parts={"iu": 3.21, "ft": 9.13})
+    path = tmp_path / pages_time.TIMES
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(one) + "\n")
+    records = [
+        dataclasses.replace(record(method, seed, 1, 2, 3, 4), seconds=60.0 * (seed + 1))
+        for method in ("retrain", "ft")
+        for seed in (0, 1)
+    ]
+    (tmp_path / "results").mkdir()
+    write_records(tmp_path / "results" / "cifar10-class-bench.jsonl", records)
+    text = pages_time.bench_time(tmp_path)
+    cells = [row.split() for row in text.split("* - ")[1:]]
+    rows = {cell[0].strip("`"): " ".join(cell[1:]) for cell in cells}
+    assert rows["cifar10-class"] == "- 12.3 - 3.2 - 3.0"  # (2·1 + 2·2)/2 minutes
+    assert rows["cifar20-subclass"] == "- not reckoned - – - –"
+    assert set(load_presets("bench")) <= set(rows)
+    assert "2000-01-02" in text

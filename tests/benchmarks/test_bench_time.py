@@ -1,0 +1,36 @@
+"""What one seed of every bench preset takes, from a calibration: at most twenty minutes."""
+
+import pytest
+from measure import CHECK, keep, size
+from setting import EXECUTION
+
+from ugradsl_core.calibration import calibrate
+from ugradsl_core.estimate import costs, known_sizes
+from ugradsl_core.settings import load_presets, preset_config, preset_setting
+
+LIMIT = 20.0
+
+
+@pytest.mark.parametrize("name", load_presets("bench"))
+def test_one_seed_of_all_methods_takes_at_most_twenty_minutes(name: str) -> None:
+    """Original model, Retrain, every method of the preset and the evaluations; IU at its bound."""
+    setting = preset_setting(name, "bench")
+    labels = ["retrain", *load_presets("bench")[name]["methods"]]
+    configs = {label: preset_config(label, name, "bench") for label in labels}
+    sizes = known_sizes(setting)
+    speed = calibrate(setting, sizes, EXECUTION, budget=size("BUDGET", 10), fisher=True)
+    rows = costs(setting, configs, sizes, EXECUTION, speed=speed)
+    parts = {row.label: (row.seconds or 0.0) * row.runs / 60 for row in rows}
+    minutes = sum(parts.values())
+    print(f"\n{name}: {minutes:.1f} min (limit {LIMIT:.0f}), of which IU at most {parts['iu']:.1f}")
+    keep(
+        {
+            "name": f"bench time {name}",
+            "preset": name,
+            "minutes": minutes,
+            "parts": parts,
+            "limit": LIMIT,
+        }
+    )
+    if CHECK:
+        assert minutes <= LIMIT
