@@ -1,7 +1,7 @@
 """Frozen, validated configuration objects whose errors name field, rule and value."""
 
 import re
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -19,6 +19,10 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def __init__(self, **values: Any) -> None:
+        for name, value in values.items():
+            field = type(self).model_fields.get(name)
+            if isinstance(value, bool) and field is not None and not _is_switch(field.annotation):
+                raise ConfigError(f"{name}: should be a value and no truth value; found {value}")
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -28,6 +32,10 @@ class Config(BaseModel):
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated anew."""
         return type(self)(**{**self.model_dump(), **changes})
+
+
+def _is_switch(annotation: object) -> bool:
+    return annotation is bool or bool in get_args(annotation)
 
 
 def _sentence(detail: ErrorDetails, config: type[BaseModel]) -> str:

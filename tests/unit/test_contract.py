@@ -205,6 +205,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("bs", {"step": 0}, "step: should be greater than 0; found 0"),
     ("l1-sparse", {"gamma": -1e-9}, "gamma: should be greater than or equal to 0; found -1e-09"),
     ("eu-k", {"k": 0}, "k: should be greater than or equal to 1; found 0"),
+    ("cf-k", {"k": True}, "k: should be a value and no truth value; found True"),
+    ("salun", {"mask_ratio": True}, "mask_ratio: should be a value and no truth value; found True"),
     ("cf-k", {"k": 0.5}, "k: should be a valid integer"),
     ("cf-k", {"variant": "once"}, "unknown parameter 'variant'"),
     ("scrub", {"gamma": -1}, "gamma: should be greater than or equal to 0; found -1"),
