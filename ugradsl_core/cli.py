@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ugradsl_core import parameters, results, settings
+from ugradsl_core import parameters, results
 from ugradsl_core.cli_data import datasets
 from ugradsl_core.cli_estimate import estimate
 from ugradsl_core.cli_experiments import experiment, tune
@@ -22,6 +22,7 @@ from ugradsl_core.cli_publish import check_notebook
 from ugradsl_core.cli_regime import regime
 from ugradsl_core.cli_tables import print_summary
 from ugradsl_core.errors import ConfigError, UGradSLError
+from ugradsl_core.plans import known_preset
 from ugradsl_core.unlearning import METHODS
 
 app = typer.Typer(
@@ -113,7 +114,7 @@ def table(
     """Print the table of a setting: mean ± standard deviation over seeds, and gaps to Retrain."""
     from ugradsl_core.store import read_records
 
-    settings.get_preset(name, scale)
+    known_preset(name, scale)
     if records is not None and not records.exists():
         raise ConfigError(f"records: {records} does not exist")
     found = read_records(records) if records else results.published(name, scale)

@@ -11,6 +11,7 @@ from ugradsl_core import settings
 from ugradsl_core.cli_options import AsJson, Scale
 from ugradsl_core.pages_markdown import model_text
 from ugradsl_core.pages_markdown import name as name_of
+from ugradsl_core.plans import known_preset
 from ugradsl_core.presets_text import RATE, method_line, setting_values, source_text
 
 WIDTH = 100
@@ -24,6 +25,7 @@ def presets(
     """Print the settings of a scale; with a NAME its values, its methods' and their origin."""
     found = settings.load_presets(scale)
     if name is not None:
+        known_preset(name, scale)
         found = {name: settings.get_preset(name, scale)}
     if as_json:
         print(json.dumps(found if name is None else found[name], indent=2, ensure_ascii=False))

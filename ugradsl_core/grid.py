@@ -1,5 +1,6 @@
 """A grid of settings × methods × seeds: its file, and the command of each of its jobs."""
 
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from ugradsl_core import settings
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
+from ugradsl_core.feasible import check_methods
+from ugradsl_core.plans import PARTS, known_preset, method_config, read_labels, read_setting
 from ugradsl_core.types import Execution
 from ugradsl_core.unlearning import METHODS
 from ugradsl_core.unlearning.limits import check_execution
@@ -25,6 +28,8 @@ class GridConfig(Config):
     """What to run, where to keep it, and what each job may use.
 
     Attributes:
+        parameters: changes of the presets, as ``-p`` has them: of all settings by the name of the
+            parameter (``training.epochs``), of a method by its label (``ugradsl.alpha``).
         output: folder of each job's records, and of the merged ones.
         store: folder of models and records that all jobs share; None is ``store`` in ``output``.
         processes: of one job, started by torchrun; FF and IU always have one.
@@ -35,6 +40,7 @@ class GridConfig(Config):
     scale: Literal["smoke", "bench", "paper"] = "bench"
     methods: tuple[str, ...] | Literal["all"] = "all"
     seeds: tuple[int, ...] = Field((0,), min_length=1)
+    parameters: dict[str, bool | int | float | str | None] = Field(default_factory=dict)
     output: str = Field("grid", min_length=1)
     store: str | None = Field(None, min_length=1)
     data_root: str | None = None
@@ -69,9 +75,54 @@ class GridConfig(Config):
                 f"gpus: should be 0 or {self.processes}, one for each process; found {self.gpus}"
             )
         for name in self.settings:
-            for label in self.labels(name):
-                self.method_config(name, label)
+            self._check(name)
         return self
+
+    def _check(self, name: str) -> None:
+        """Raise ConfigError where a setting is unknown, or a job of it could not run."""
+        try:
+            known_preset(name, self.scale)
+        except ConfigError as error:
+            raise ConfigError(re.sub("^setting: ", "settings: ", str(error))) from None
+        labels = self.labels(name)
+        try:
+            setting, changes = read_setting(name, self.scale, self._given())
+            for label in changes:
+                if label not in labels:
+                    raise ConfigError(f"{label} is not among the methods of {name}")
+            configs = {
+                label: method_config(label, name, self.scale, setting, changes.get(label, {}))
+                for label in labels
+            }
+        except ConfigError as error:
+            if not self.parameters or str(error).startswith("unknown method"):
+                raise
+            raise ConfigError(f"parameters: {error}") from None
+        execution = Execution(accumulate=self.accumulate, world=World(0, self.processes))
+        check_methods(setting, {}, None, execution)
+        for label, config in configs.items():
+            self._check_job(label, config)
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _flat(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"should be a mapping of names to values; found {value!r}")
+        for key, part in value.items():
+            if isinstance(part, Mapping | list):
+                raise ConfigError(
+                    f"{key} should be one value; of a part say its whole name, as in "
+                    f"training.epochs: 5; found {part!r}"
+                )
+        return value
+
+    def _given(self, *labels: str) -> list[tuple[str, str]]:
+        """The parameters of settings and of these methods as names and texts."""
+        return [
+            (name, str(value))
+            for name, value in self.parameters.items()
+            if not labels or (name.rpartition(".")[0] in {"", *PARTS, *labels})
+        ]
 
     def labels(self, name: str) -> list[str]:
         """The methods of a setting, Retrain first.
@@ -80,19 +131,21 @@ class GridConfig(Config):
             ConfigError: an unknown setting or method.
         """
         if self.methods == "all":
-            return ["retrain", *settings.get_preset(name, self.scale)["methods"]]
+            return read_labels("all", name, self.scale)
         return ["retrain", *(label for label in self.methods if label != "retrain")]
 
     def method_config(self, name: str, label: str) -> Config:
-        """A method's config, after checking that it can run so.
+        """A method's config, with its parameters.
 
         Raises:
-            ConfigError: unknown names, or micro-batches that the method cannot have.
+            ConfigError: unknown names, or a value that breaks its rule.
         """
-        config = settings.preset_config(label, name, self.scale)
+        setting, changes = read_setting(name, self.scale, self._given())
+        return method_config(label, name, self.scale, setting, changes.get(label, {}))
+
+    def _check_job(self, label: str, config: Config) -> None:
         execution = Execution(accumulate=self.accumulate, world=World(0, self.job_processes(label)))
         check_execution(METHODS[settings.split_label(label)[0]].title, config, execution)
-        return config
 
     def job_processes(self, label: str) -> int:
         """How many processes a method's job has."""
@@ -108,7 +161,8 @@ class GridConfig(Config):
     def identity(self, name: str, label: str = "original") -> str:
         """What determines a job's result; where it changes, the job runs again."""
         switches = Execution(amp=self.amp, accumulate=self.accumulate).identity()
-        what = [settings.preset_setting(name, self.scale).identity(), switches]
+        setting, _ = read_setting(name, self.scale, self._given())
+        what = [setting.identity(), switches]
         if label != "original":
             what.append(self.method_config(name, label).model_dump())
         return settings.digest(what)
@@ -132,6 +186,8 @@ class GridConfig(Config):
         words += ["--store", self.store or f"{self.output}/store", "--publish", str(target)]
         words += ["--device", self.device, "--accumulate", str(self.accumulate)]
         words += ["--methods", label] if label else []
+        for parameter, text in self._given(label):
+            words += ["-p", f"{parameter}={text}"]
         words += ["--amp"] if self.amp else []
         words += ["--compile"] if self.compile else []
         words += [] if self.channels_last else ["--no-channels-last"]

@@ -79,14 +79,19 @@ def counts(said: str) -> dict[str, int]:
 
 
 def test_a_dry_run_for_slurm(folder: Path) -> None:
-    path = written(folder, methods=["ft", "ugradsl:adaptive"], gpus=1, minutes=30)
-    said = run(path, "slurm", "--dry-run")
+    changed = {"training.epochs": 3, "ft.lr": 0.01}
+    path = written(
+        folder, methods=["ft", "ugradsl:adaptive"], gpus=1, minutes=30, parameters=changed
+    )
+    said = run(path, "slurm", "--dry-run", "--printshellcmds")
     assert counts(said) == {
         "original": 2, "retrain": 2, "unlearn": 4, "table": 1, "all": 1, "total": 10
     }  # fmt: skip
     assert "runtime=30" in said
     assert "gpu=1" in said
     assert "ugradsl--adaptive-1.jsonl" in said
+    assert said.count("-p training.epochs=3") == 8
+    assert said.count("-p ft.lr=0.01") == 2
 
 
 def test_a_dry_run_for_kubernetes(folder: Path) -> None:
@@ -173,6 +178,45 @@ def test_a_job_runs_again_where_what_determines_it_changes(monkeypatch: Any) -> 
     assert grid.identity(name, "retrain") == first["retrain"]
 
 
+CHANGED = {
+    **SMALL,
+    "methods": ["ft", "ugradsl"],
+    "parameters": {"train_size": 99, "training.epochs": 1, "ft.lr": "1e-3", "tokenizer": None},
+}
+
+
+def test_the_parameters_of_a_grid_are_those_of_its_jobs() -> None:
+    grid, name = parse_grid(CHANGED), "digits-random10"
+    shared = ["train_size=99", "training.epochs=1", "tokenizer=None"]
+
+    def asked(action: str, label: str = "") -> list[str]:
+        words = shlex.split(grid.command(action, name, 0, "x", label))
+        return [words[place + 1] for place, word in enumerate(words) if word == "-p"]
+
+    assert asked("original") == asked("experiment", "ugradsl") == shared
+    assert asked("experiment", "ft") == [*shared[:2], "ft.lr=1e-3", shared[2]]
+    assert grid.method_config(name, "ft").lr == 0.001
+    assert grid.method_config(name, "retrain").epochs == 1
+    plain = parse_grid({**SMALL, "methods": ["ft", "ugradsl"]})
+    for label in ("original", "retrain", "ft", "ugradsl"):
+        assert grid.identity(name, label) != plain.identity(name, label)
+    other = parse_grid({**CHANGED, "parameters": {**CHANGED["parameters"], "ft.lr": 0.2}})
+    changed = [m for m in ("original", "retrain", "ft", "ugradsl")
+               if other.identity(name, m) != grid.identity(name, m)]  # fmt: skip
+    assert changed == ["ft"]
+
+
+def test_a_job_with_parameters_runs(cli: Cli, folder: Path) -> None:
+    small = {"model.width": 2, "training.batch_size": 33, "validation_size": 0}
+    grid = parse_grid({**CHANGED, "parameters": {**CHANGED["parameters"], **small}})
+    for action, label in (("original", ""), ("experiment", "ft")):
+        words = shlex.split(grid.command(action, "digits-random10", 0, f"{action}.out", label))
+        code, _, err = cli(*words[5:])
+        assert code == 0, err
+    (found,) = read_records(folder / "experiment.out")
+    assert (found.setting["train_size"], found.config["lr"]) == (99, 0.001)
+
+
 def test_all_methods_are_those_of_the_preset() -> None:
     grid = parse_grid({**SMALL, "methods": "all"})
     methods = settings.get_preset("digits-random10", "smoke")["methods"]
@@ -210,6 +254,24 @@ REFUSED: list[tuple[Any, str]] = [
     ({**SMALL, "scale": "smoek"}, "Did you mean 'smoke'"),
     ({**SMALL, "processes": 2, "gpus": 1}, "gpus: should be 0 or 2, one for each process; found 1"),
     ({**SMALL, "minutes": 0}, "minutes: should be greater than or equal to 1"),
+    ({**SMALL, "parameters": ["fraction"]}, r"^parameters: should be a mapping of names to values"),
+    (
+        {**SMALL, "parameters": {"training": {"epochs": 5}}},
+        r"^parameters: training should be one value; .* training.epochs: 5; found {'epochs': 5}$",
+    ),
+    ({**SMALL, "parameters": {"fractoin": 0.2}}, "Did you mean 'fraction'"),
+    ({**SMALL, "parameters": {"fraction": 2}}, "^parameters: fraction: should be less than 1"),
+    ({**SMALL, "parameters": {"scale": "paper"}}, "^parameters: scale: is the preset's own"),
+    (
+        {**SMALL, "parameters": {"ga.lr": 1}},
+        "^parameters: ga is not among the methods of digits-ra",
+    ),
+    ({**SMALL, "parameters": {"ft.lr": -1}}, "^parameters: lr: should be greater than 0"),
+    ({**SMALL, "accumulate": 1000}, "accumulate: should be at most 32, the samples"),
+    (
+        {**SMALL, "settings": ["svhn-class"], "scale": "bench"},
+        "^settings: 'svhn-class' has no bench scale, where 'mnist-m-class' stands in for it",
+    ),
     (
         {**SMALL, "methods": ["ugradsl:adaptive"], "accumulate": 2},
         "accumulate: UGradSL cannot be cut into micro-batches",
