@@ -11,10 +11,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pictures import write_parts
 from torch import nn
 from toys import CPU, METHODS, K, problem, small_config, unlearned
 
-from ugradsl_core import calibration, cli_estimate, models, settings
+from ugradsl_core import calibration, cli_estimate, data, models, settings
 from ugradsl_core.calibration import calibrate
 from ugradsl_core.config import Config
 from ugradsl_core.cost import peak_bytes as measured_peak
@@ -35,6 +36,7 @@ from ugradsl_core.models import ModelSpec
 from ugradsl_core.passes import Passes, passes
 from ugradsl_core.problems import load_data
 from ugradsl_core.settings import SCALES, Setting
+from ugradsl_core.sizes import GROUPS, PLACES, is_absent, with_fresh_weights
 from ugradsl_core.store import open_store
 from ugradsl_core.training import SGDConfig
 from ugradsl_core.types import Execution
@@ -223,6 +225,79 @@ def test_sizes_that_nobody_knows_are_refused(tmp_path: Path) -> None:
         known_sizes(Setting(dataset=f"folder:{tmp_path}"))
 
 
+UNKNOWN: list[tuple[dict[str, Any], str]] = [
+    ({"dataset": "cifar10", "paradigm": "class-wise", "forgotten_class": 20}, "in 0…9; found 20"),
+    ({"dataset": "cifar10", "train_size": 60_000}, "should be at most 50000, the training images"),
+    ({"dataset": "cifar10", "fraction": 1e-6}, "fraction: 1e-06 of 50000 samples leaves D_f or D"),
+    (
+        {"dataset": "cifar20", "paradigm": "group", "forgotten_group": "carp"},
+        "unknown forgotten_group 'carp'",
+    ),
+    ({"dataset": "cifar20", "paradigm": "group", "forgotten_group": 100}, "should lie in 0…99"),
+    ({"dataset": "svhn", "paradigm": "group", "group_fraction": 0.1}, "svhn has no groups"),
+    (
+        {"dataset": "20newsgroups", "paradigm": "group", "group_fraction": 0.01},
+        "group_fraction: 0.01 of the groups leaves D_f or D_r empty",
+    ),
+    (
+        {"dataset": "celeba", "paradigm": "group", "forgotten_group": "7"},
+        "celeba: the size of its groups is not known",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "message"), UNKNOWN)
+def test_what_a_data_set_does_not_have_is_refused_without_it(
+    values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((ConfigError, DataError), match=message):
+        known_sizes(Setting(**values))
+
+
+def test_listed_samples_are_checked_without_the_data(tmp_path: Path) -> None:
+    listed = tmp_path / "mine.txt"
+    for text, message in (
+        ("0 50000", "should hold indices below 50000"),
+        ("0 1 2", "and D_tr has"),
+    ):
+        listed.write_text(text)
+        values = {"dataset": "cifar10", "train_size": 3, "paradigm": "index"}
+        with pytest.raises(DataError, match=message):
+            known_sizes(Setting(**values, index_file=str(listed)))
+
+
+def test_groups_are_named_as_the_data_name_them() -> None:
+    for name in ("digits-parity", "words"):
+        assert tuple(data.load(name).train.group_names) == tuple(GROUPS[name])
+
+
+@pytest.mark.parametrize("name", data.DATASETS)
+def test_data_are_absent_where_their_loader_finds_nothing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(data.DATA_ROOT_VARIABLE, raising=False)
+    if name in {"digits", "digits-parity", "words"}:
+        assert not is_absent(name, None)
+        return
+    assert is_absent(name, None)
+    assert is_absent(name, str(tmp_path))
+    with pytest.raises(DataError):
+        data.load(name, tmp_path)
+    with pytest.raises(DataError, match=r"the data root .* is not a directory"):
+        is_absent(name, str(tmp_path / "none"))
+    for number, place in enumerate(PLACES[name]):
+        found = tmp_path / f"{number}" / place.replace("*", "-200")
+        found.parent.mkdir()
+        if found.suffix:
+            found.write_bytes(b"damaged, which is not the same as absent")
+        else:
+            found.mkdir()
+        monkeypatch.setenv(data.DATA_ROOT_VARIABLE, str(found.parent))
+        assert not is_absent(name, None)
+        with pytest.raises(DataError):
+            data.load(name)
+
+
 CONFIGS = {name: small_config(name) for name in ("retrain", "ft", "ff")}
 
 
@@ -334,6 +409,59 @@ def test_imagenet_is_reckoned_without_imagenet(cli: Cli, monkeypatch: Any) -> No
     assert "GiB" in out
 
 
+def test_folders_are_read_where_they_are(cli: Cli, tmp_path: Path) -> None:
+    """Sizes are those of the images that are there, and not of the whole data set."""
+    folder = tmp_path / "tiny-imagenet-200"
+    write_parts(folder, {"n01": 30, "n02": 20, "n03": 20}, {"n01": 3, "n02": 3, "n03": 3}, "val")
+    tiny = [
+        "tiny-imagenet-class", "--scale", "bench", "--data-root", tmp_path, "--methods", "ft",
+        "-p", "train_size", "60", "-p", "validation_size", "10", "-p", "image_size", "8",
+    ]  # fmt: skip
+    sizes = reckoned(cli, *tiny)["sizes"]
+    assert sizes["from_data"]
+    assert (sizes["forget"], sizes["judged"], sizes["classes"]) == (26, 6, 3)
+    (folder / "train" / "n01" / "000.png").write_bytes(b"no picture")
+    own = ["digits-random10", "-p", "dataset", f"folder:{folder}"]
+    for arguments in (tiny, own):
+        code, out, err = cli("estimate", *arguments, "--no-calibrate")
+        assert (code, out) == (2, "")
+        assert "000.png" in err
+        assert "cannot be read" in err
+        assert "known only from the data" not in err
+
+
+def test_a_smaller_pretrained_model_is_reckoned_at_its_own_size(cli: Cli, tmp_path: Path) -> None:
+    spec = ModelSpec(name="bert", width=32, depth=3, heads=4)
+    models.build(spec, num_classes=4, input_shape=(12,), vocabulary=400).inner.save_pretrained(
+        tmp_path
+    )
+    setting = Setting(dataset="words", model={"name": "bert", "pretrained": str(tmp_path)})
+    fresh = with_fresh_weights(setting).model
+    assert fresh.pretrained is None
+    assert (fresh.width, fresh.depth, fresh.heads, fresh.dropout) == (32, 3, 4, 0.1)
+    rows = costs(setting.replace(model=fresh.model_dump()), {}, known_sizes(setting), CPU)
+    assert rows[0].parameters == footprint(spec, 4, (12,), known_sizes(setting).vocabulary).trained
+    arguments = ["words-class", "--methods", "ft", "-p", f"model.pretrained={tmp_path}"]
+    read = data.load("words").train
+    expected = footprint(spec, 4, (12,), read.vocabulary).parameters
+    assert reckoned(cli, *arguments)["rows"][0]["trained_parameters"] == expected
+
+
+def test_weights_that_are_not_fetched_yet_are_reckoned_at_full_size(cli: Cli) -> None:
+    arguments = ["words-class", "--methods", "ft", "--json", "--no-calibrate"]
+    code, out, err = cli("estimate", *arguments, "-p", "model.pretrained", "nobody/nothing")
+    assert code == 0, err
+    assert "nobody/nothing: not in this machine's Hugging Face cache yet; reckoned as" in err
+    whole = footprint(ModelSpec(name="bert"), 4, (12,), data.load("words").train.vocabulary)
+    assert json.loads(out)["rows"][0]["trained_parameters"] == whole.parameters
+
+
+def test_nothing_to_do_is_no_operations(cli: Cli, tmp_path: Path) -> None:
+    assert cli("experiment", *EXPERIMENT, "--store", tmp_path / "store")[0] == 0
+    out = cli("estimate", *EXPERIMENT, "--store", tmp_path / "store", "--no-calibrate")[1]
+    assert "Together, what is not in the store: 0 FLOP.\n" in out
+
+
 def test_a_table_with_times(cli: Cli, tmp_path: Path) -> None:
     code, out, err = cli("estimate", *EXPERIMENT, "--store", tmp_path / "none")
     assert code == 0
@@ -377,6 +505,26 @@ def test_durations_in_words(seconds: float, text: str) -> None:
         (["digits-random10", "--seeds", "x"], "seeds: should be whole numbers"),
         (["digits-random10", "-p", "fraction", "2"], "fraction: should be less than 1"),
         (["digits-random10", "--device", "nonsense"], "device: 'nonsense' cannot be used here"),
+        (
+            ["digits-random10", "--methods", "ft", "--accumulate", "1000"],
+            "accumulate: should be at",
+        ),
+        (
+            ["digits-random10", "--methods", "ugradsl:adaptive", "--accumulate", "2"],
+            "accumulate: UGradSL cannot be cut into micro-batches",
+        ),
+        (
+            ["imagenet-class", "--scale", "paper", "--methods", "ft", "--accumulate", "5000"],
+            "accumulate: should be at most",
+        ),
+        (
+            ["imagenet-class", "--scale", "paper", "-p", "forgotten_class", "1000"],
+            "forgotten_class: should lie in 0…999; found 1000",
+        ),
+        (
+            ["imagenet-class", "--scale", "paper", "-p", "model.name", "bert"],
+            "model: bert needs token ids",
+        ),
     ],
 )
 def test_mistakes_are_one_line(cli: Cli, arguments: list[str], message: str) -> None:
