@@ -35,15 +35,15 @@ GROUPS: dict[str, Sequence[str]] = {
     "20newsgroups": tuple(FAMILIES),
 }
 PLACES = {  # what lies below the data root where a data set is there, or a part of it
-    "cifar10": ("cifar10.npz", "cifar-10-batches-py"),
-    "cifar100": ("cifar100.npz", "cifar-100-python"),
-    "cifar20": ("cifar100.npz", "cifar-100-python"),
+    "cifar10": ("cifar10.npz", "cifar-10-batches-py/*"),
+    "cifar100": ("cifar100.npz", "cifar-100-python/*"),
+    "cifar20": ("cifar100.npz", "cifar-100-python/*"),
     "svhn": ("svhn.npz", "train_32x32.mat", "test_32x32.mat"),
-    "fashion-mnist": ("fashion_mnist.npz", "FashionMNIST"),
-    "mnist-m": ("mnist_m.npz", "mnist_m"),
-    "celeba": ("celeba.npz", "celeba"),
-    "tiny-imagenet": ("tiny-imagenet*",),
-    "imagenet": ("imagenet",),
+    "fashion-mnist": ("fashion_mnist.npz", "FashionMNIST/raw/*"),
+    "mnist-m": ("mnist_m.npz", "mnist_m/mnist_m_*"),
+    "celeba": ("celeba.npz", "celeba/*"),
+    "tiny-imagenet": ("tiny-imagenet*/train",),
+    "imagenet": ("imagenet/train", "imagenet/val"),
     "20newsgroups": ("20news-bydate-train", "20news-bydate_py3.pkz"),
 }
 CONFIG_NAMES = {  # of a model's sizes in its config.json

@@ -286,13 +286,14 @@ def test_data_are_absent_where_their_loader_finds_nothing(
     with pytest.raises(DataError, match=r"the data root .* is not a directory"):
         is_absent(name, str(tmp_path / "none"))
     for number, place in enumerate(PLACES[name]):
-        found = tmp_path / f"{number}" / place.replace("*", "-200")
-        found.parent.mkdir()
+        root = tmp_path / str(number)
+        found = root / place.replace("*", "x")
+        found.parent.mkdir(parents=True)
         if found.suffix:
             found.write_bytes(b"damaged, which is not the same as absent")
         else:
             found.mkdir()
-        monkeypatch.setenv(data.DATA_ROOT_VARIABLE, str(found.parent))
+        monkeypatch.setenv(data.DATA_ROOT_VARIABLE, str(root))
         assert not is_absent(name, None)
         with pytest.raises(DataError):
             data.load(name)
