@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ugradsl_core.models import resnet18
 from ugradsl_core.types import Problem, UnlearnResult
 from ugradsl_core.unlearning import METHODS, make_config
+from ugradsl_core.unlearning.ff import fisher_diagonal
 from ugradsl_core.unlearning.pabi import noisy_steps
 
 LIMIT = 1.10
@@ -84,6 +85,26 @@ def test_a_method_costs_its_passes(name: str, problem: Problem) -> None:
         f"method {name}",
         lambda: unlearn(name, problem).seconds,
         bare,
+        LIMIT,
+        repeats=size("METHOD_REPEATS", 5),
+    )
+
+
+def test_ff_of_a_wide_network_and_many_classes_costs_its_passes() -> None:
+    """Where the gradients of all classes together would fill the memory and take longer."""
+    width, classes, samples = size("WIDE_WIDTH", 32), size("WIDE_CLASSES", 100), 2
+    torch.manual_seed(0)
+    model = resnet18(classes, 3, width).to(PLACE, memory_format=torch.channels_last).eval()
+    retain = pictures(BATCH, 1)
+    ready = in_memory(retain, BATCH)
+
+    def ours() -> None:
+        fisher_diagonal(model, list(model.parameters()), retain, torch.arange(samples), BATCH)
+
+    compare(
+        f"FF, width {width}, {classes} classes / bare loop",
+        ours,
+        lambda: LOOPS["ff"](model, model, ready, [], {"samples": samples}),
         LIMIT,
         repeats=size("METHOD_REPEATS", 5),
     )

@@ -39,7 +39,8 @@ class FFConfig(Config):
 MAX_PRECISION, MAX_HEAD_PRECISION = 1e3, 1e2
 BOOST = 10.0
 ROW_VARIANCE = 1e-4
-GRADIENT_BYTES = 2**25  # of the classes whose gradients are taken in one pass
+GRADIENT_BYTES = 2**23  # of the classes whose gradients are taken in one pass,
+FEWEST = 8  # which for fewer classes is slower than one after the other
 
 
 def fisher_diagonal(
@@ -56,7 +57,7 @@ def fisher_diagonal(
 
     Returns:
         A tensor for each parameter. Costs N forward and K·N backward passes of one sample; of a
-        small model the gradients of several classes are taken together, within 32 MiB.
+        small model the gradients of several classes are taken together, within 8 MiB.
     """
     total = [torch.zeros_like(p) for p in parameters]
     for inputs, _ in samples.batches(torch.split(rows, batch)):
@@ -78,12 +79,14 @@ def add_fisher(
     """
     log_p = model(sample)[0].log_softmax(0)
     p = log_p.detach().exp()
-    together = max(1, GRADIENT_BYTES // sum(q.numel() * q.element_size() for q in parameters))
+    together = GRADIENT_BYTES // sum(q.numel() * q.element_size() for q in parameters)
     wanted = torch.arange(len(p), device=p.device)[:most]
-    for classes in torch.split(wanted, together):
+    for classes in torch.split(wanted, together if together >= FEWEST else 1):
         gradients = _gradients(log_p, parameters, classes, keep=bool(classes[-1] < wanted[-1]))
         for accumulated, g in zip(total, gradients, strict=True):
-            if g is not None:
+            if g is not None and len(g) == 1:
+                accumulated.addcmul_(g[0], p[classes] * g[0])
+            elif g is not None:
                 accumulated.add_(torch.einsum("k...,k->...", g.square(), p[classes]))
     return len(wanted)
 
