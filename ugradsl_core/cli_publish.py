@@ -11,15 +11,16 @@ from ugradsl_core.types import Record
 
 def check_target(path: Path, option: str) -> None:
     """Raise ConfigError unless a file can be written to ``path``; its folder need not exist yet."""
-    if path.is_dir():
+    if os.path.isdir(path):  # unlike Path.is_dir, False where a folder above cannot be searched
         raise ConfigError(f"{option}: {path} is a folder; name a file")
-    if path.exists() and not path.is_file():
+    exists = os.path.exists(path)
+    if exists and not os.path.isfile(path):
         raise ConfigError(f"{option}: {path} is no regular file; name another one")
-    folder = next(above for above in path.absolute().parents if above.exists())
-    if not folder.is_dir():
+    folder = next(above for above in path.absolute().parents if os.path.exists(above))
+    if not os.path.isdir(folder):
         raise ConfigError(f"{option}: {path} cannot be written, as {folder} is a file")
-    free = os.access(folder, os.W_OK | os.X_OK)
-    if not free or (path.exists() and not os.access(path, os.W_OK)):
+    needed = [(folder, os.W_OK | os.X_OK), *([(path, os.R_OK | os.W_OK)] if exists else [])]
+    if not all(os.access(place, mode) for place, mode in needed):
         raise ConfigError(f"{option}: {path} cannot be written (no permission)")
 
 

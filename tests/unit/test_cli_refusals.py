@@ -146,6 +146,16 @@ def test_records_are_not_published_over_something_else(
     assert (here / "notes.txt").read_text() == "what I must not lose\n"
 
 
+def test_a_place_without_permission_is_refused(
+    cli: Cli, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)
+    for target in ("mine.jsonl", "deep/down/mine.jsonl"):
+        message = f"publish: {target} cannot be written (no permission)"
+        refusal(cli, [*EXPERIMENT, "--publish", target], message)
+    assert written(here) == []
+
+
 def test_records_that_are_replaced_are_counted(cli: Cli, here: Path) -> None:
     old = [record("ga", seed, 1.0, 2.0, 3.0, 4.0) for seed in range(3)]
     write_records(here / "mine.jsonl", old)
