@@ -37,7 +37,7 @@ def contents_sha256(spec: ModelSpec) -> str | None:
 def _source(module: str) -> list[Path]:
     try:
         found = importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):
+    except Exception:  # the parent package is imported, and may raise anything
         return []
     origin = Path(found.origin) if found is not None and found.origin else None
     return [origin] if origin is not None and origin.is_file() else []
