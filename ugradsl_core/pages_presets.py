@@ -167,7 +167,7 @@ def regime(book: Path) -> str:
                 shown = f"`{preset}`" if paper == preset else f"`{preset}`, for `{paper}`"
                 rows.append([shown, *_beside(record, paper_retrain(paper, book / "paper"))])
     header = ("Setting", "Original UA", "Original MIA", *(f"Retrain {m}" for m in METRICS))
-    return list_table(header, rows, kind="numbers regime")
+    return list_table(header, rows, kind="numbers dense")
 
 
 def _beside(record: Record | None, printed: Mapping[str, str]) -> list[str]:

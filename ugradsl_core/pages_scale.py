@@ -74,7 +74,7 @@ def memory(_: Path) -> str:
                 *(gib(row.peak) for row in peaks),
             )
         )
-    return list_table(header, rows, kind="numbers")
+    return list_table(header, rows, kind="numbers dense")
 
 
 def operations(_: Path) -> str:
@@ -98,7 +98,7 @@ def operations(_: Path) -> str:
                 peta(found["ff"].flops),
             )
         )
-    return list_table(header, rows, kind="numbers")
+    return list_table(header, rows, kind="numbers dense")
 
 
 def grid_file(_: Path) -> str:
