@@ -5,8 +5,9 @@ from measure import CHECK, keep, size
 from setting import EXECUTION
 
 from ugradsl_core.calibration import calibrate
-from ugradsl_core.estimate import costs, known_sizes
+from ugradsl_core.estimate import costs
 from ugradsl_core.settings import load_presets, preset_config, preset_setting
+from ugradsl_core.sizes import known_sizes
 
 LIMIT = 20.0
 
