@@ -102,6 +102,9 @@ def tune(
     accumulate: Accumulate = 1,
     publish: Annotated[Path | None, typer.Option(help="Also write all trials to a file.")] = None,
     save: Annotated[bool, typer.Option(help="Write the winners into the presets.")] = False,
+    incumbent: Annotated[
+        bool, typer.Option(help="Try the preset's present values, too, after the trials.")
+    ] = False,
 ) -> None:
     """Search hyperparameters with one budget for all methods, judged on validation data.
 
@@ -132,9 +135,12 @@ def tune(
     seeds = (search.SEARCH_SEED,)
     experiments.check_grid(setting, loaded, firsts, execution, seeds, "validation")
     opened = open_store(store, execution.world)
+    known = settings.get_preset(name, scale)["methods"] if incumbent else ()
+    present = {x: settings.preset_config(x, name, scale) for x in labels if x in known}
     records: list[Record] = []
     announce_search(setting, loaded, labels, trials, execution)
-    with tqdm(total=len(labels) * trials, unit="trial", file=sys.stderr, disable=quiet) as bar:
+    total = len(labels) * trials + len(present)
+    with tqdm(total=total, unit="trial", file=sys.stderr, disable=quiet) as bar:
         for label in labels:
             best, gap, tried = search.search(
                 label,
@@ -143,6 +149,7 @@ def tune(
                 trials,
                 opened,
                 execution,
+                incumbent=present.get(label),
                 progress=bar.set_postfix_str,
                 on_trial=lambda *_: bar.update(),
             )
@@ -153,7 +160,7 @@ def tune(
             if save and not quiet:
                 source = {
                     "kind": "search",
-                    "trials": trials,
+                    "trials": len(tried) - 1,
                     "seed": search.SEARCH_SEED,
                     "validation_gap": round(gap, 4),
                     "commit": provenance.commit(),

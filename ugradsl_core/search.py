@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from ugradsl_core.unlearning import get_method
 
 SEARCH_SEED = 1000
 DIVERGED_GAP = 100.0
+INCUMBENT = "the preset's values before this search"
 MOST_REDRAWS = 20  # of a trial; only a space of a few points needs more
 
 Space = Mapping[str, tuple[Any, ...]]
@@ -114,6 +116,7 @@ def search(
     store: Store,
     execution: Execution,
     *,
+    incumbent: Config | None = None,
     progress: Progress = lambda _: None,
     on_trial: Callable[[int, Record, float], Any] = lambda *_: None,
 ) -> tuple[Config, float, list[Record]]:
@@ -123,7 +126,8 @@ def search(
     number, so that a search that was stopped ends as one that was not. A configuration that was
     tried already gives way to a random one, so that all trials differ. Models, forget set and
     batches are those of a seed that is used for nothing else; Retrain's is the reference. Every
-    trial is a record of kind ``"trial"``.
+    trial is a record of kind ``"trial"``. An ``incumbent`` is one more trial, after the others and
+    unseen by the sampler, unless it was among them.
 
     Raises:
         ConfigError: no search space for ``label``, or fewer than one trial.
@@ -163,6 +167,14 @@ def search(
         suggested = execution.world.from_first(partial(_suggest, trial, space))
         return trial, get_method(method).config(**{**common, **suggested})
 
+    def keep(config: Config, note: str = "") -> float:
+        record = replace(run(label, config), note=note)
+        records.append(record)
+        configs.append(config)
+        gaps.append(trial_gap(record, reference))
+        on_trial(len(records), record, gaps[-1])
+        return gaps[-1]
+
     for number in range(trials):
         trial, config = ask(f"{number}", _gaussian_process)
         again = 0
@@ -170,13 +182,9 @@ def search(
             study.tell(trial, gaps[configs.index(config)])
             again += 1
             trial, config = ask(f"{number}:{again}", optuna.samplers.RandomSampler)
-        record = run(label, config)
-        gap = trial_gap(record, reference)
-        study.tell(trial, gap)
-        records.append(record)
-        configs.append(config)
-        gaps.append(gap)
-        on_trial(number + 1, record, gap)
+        study.tell(trial, keep(config))
+    if incumbent is not None and incumbent not in configs:
+        keep(incumbent, INCUMBENT)
     best = gaps.index(min(gaps))
     return configs[best], gaps[best], [reference, *records]
 

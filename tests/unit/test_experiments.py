@@ -472,6 +472,20 @@ def test_no_two_trials_are_the_same_run(
     assert best.model_dump() == dict(trials[gaps.index(gap)].config)
 
 
+def test_an_incumbent_is_one_more_trial_unless_it_was_tried(
+    loaded: Data, store: Store, short_search: None
+) -> None:
+    plain = search.search("ugradsl", SETTING, loaded, 2, store, CPU)
+    other = plain[0].replace(lr=0.123)
+    best, gap, records = search.search("ugradsl", SETTING, loaded, 2, store, CPU, incumbent=other)
+    assert [lasting(r) for r in records[:-1]] == [lasting(r) for r in plain[2]]
+    assert records[-1].config["lr"] == 0.123
+    last = average_gap(records[-1].metrics, records[0].metrics)
+    assert (best, gap) == ((other, last) if last < plain[1] else plain[:2])
+    known = search.search("ugradsl", SETTING, loaded, 2, store, CPU, incumbent=plain[0])
+    assert len(known[2]) == len(plain[2])
+
+
 def test_a_diverged_trial_is_the_worst(loaded: Data, store: Store) -> None:
     reference = run_one(SETTING, loaded, "retrain", CONFIGS["retrain"], 0, store, CPU)
     diverged = dataclasses.replace(reference, status="diverged", metrics={})

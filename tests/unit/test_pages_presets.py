@@ -11,14 +11,15 @@ import pytest
 from records import record
 from toys import CPU
 
-from ugradsl_core import pages_presets, regime, settings
+from ugradsl_core import pages_presets, pages_search, regime, search, settings
 from ugradsl_core.errors import ConfigError
+from ugradsl_core.pages_markdown import NOT_RUN_YET
 from ugradsl_core.pages_presets import FRAGMENTS
 from ugradsl_core.presets_text import origin, places_text, setting_values, source_text, value_text
 from ugradsl_core.problems import load_data
 from ugradsl_core.search import SPACES
 from ugradsl_core.settings import SCALES, digest, load_presets, preset_config, preset_setting
-from ugradsl_core.store import open_store, read_records
+from ugradsl_core.store import open_store, read_records, write_records
 
 BOOK = Path(__file__).parents[2] / "book"
 
@@ -111,6 +112,28 @@ def test_a_winner_at_the_edge_of_its_space_is_marked() -> None:
     for p in (low, high):
         edge = {"config": {"lr": 0.2, "p": p}, "source": source}
         assert source_text("neggrad+", edge) == f"{text}; at the edge of the space: lr, p"
+
+
+def test_the_luck_of_a_search_is_its_best_beside_the_values_before(tmp_path: Path) -> None:
+    assert pages_search.luck(tmp_path) == NOT_RUN_YET
+    (tmp_path / "results").mkdir()
+    name = "cifar10-random10"
+
+    def trial(method: str, ua: float, note: str = "") -> Any:
+        one = record(method, search.SEARCH_SEED, ua, 50.0, 90.0, 60.0)
+        return dataclasses.replace(one, kind="trial", note=note)
+
+    trials = [
+        trial("retrain", 40.0),
+        trial("ft", 20.0), trial("ft", 32.0), trial("ft", 38.0, search.INCUMBENT),
+        trial("ga", 36.0), trial("ga", 0.0),
+    ]  # fmt: skip
+    write_records(tmp_path / "results" / f"{name}-bench-search.jsonl", trials)
+    assert lines_of(pages_search.luck(tmp_path))[4:7] == [
+        f"* - `{name}` | Best of the search | Values before",
+        "* - FT | 2.00 | 0.50",
+        "* - GA | 1.00 | among the trials",
+    ]
 
 
 def regime_of(name: str, **changes: Any) -> Any:
