@@ -1,6 +1,7 @@
 """Models and tokenizers of Hugging Face from this machine: its cache, a folder, or a package."""
 
 import importlib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,17 +57,33 @@ def not_here(name: str, field: str, files: str, error: Exception) -> ConfigError
     )
 
 
+def announce(name: str, place: str, field: str, file: str) -> None:
+    """Say on stderr that a download may follow, unless ``file`` is on this machine already.
+
+    Args:
+        name: as the user gave it.
+        place: what :func:`locate` made of it.
+        field: of the config.
+        file: one of those that would be fetched.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    if not Path(place).is_dir() and not isinstance(try_to_load_from_cache(place, file), str):
+        print(f"{field}: fetching {name} from Hugging Face", file=sys.stderr)
+
+
 @contextmanager
-def quietly() -> Iterator[None]:
-    """``transformers`` without its progress bars and its reports of new layers."""
+def quietly(*, bars: bool = False) -> Iterator[None]:
+    """``transformers`` without its reports of new layers; without bars too, unless ``bars``."""
     from transformers.utils import logging
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    level, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    if not bars:
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         logging.set_verbosity(level)
-        if bars:
+        if shown and not bars:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,5 +1,6 @@
 """The page of the data sets, generated from what the code knows of each."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ugradsl_core import tables
@@ -12,13 +13,17 @@ from ugradsl_core.data import (
     celeba,
     cifar,
     fashion,
+    load,
     loader_options,
     mnist_m,
+    newsgroups,
     reading,
     svhn,
 )
 from ugradsl_core.pages_markdown import raw_html
 from ugradsl_core.paper import load_table
+from ugradsl_core.results import published
+from ugradsl_core.settings import digest, load_presets
 
 HEADER = ("Data set", "Name", "Training", "Test", "Classes", "Groups", "One input", "In the paper")
 CAPTION = (
@@ -38,6 +43,34 @@ NORMALISED = {
     "tiny-imagenet": reading.transform_of(64),
     "imagenet": reading.transform_of(224),
 }
+COMPUTED = ("digits", "digits-parity", "words")  # made or packaged: nothing has to be fetched
+LISTED = "The checksum of each original file is compared before it is read:"
+IN_RECORDS = "the SHA-256 of {} enters the data checksum of every record."
+# What is verified where it is not, or not only, each original file
+VERIFIED = {
+    "mnist-m": f"No checksum is published; {IN_RECORDS.format('values and labels')}",
+    "celeba": (
+        "The checksums of the lists are compared before they are read, that of the archive when "
+        "torchvision downloads it. Of the single images none is published; "
+        + IN_RECORDS.format("values, labels and identities")
+    ),
+    "tiny-imagenet": (
+        f"No checksum is published; {IN_RECORDS.format('all paths, sizes and labels')}"
+    ),
+    "imagenet": (
+        "Checksums are published of the archives alone, which are not read here; "
+        + IN_RECORDS.format("all paths, sizes and labels")
+    ),
+    "20newsgroups": (
+        "The checksum of the archive is compared when it is downloaded; those of the texts and "
+        "labels of each part whenever they are read, be it from the folders or from "
+        "scikit-learn's cache. None is published of these; they are kept in this package:"
+    ),
+}
+CONTENTS = (
+    ' With `checksum="contents"` what the files hold stands in place of their sizes, and is '
+    "compared with a `SHA256SUMS` in the folder, where there is one."
+)
 
 
 def overview(book: Path) -> str:
@@ -77,10 +110,20 @@ def _numbers(name: str, book: Path) -> str:
 
 def cards(book: Path) -> str:
     """Origin, licence, how to get it and what is verified, for each data set."""
-    return "\n\n".join(_card(name, source) for name, source in SOURCES.items())
+    recorded = _recorded(book)
+    return "\n\n".join(_card(n, source, recorded.get(n, [])) for n, source in SOURCES.items())
 
 
-def _card(name: str, source: DataSource) -> str:
+def _recorded(book: Path) -> dict[str, list[str]]:
+    """Data set → data checksums that the published records of its settings carry."""
+    found: dict[str, set[str]] = {}
+    for preset in load_presets("bench"):
+        for record in published(preset, "bench", book / "results"):
+            found.setdefault(record.setting["dataset"], set()).add(record.data_checksum)
+    return {name: sorted(sums) for name, sums in found.items()}
+
+
+def _card(name: str, source: DataSource, recorded: Sequence[str]) -> str:
     origin = [f"{{cite:t}}`{','.join(source.citation)}`"] if source.citation else []
     origin += [f"[home page]({source.url})"] if source.url else []
     options = ", ".join(f"`{option}`" for option in loader_options(DATASETS[name]))
@@ -89,7 +132,8 @@ def _card(name: str, source: DataSource) -> str:
         "Licence": source.licence,
         "How to get it": source.get,
         "Inputs": _inputs(NORMALISED[name]) if name in NORMALISED else "",
-        "Verified by": _checksums(source),
+        "Verified by": _verified(name, source),
+        "Data checksum": _data_checksum(name, recorded),
         "Options": f"{options}." if options else "",
     }
     lines = [f"### {source.title}", f"`{name}`: {source.kind}. {source.note}".rstrip()]
@@ -112,13 +156,47 @@ def _inputs(transform: Transform) -> str:
     )
 
 
-def _checksums(source: DataSource) -> str:
-    """Each original file with its checksum, as a list inside a list."""
-    listed = []
-    for file, checksum in source.checksums:
-        kind, _, digits = checksum.partition(":")
-        listed.append(f"- `{file}`: {kind.upper().replace('SHA', 'SHA-')} `{digits}`")
-    return "".join(f"\n  {line}" for line in listed)
+def _verified(name: str, source: DataSource) -> str:
+    """What is compared with which checksum: a sentence, and a list inside a list."""
+    sums = [(f"`{file}`", checksum) for file, checksum in source.checksums]
+    said = VERIFIED.get(name, LISTED)
+    if name in COMPUTED:
+        bundle = load(name)
+        stored = "token ids" if source.kind == "text" else "values"
+        what = f"{stored}, labels and groups" if source.groups else f"{stored} and labels"
+        said = (
+            f"No checksum is published; {IN_RECORDS.format(what)} Computed when this page was made:"
+        )
+        sums = [
+            (part, f"sha256:{samples.checksum}")
+            for part, samples in (("training", bundle.train), ("test", bundle.test))
+        ]
+    elif name == "20newsgroups":
+        for part, checksum in newsgroups.CHECKSUMS.items():
+            sums.append((f"`{newsgroups.FOLDERS[part]}`, texts and labels", f"sha256:{checksum}"))
+    elif name == "celeba":
+        sums.append((f"`{celeba.ARCHIVE}`", f"md5:{celeba.listed_sums()[celeba.ARCHIVE]}"))
+    elif source.kind == "streamed images":
+        said += CONTENTS
+    return said + "".join(f"\n  {_line(what, checksum)}" for what, checksum in sums)
+
+
+def _line(what: str, checksum: str) -> str:
+    kind, _, digits = checksum.partition(":")
+    return f"- {what}: {kind.upper().replace('SHA', 'SHA-')} `{digits}`"
+
+
+def _data_checksum(name: str, recorded: Sequence[str]) -> str:
+    """What records say of the data: reckoned where that can be, and as published."""
+    said = []
+    if name in COMPUTED:
+        bundle = load(name)
+        found = digest([bundle.train.checksum, bundle.test.checksum])
+        said.append(f"`{found}`, computed when this page was made.")
+    if recorded:
+        found = ", ".join(f"`{checksum}`" for checksum in recorded)
+        said.append(f"{found} in the records of this book.")
+    return " ".join(said)
 
 
 FRAGMENTS = {"data-overview.md": overview, "data-cards.md": cards}

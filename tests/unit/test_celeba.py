@@ -1,5 +1,7 @@
 """CelebA from its original layout: crops, smiles, identities, and lists that do not match."""
 
+import sys
+import tomllib
 from pathlib import Path
 
 import disk_sets
@@ -8,6 +10,8 @@ import pytest
 import torch
 from disk_sets import OnDisk
 from PIL import Image
+from torchvision.datasets import CelebA
+from torchvision.datasets.celeba import CSV
 
 from ugradsl_core import data
 from ugradsl_core.data import load
@@ -131,22 +135,96 @@ def test_an_image_of_the_validation_part_is_not_needed(celeba: OnDisk) -> None:
     assert len(load("celeba", celeba.root).train) == 4
 
 
-def test_the_prepared_copy_is_read_with_its_identities(tmp_path: Path) -> None:
+def prepared(root: Path, **changes: np.ndarray) -> None:
+    """A prepared copy of three training images and one test image."""
     rng = np.random.default_rng(0)
-    np.savez(
-        tmp_path / "celeba.npz",
-        x_train=disk_sets.draw(rng, 3, 64),
-        y_train=np.array([0, 1, 1]),
-        identity_train=np.array([900, 2, 900]),
-        x_test=disk_sets.draw(rng, 1, 64),
-        y_test=np.array([1]),
-        identity_test=np.array([17]),
-    )
+    arrays = {
+        "x_train": disk_sets.draw(rng, 3, 64),
+        "y_train": np.array([0, 1, 1]),
+        "identity_train": np.array([900, 2, 900]),
+        "x_test": disk_sets.draw(rng, 1, 64),
+        "y_test": np.array([1]),
+        "identity_test": np.array([17]),
+    }
+    np.savez(root / "celeba.npz", **(arrays | changes))
+
+
+def test_the_prepared_copy_is_read_with_its_identities(tmp_path: Path) -> None:
+    prepared(tmp_path)
     bundle = load("celeba", tmp_path)
     assert bundle.train.group_names == ("2", "17", "900")
     assert bundle.train.groups.tolist() == [2, 0, 2]
     assert bundle.test.groups.tolist() == [1]
     assert "decoded copy celeba.npz" in bundle.train.source
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"identity_test": np.array([900])},
+            r"celeba\.npz should have each identity in the training or in the test part; "
+            r"found 1 in both, such as 900$",
+        ),
+        (
+            {"identity_train": np.array([900, 2])},
+            r"identity_train in .*celeba\.npz should be 3 whole numbers; found int64 of shape \(2,",
+        ),
+        ({"identity_test": np.array([17.5])}, r"identity_test .* 1 whole numbers; found float64"),
+        ({"x_train": np.array(0, np.uint8)}, "identity_train .* 1 whole numbers"),
+        (
+            {"x_test": np.zeros((1, 64, 32, 3), np.uint8)},
+            r"x_test in .* images of 64×64×3; found 64×32×3",
+        ),
+    ],
+)
+def test_a_prepared_copy_of_another_form_is_refused(
+    tmp_path: Path, changes: dict[str, np.ndarray], said: str
+) -> None:
+    prepared(tmp_path, **changes)
+    with pytest.raises(DataError, match=said) as caught:
+        load("celeba", tmp_path)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["celeba.npz"]
+
+
+def test_a_download_without_gdown_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gdown", None)  # as where it is not installed
+    with pytest.raises(DataError, match=r"^celeba: --download needs the package gdown") as caught:
+        load("celeba", tmp_path, download=True)
+    assert 'pip install "ugradsl-core[download]"' in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_extra_has_what_the_download_needs() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8")
+    extras = tomllib.loads(text)["project"]["optional-dependencies"]
+    assert [requirement.partition(">")[0] for requirement in extras["download"]] == ["gdown"]
+
+
+def test_nothing_needs_gdown_where_all_files_are_there(
+    celeba: OnDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gdown", None)
+    monkeypatch.setattr(CelebA, "_load_csv", lambda *_, **__: CSV([], [], torch.empty(0, 1)))
+    assert len(load("celeba", celeba.root, download=True).train) == 4
+
+
+def test_an_error_of_gdowns_own_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class QuotaError(Exception):
+        pass
+
+    def refuse(_: object) -> None:
+        raise QuotaError("Too many users\n have viewed")
+
+    monkeypatch.setattr(CelebA, "download", refuse)
+    said = rf"^celeba: the download to {tmp_path} failed \(Too many users have viewed\)$"
+    with pytest.raises(DataError, match=said):
+        load("celeba", tmp_path, download=True)
 
 
 def test_a_copy_without_identities_is_refused(tmp_path: Path) -> None:

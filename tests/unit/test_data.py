@@ -215,6 +215,7 @@ def test_cifar10_is_read_from_its_original_files(cifar: Cifar) -> None:
         for n, c, i, j in [(0, 0, 0, 0), (3, 1, 2, 31), (1, 2, 31, 5)]:
             assert int(part.inputs[n, i, j, c]) == block[n, 1024 * c + 32 * i + j]
     assert bundle.train.class_names[3] == "cat"
+    assert bundle.train.source.endswith("its original files, as torchvision lists them")
     assert bundle.train.transform.flip
     assert bundle.train.transform.crop_padding == 4
 

@@ -244,6 +244,18 @@ def test_a_compressed_copy_is_read_too(tmp_path: Path) -> None:
         ({"y_test": np.array([0, 10])}, r"y_test .* should lie in 0…9; found 0…10"),
         ({"y_test": np.array([-1, 3])}, r"y_test .* should lie in 0…9; found -1…3"),
         ({"y_test": np.array([0, None])}, r"mnist_m\.npz is damaged"),
+        (
+            {"x_train": np.zeros((6, 8, 8, 1), np.uint8)},
+            r"x_train in .*mnist_m\.npz should hold images of 32×32×3; found 8×8×1",
+        ),
+        (
+            {"x_test": np.zeros((2, 16, 16, 3), np.uint8)},
+            r"x_test in .*mnist_m\.npz should hold images of 32×32×3; found 16×16×3",
+        ),
+        (
+            {"x_test": np.zeros((0, 32, 32, 3), np.uint8), "y_test": np.zeros(0, np.int64)},
+            r"x_test in .*mnist_m\.npz should hold at least one image; found none",
+        ),
     ],
 )
 def test_a_prepared_copy_of_another_form_is_refused(
@@ -254,16 +266,77 @@ def test_a_prepared_copy_of_another_form_is_refused(
         load("mnist-m", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("cifar10", (32, 32, 3)),
+        ("cifar100", (32, 32, 3)),
+        ("svhn", (32, 32, 3)),
+        ("fashion-mnist", (28, 28, 1)),
+    ],
+)
+def test_a_copy_has_images_of_the_size_of_its_set(
+    tmp_path: Path, name: str, shape: tuple[int, int, int]
+) -> None:
+    path = tmp_path / f"{name.replace('-', '_')}.npz"
+    labels = {"y_train": np.arange(3), "y_test": np.arange(2)}
+
+    def write(n: int, training: tuple[int, ...], test: tuple[int, ...]) -> None:
+        images = {
+            "x_train": np.zeros((n, *training), np.uint8),
+            "x_test": np.zeros((2, *test), np.uint8),
+        }
+        np.savez(path, **images, y_train=labels["y_train"][:n], y_test=labels["y_test"])
+
+    wanted = "×".join(map(str, shape))
+    write(3, (8, 8, 1), (16, 16, 1))
+    with pytest.raises(DataError, match=rf"^{name}: x_train in .* {wanted}; found 8×8×1$"):
+        load(name, tmp_path)
+    write(3, shape, (16, 16, 1))
+    with pytest.raises(DataError, match=rf"^{name}: x_test in .* {wanted}; found 16×16×1$"):
+        load(name, tmp_path)
+    write(0, shape, shape)
+    with pytest.raises(DataError, match=rf"^{name}: x_train in .* at least one image; found none"):
+        load(name, tmp_path)
+    write(3, shape, shape)
+    assert len(load(name, tmp_path).train) == 3
+
+
+def test_a_fine_class_that_is_none_is_refused(tmp_path: Path) -> None:
+    parts = {f"x_{end}": np.zeros((2, 32, 32, 3), np.uint8) for end in ("train", "test")}
+    coarse = {f"coarse_{end}": np.array([4, 4]) for end in ("train", "test")}
+    fine = {"y_train": np.array([0, 0]), "y_test": np.array([0, 100])}
+    np.savez(tmp_path / "cifar100.npz", **parts, **coarse, **fine)
+    with pytest.raises(DataError, match=r"cifar20: y_test in .* lie in 0…99; found 0…100"):
+        load("cifar20", tmp_path)
+
+
 def test_a_truncated_copy_and_one_without_an_array_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "mnist_m.npz"
     prepared(path)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(DataError, match=r"mnist_m\.npz is damaged"):
         load("mnist-m", tmp_path)
-    (tmp_path / "mnist_m.npz.json").unlink()
     np.savez(path, x_train=np.zeros((1, 32, 32, 3), np.uint8))
     with pytest.raises(DataError, match="has no array 'y_train'"):
         load("mnist-m", tmp_path)
+
+
+@pytest.mark.parametrize("wrong", ["cut", "empty"])
+def test_a_copy_that_is_refused_is_not_sealed_and_can_be_replaced(
+    tmp_path: Path, wrong: str
+) -> None:
+    path = tmp_path / "mnist_m.npz"
+    prepared(path, n=0 if wrong == "empty" else 6)
+    if wrong == "cut":
+        path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(DataError):
+        load("mnist-m", tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["mnist_m.npz"]
+    prepared(path)
+    touch(path)
+    assert len(load("mnist-m", tmp_path).train) == 6
+    assert cache.read_seal(path).sha256 == cache.sha256(path)
 
 
 def test_nothing_is_downloaded_where_a_copy_is_all_there_is(

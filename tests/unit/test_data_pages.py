@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from torchvision.datasets import CelebA
 
 from ugradsl_core import pages_data
-from ugradsl_core.data import DATASETS, SOURCES, load
+from ugradsl_core.data import DATASETS, SOURCES, load, newsgroups
+from ugradsl_core.data.celeba import INSTALL
 from ugradsl_core.pages import FRAGMENTS
 from ugradsl_core.pages_references import cited_keys
+from ugradsl_core.problems import load_data
+from ugradsl_core.settings import Setting
+from ugradsl_core.types import Execution
 
 Cli = Callable[..., tuple[int, str, str]]
 BOOK = Path(__file__).parents[2] / "book"
@@ -48,6 +53,60 @@ def test_every_data_set_is_described_with_its_licence_and_how_to_get_it() -> Non
         for file, checksum in source.checksums:
             assert f"`{file}`" in card
             assert checksum.partition(":")[2] in card
+
+
+def card(name: str) -> str:
+    page = pages_data.cards(BOOK)
+    return page.split(f"### {SOURCES[name].title}\n")[1].split("\n### ")[0]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_card_says_what_is_verified_and_by_what(name: str) -> None:
+    text = card(name)
+    (said,) = re.findall(r"^- \*\*Verified by\.\*\* (.+)$", text, re.M)
+    sums = re.findall(r"^  - .+: (?:MD5 `[0-9a-f]{32}`|SHA-256 `[0-9a-f]{64}`)$", text, re.M)
+    without = name in {"mnist-m", "tiny-imagenet", "imagenet"}
+    assert bool(sums) != without
+    enters = "enters the data checksum of every record" in said
+    published = bool(SOURCES[name].checksums) and name != "celeba"
+    assert enters != published
+    if without or name in pages_data.COMPUTED:
+        assert "hecksum" in said.split(";")[0]
+        assert "published" in said.split(";")[0]
+
+
+@pytest.mark.parametrize("name", pages_data.COMPUTED)
+def test_checksums_without_a_download_are_those_of_the_data(name: str) -> None:
+    bundle, text = load(name), card(name)
+    setting = Setting(dataset=name, validation_size=0)
+    assert f"  - training: SHA-256 `{bundle.train.checksum}`\n" in text
+    assert f"  - test: SHA-256 `{bundle.test.checksum}`\n" in text
+    assert f"**Data checksum.** `{load_data(setting, Execution('cpu')).checksum}`, c" in text
+
+
+def test_other_checksums_are_those_that_are_compared() -> None:
+    text = card("20newsgroups")
+    for part, checksum in newsgroups.CHECKSUMS.items():
+        line = f"  - `{newsgroups.FOLDERS[part]}`, texts and labels: SHA-256 `{checksum}`"
+        assert line in text.splitlines()
+    archive = f"sha256:{newsgroups.ARCHIVE_SHA256}"
+    assert SOURCES["20newsgroups"].checksums == ((newsgroups.ARCHIVE, archive),)
+    (md5,) = (row[1] for row in CelebA.file_list if row[2] == "img_align_celeba.zip")
+    assert f"  - `img_align_celeba.zip`: MD5 `{md5}`" in card("celeba").splitlines()
+
+
+def test_the_data_checksums_of_published_records_are_shown() -> None:
+    for path in (BOOK / "results").glob("*-bench.jsonl"):
+        for line in path.read_text("utf-8").splitlines():
+            record = json.loads(line)
+            if record["kind"] == "result" and path.name != "regime-bench.jsonl":
+                assert f"`{record['data_checksum']}`" in card(record["setting"]["dataset"])
+                break
+
+
+def test_what_celeba_is_downloaded_with_is_named() -> None:
+    for text in (card("celeba"), (BOOK / "data.md").read_text("utf-8")):
+        assert f"`{INSTALL}`" in text
 
 
 def test_every_citation_has_an_entry() -> None:

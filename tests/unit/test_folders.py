@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -321,6 +323,46 @@ def test_a_damaged_first_image_asks_for_the_size(tmp_path: Path) -> None:
         own(tmp_path)
 
 
+@pytest.mark.parametrize("damage", ["empty", "half"])
+def test_the_first_readable_image_tells_the_size_where_others_are_left_out(
+    tmp_path: Path, damage: str
+) -> None:
+    write_parts(tmp_path, {"a": 3, "b": 1}, {"a": 1, "b": 1})
+    first = tmp_path / "train" / "a" / "000.png"
+    write_image(first, 0, (100, 90))
+    if damage == "half":  # its header tells a size that no image has which is read
+        damaged(first)
+    else:
+        first.write_bytes(b"")
+    with pytest.warns(UserWarning, match="left out 1 of 4 .*: train/a/000.png"):
+        bundle = own(tmp_path, skip_corrupt=True)
+    assert bundle.train.input_shape == bundle.test.input_shape == (3, 8, 8)
+    assert len(bundle.train) == 3
+    with pytest.raises(DataError, match=r"train/a/000\.png: "):
+        own(tmp_path)
+
+
+def test_where_no_image_can_be_read_that_is_said(tmp_path: Path) -> None:
+    write_parts(tmp_path, {"a": 1, "b": 1}, {"a": 1, "b": 1})
+    for path in (tmp_path / "train").glob("*/*"):
+        path.write_text("not an image")
+    with pytest.raises(DataError, match=r"^folder:.*: none of the 2 training images can be read$"):
+        own(tmp_path, skip_corrupt=True)
+
+
+def test_the_warning_shows_no_line_of_code(tmp_path: Path) -> None:
+    write_parts(tmp_path, {"a": 2, "b": 1}, {"a": 1, "b": 1})
+    damaged(tmp_path / "train" / "a" / "000.png")
+    code = f"from ugradsl_core import data\ndata.load('folder:{tmp_path}', skip_corrupt=True)\n"
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    (line,) = done.stderr.splitlines()
+    assert line.endswith(f"folder:{tmp_path}: left out 1 of 3 images that cannot be read: "
+                         "train/a/000.png")  # fmt: skip
+    assert ".py" not in line
+
+
 def remove(*names: str) -> Callable[[Path], None]:
     def change(root: Path) -> None:
         for name in names:
@@ -380,8 +422,15 @@ def test_a_folder_that_does_not_fit_is_refused(
 
 
 def test_an_empty_path_and_a_missing_one_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is not a directory"):
-        data.load("folder:")
+    needs = r"the data set folder: needs the path of .*, such as folder:/data/photos; found none"
+    for refused in (
+        lambda: data.load("folder:"),
+        lambda: data.load("folder: ", tmp_path),
+        lambda: load_folder("", tmp_path),
+        lambda: Setting(dataset="folder:"),
+    ):
+        with pytest.raises(ConfigError, match=needs):
+            refused()
     with pytest.raises(DataError, match="none is not a directory"):
         own(tmp_path / "none")
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from toys import generator, whole_batch
 
+from ugradsl_core import hub
 from ugradsl_core.data import DataBundle, TokenDataset, load, newsgroups, text
 from ugradsl_core.data.newsgroups import FAMILIES, FOLDERS, family_of
 from ugradsl_core.data.text import encode, train_word_tokenizer
@@ -170,6 +171,46 @@ def test_a_tokenizer_that_is_not_here_says_what_to_pass(
     with pytest.raises(ConfigError, match=message) as caught:
         load("words", tokenizer=name, download=download)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("download", [False, True])
+def test_a_download_is_announced_and_shows_its_bars(
+    words: DataBundle,
+    download: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import transformers
+    from huggingface_hub.utils import are_progress_bars_disabled
+
+    seen = []
+
+    def fetch(place: str, *, local_files_only: bool) -> Any:
+        seen.append((place, local_files_only, are_progress_bars_disabled(), capsys.readouterr()))
+        raise OSError("no network")
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", fetch)
+    name = "somebody/some-tokenizer"
+    with pytest.raises(ConfigError, match="not in this machine's Hugging Face cache"):
+        load("words", tokenizer=name, download=download)
+    ((place, local, disabled, (out, err)),) = seen
+    assert (place, local, disabled, out) == (name, not download, not download, "")
+    said = f"tokenizer: fetching {name} from Hugging Face\n"
+    assert err.endswith(said) if download else not err
+    assert not are_progress_bars_disabled()
+
+
+def test_what_is_here_is_not_announced(
+    saved_tokenizer: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load("words", tokenizer=str(saved_tokenizer), download=True)
+    held = tmp_path / "tokenizer_config.json"
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: str(held))
+    hub.announce("somebody/some-tokenizer", "somebody/some-tokenizer", "tokenizer", held.name)
+    assert "fetching" not in capsys.readouterr().err
 
 
 def test_a_folder_without_a_tokenizer_is_one_sentence(tmp_path: Path) -> None:

@@ -13,7 +13,13 @@ from ugradsl_core.data.celeba import load_celeba
 from ugradsl_core.data.cifar import load_cifar10, load_cifar20, load_cifar100
 from ugradsl_core.data.digits import load_digits, load_digits_parity
 from ugradsl_core.data.fashion import load_fashion_mnist
-from ugradsl_core.data.folders import FOLDER, load_folder, load_imagenet, load_tiny_imagenet
+from ugradsl_core.data.folders import (
+    FOLDER,
+    load_folder,
+    load_imagenet,
+    load_tiny_imagenet,
+    named_path,
+)
 from ugradsl_core.data.mnist_m import load_mnist_m
 from ugradsl_core.data.newsgroups import load_newsgroups
 from ugradsl_core.data.roots import DATA_ROOT_VARIABLE, data_root
@@ -79,10 +85,10 @@ def find_loader(name: str) -> Loader:
     """The loader of a data set; ``folder:PATH`` is a user's own folder of images.
 
     Raises:
-        ConfigError: unknown name; the message has the nearest one.
+        ConfigError: unknown name; the message has the nearest one. Or a folder without a path.
     """
     if name.startswith(FOLDER):
-        return partial(load_folder, name.removeprefix(FOLDER))
+        return partial(load_folder, named_path(name.removeprefix(FOLDER)))
     if name not in DATASETS:
         raise unknown_name("data set", name, DATASETS)
     return DATASETS[name]

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ugradsl_core.data.arrays import Part
+from ugradsl_core.data.sources import SOURCES
 from ugradsl_core.errors import DataError, StoreError
 from ugradsl_core.files import write_atomically, write_text
 
@@ -53,59 +54,95 @@ class Copy:
         arrays: its arrays.
         given: whether it came without original files.
         seal: of the file; None where it could not be written.
+        sealed: whether the seal lies beside the file as it is.
     """
 
     path: Path
     arrays: Arrays
     given: bool
     seal: Seal | None
+    sealed: bool = True
 
     def parts(
-        self, name: str, num_classes: int, *, labels: str = "y", groups: str = ""
+        self,
+        name: str,
+        num_classes: int,
+        *,
+        labels: str = "y",
+        groups: str = "",
+        side: int | None = None,
+        check: Callable[[Part, Part], None] | None = None,
     ) -> tuple[Part, Part]:
         """Training and test part with checksums, which are computed once and then remembered.
+
+        A copy is sealed only after these checks, so that one that fails them can be replaced.
 
         Args:
             name: the data set.
             num_classes: K; labels are 0…K−1.
             labels: stem of the label arrays, as in ``y_train``.
             groups: stem of the group arrays; empty for no groups.
+            side: height and width of the images; None for those that the set is known to have.
+            check: what else has to be true of the two parts; raises DataError.
 
         Raises:
-            DataError: an array is missing, or has another type or length, or a label is no class.
+            DataError: an array is missing or empty, or has another type, shape or length, or a
+                label is no class.
         """
-        found = [self._part(name, num_classes, end, labels, groups) for end in ("train", "test")]
+        ends = ("train", "test")
+        train, test = (self._part(name, num_classes, e, labels, groups, side) for e in ends)
+        if check is not None:
+            check(train, test)
         known = self.seal.checksums.get(name) if self.seal else None
-        sums = known or [part.digest() for part in found]
-        if self.seal and not known:
+        sums = known or [part.digest() for part in (train, test)]
+        if self.seal and not (known and self.sealed):
             changed = replace(self.seal, checksums={**self.seal.checksums, name: sums})
             write_seal(self.path, changed)
-        train, test = (replace(p, checksum=s) for p, s in zip(found, sums, strict=True))
-        return train, test
+        return replace(train, checksum=sums[0]), replace(test, checksum=sums[1])
 
-    def _part(self, name: str, num_classes: int, end: str, labels: str, groups: str) -> Part:
+    def _part(
+        self, name: str, num_classes: int, end: str, labels: str, groups: str, side: int | None
+    ) -> Part:
         keys = [f"{stem}_{end}" for stem in ("x", labels, groups) if stem]
-        lacking = [key for key in keys if key not in self.arrays]
-        if lacking:
-            raise DataError(f"{name}: {self.path} has no array {lacking[0]!r}")
-        images, *numbers = (self.arrays[key] for key in keys)
+        images, *numbers = self.named(name, keys)
+        channels, height, width = SOURCES[name].shape
+        expected = (side or height, side or width, channels)
+        where = f"{name}: {keys[0]} in {self.path}"
         if images.ndim != 4 or images.dtype != np.uint8:
-            raise DataError(
-                f"{name}: {keys[0]} in {self.path} should be uint8 of shape (N, H, W, C); found "
-                f"{images.dtype} of shape {images.shape}"
-            )
+            found = f"{images.dtype} of shape {images.shape}"
+            raise DataError(f"{where} should be uint8 of shape (N, H, W, C); found {found}")
+        if images.shape[1:] != expected:
+            wanted, found = ("×".join(map(str, shape)) for shape in (expected, images.shape[1:]))
+            raise DataError(f"{where} should hold images of {wanted}; found {found}")
+        if not len(images):
+            raise DataError(f"{where} should hold at least one image; found none")
         for key, values in zip(keys[1:], numbers, strict=True):
-            if values.shape != images.shape[:1] or values.dtype.kind not in "iu":
-                raise DataError(
-                    f"{name}: {key} in {self.path} should be {len(images)} whole numbers; found "
-                    f"{values.dtype} of shape {values.shape}"
-                )
-        if len(images) and not 0 <= numbers[0].min() <= numbers[0].max() < num_classes:
-            raise DataError(
-                f"{name}: {keys[1]} in {self.path} should lie in 0…{num_classes - 1}; found "
-                f"{numbers[0].min()}…{numbers[0].max()}"
-            )
+            self.check_numbers(name, key, values, len(images))
+        self.check_range(name, keys[1], numbers[0], num_classes)
         return Part(images, numbers[0], numbers[1] if groups else None).contiguous()
+
+    def named(self, name: str, keys: Iterable[str]) -> list[np.ndarray]:
+        """Arrays by name; DataError where one is missing."""
+        try:
+            return [self.arrays[key] for key in keys]
+        except KeyError as error:
+            raise DataError(f"{name}: {self.path} has no array {error}") from error
+
+    def check_numbers(self, name: str, key: str, values: np.ndarray, count: int) -> None:
+        """Raise DataError unless the array ``key`` is ``count`` whole numbers."""
+        if values.shape != (count,) or values.dtype.kind not in "iu":
+            raise DataError(
+                f"{name}: {key} in {self.path} should be {count} whole numbers; found "
+                f"{values.dtype} of shape {values.shape}"
+            )
+
+    def check_range(self, name: str, key: str, values: np.ndarray, end: int) -> None:
+        """Raise DataError unless the array ``key`` lies in 0…``end`` − 1."""
+        if not 0 <= values.min() <= values.max() < end:
+            raise DataError(
+                f"{name}: {key} in {self.path} should lie in 0…{end - 1}; found "
+                f"{values.min()}…{values.max()}"
+            )
 
 
 def read_copy(
@@ -143,11 +180,12 @@ def read_copy(
                 f"{name}: {path} does not have the SHA-256 in {seal_path(path).name}; if you "
                 "replaced it on purpose, delete that file"
             )
-        return Copy(path, read_arrays(path, name), checked.originals is None, checked)
+        held, given = read_arrays(path, name), checked.originals is None
+        return Copy(path, held, given, checked, sealed=checked == seal)
     if exists and seal is not None and seal.originals == mark:
         checked = verified(path, seal)
         if checked is not None:
-            return Copy(path, read_arrays(path, name), False, checked)
+            return Copy(path, read_arrays(path, name), False, checked, sealed=checked == seal)
     arrays = decode()
     given = exists and (seal is None or seal.originals is None)
     return Copy(path, arrays, False, None if given else write_copy(path, arrays, mark))
@@ -195,7 +233,7 @@ def write_seal(path: Path, seal: Seal) -> Seal | None:
 
 
 def verified(path: Path, seal: Seal | None) -> Seal | None:
-    """The seal of a copy that has its checksum, renewed where needed; None for a damaged copy."""
+    """The seal that a copy should have, new or renewed where needed; None for a damaged copy."""
     status = path.stat()
     if seal is not None and (seal.size, seal.modified) == (status.st_size, status.st_mtime_ns):
         return seal
@@ -204,9 +242,7 @@ def verified(path: Path, seal: Seal | None) -> Seal | None:
         seal = Seal(found, status.st_size, status.st_mtime_ns)
     elif seal.sha256 != found:
         return None
-    renewed = replace(seal, modified=status.st_mtime_ns)
-    write_seal(path, renewed)
-    return renewed
+    return replace(seal, modified=status.st_mtime_ns)
 
 
 def sha256(path: Path) -> str:

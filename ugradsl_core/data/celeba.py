@@ -1,10 +1,11 @@
 """CelebA from torchvision's layout or a decoded copy: smiling or not, grouped by identity."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ugradsl_core.data.arrays import DataBundle, Transform, bundle
+from ugradsl_core.data.arrays import DataBundle, Part, Transform, bundle
 from ugradsl_core.data.cache import Arrays, Copy, read_copy
 from ugradsl_core.data.decoding import read_images, square
 from ugradsl_core.data.originals import REMEDY, fetch, read_verified
@@ -20,6 +21,8 @@ CLASSES = ("not smiling", "smiling")
 ATTRIBUTES = "list_attr_celeba.txt"
 IDENTITIES = "identity_CelebA.txt"
 PARTITION = "list_eval_partition.txt"
+ARCHIVE = "img_align_celeba.zip"
+INSTALL = 'pip install "ugradsl-core[download]"'
 PARTS = {"train": 0, "test": 2}  # 1 is the official validation part, which is not used
 
 
@@ -30,12 +33,13 @@ def load_celeba(
 
     Args:
         root: the data root.
-        download: fetch it by torchvision, which needs the package gdown.
+        download: fetch it by torchvision, which needs the package gdown: the extra ``download``.
         image_size: height and width, in pixels.
 
     Raises:
         ConfigError: ``image_size`` is not between 8 and 178.
-        DataError: ``root`` is missing, a file is missing or damaged, or the lists do not match.
+        DataError: ``root`` is missing, a file is missing or damaged, the lists do not match, an
+            identity is in both parts, or a download was asked and gdown is not installed.
     """
     from torchvision.datasets import CelebA
 
@@ -43,21 +47,37 @@ def load_celeba(
         raise ConfigError(f"image_size: should lie in 8…{LARGEST} for celeba; found {image_size}")
     root = data_root(root, "celeba", download)
     folder = root / "celeba"
-    sums = {file: f"md5:{md5}" for _, md5, file in CelebA.file_list}
+    sums = {file: f"md5:{md5}" for file, md5 in listed_sums().items()}
     lists = [folder / file for file in (ATTRIBUTES, IDENTITIES, PARTITION)]
     originals = [*lists, folder / "img_align_celeba"]
     path = root / ("celeba.npz" if image_size == IMAGE_SIZE else f"celeba-{image_size}.npz")
+
+    def start() -> None:
+        try:
+            CelebA(str(root), download=True)
+        except RuntimeError as error:  # torchvision's, before it fetches anything
+            if isinstance(error.__context__, ModuleNotFoundError):
+                raise DataError(
+                    "celeba: --download needs the package gdown, which is not installed; run "
+                    f"{INSTALL}, or put the files into {folder} by hand"
+                ) from error
+            raise
+
     if download:
-        fetch("celeba", root, lambda: CelebA(str(root), download=True), path, originals)
+        fetch("celeba", root, start, path, originals)
     missing = f"celeba: neither {folder} nor {path.name} is in {root}; {REMEDY}"
     copy = read_copy("celeba", path, originals, lambda: decode(folder, sums, image_size), missing)
     copy, identities = with_groups(copy)
-    train, test = copy.parts("celeba", 2, groups="group")
-    if train.images.shape[1:] != (image_size, image_size, 3):
-        raise DataError(
-            f"celeba: {copy.path} should hold images of {image_size}×{image_size}×3; found "
-            f"{'×'.join(map(str, train.images.shape[1:]))}"
-        )
+
+    def check(train: Part, test: Part) -> None:
+        shared = np.intersect1d(np.asarray(train.groups), np.asarray(test.groups))
+        if len(shared):
+            raise DataError(
+                f"celeba: {copy.path} should have each identity in the training or in the test "
+                f"part; found {len(shared)} in both, such as {identities[shared[0]]}"
+            )
+
+    train, test = copy.parts("celeba", 2, groups="group", side=image_size, check=check)
     how = f"decoded copy {copy.path.name}" if copy.given else "aligned and cropped images"
     return bundle(
         "celeba",
@@ -70,20 +90,27 @@ def load_celeba(
     )
 
 
+def listed_sums() -> dict[str, str]:
+    """File → MD5, as torchvision lists them; that of the archive is of use to a download alone."""
+    from torchvision.datasets import CelebA
+
+    return {file: md5 for _, md5, file in CelebA.file_list}
+
+
 def with_groups(copy: Copy) -> tuple[Copy, tuple[str, ...]]:
     """The copy with its identities numbered from 0 in order, and their names.
 
     Raises:
-        DataError: an array of identities is missing.
+        DataError: an array of identities is missing, or is not one whole number for each image.
     """
-    lacking = [key for key in ("identity_train", "identity_test") if key not in copy.arrays]
-    if lacking:
-        raise DataError(f"celeba: {copy.path} has no array {lacking[0]!r}")
-    train, test = copy.arrays["identity_train"], copy.arrays["identity_test"]
+    keys = ("identity_train", "identity_test")
+    train, test = copy.named("celeba", keys)
+    images = copy.named("celeba", ("x_train", "x_test"))
+    for key, values, x in zip(keys, (train, test), images, strict=True):
+        copy.check_numbers("celeba", key, values, len(np.atleast_1d(x)))
     names, numbers = np.unique(np.concatenate([train, test]), return_inverse=True)
     groups = {"group_train": numbers[: len(train)], "group_test": numbers[len(train) :]}
-    changed = Copy(copy.path, {**copy.arrays, **groups}, copy.given, copy.seal)
-    return changed, tuple(map(str, names.tolist()))
+    return replace(copy, arrays={**copy.arrays, **groups}), tuple(map(str, names.tolist()))
 
 
 def decode(folder: Path, sums: dict[str, str], image_size: int) -> Arrays:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ugradsl_core.data import cifar_names
-from ugradsl_core.data.arrays import DataBundle, Transform, bundle
+from ugradsl_core.data.arrays import DataBundle, Part, Transform, bundle
 from ugradsl_core.data.cache import Arrays, Copy, read_copy
 from ugradsl_core.data.originals import REMEDY, fetch, read_verified
 from ugradsl_core.data.roots import data_root
@@ -73,15 +73,20 @@ def load_cifar20(root: Path | None = None, *, download: bool = False) -> DataBun
         DataError: ``root`` is missing, or a file is missing or damaged, and no download was asked.
     """
     copy = _cifar100("cifar20", root, download)
-    train, test = copy.parts("cifar20", 20, labels="coarse", groups="y")
-    for part in (train, test):
-        coarse = np.asarray(cifar_names.COARSE_OF_FINE)[part.groups]
-        wrong = (coarse != part.labels).nonzero()[0]
-        if len(wrong):
-            raise DataError(
-                f"cifar20: image {wrong[0]} in {copy.path.name} has coarse label "
-                f"{part.labels[wrong[0]]}, but its fine class belongs to {coarse[wrong[0]]}"
-            )
+
+    def check(*parts: Part) -> None:
+        for end, part in zip(("train", "test"), parts, strict=True):
+            fine = np.asarray(part.groups)
+            copy.check_range("cifar20", f"y_{end}", fine, len(cifar_names.CIFAR100))
+            coarse = np.asarray(cifar_names.COARSE_OF_FINE)[fine]
+            wrong = (coarse != part.labels).nonzero()[0]
+            if len(wrong):
+                raise DataError(
+                    f"cifar20: image {wrong[0]} in {copy.path.name} has coarse label "
+                    f"{part.labels[wrong[0]]}, but its fine class belongs to {coarse[wrong[0]]}"
+                )
+
+    train, test = copy.parts("cifar20", 20, labels="coarse", groups="y", check=check)
     return bundle(
         "cifar20",
         train,
@@ -94,7 +99,11 @@ def load_cifar20(root: Path | None = None, *, download: bool = False) -> DataBun
 
 
 def _source(title: str, copy: Copy) -> str:
-    how = f"decoded copy {copy.path.name}" if copy.given else "read by torchvision"
+    how = (
+        f"decoded copy {copy.path.name}"
+        if copy.given
+        else "its original files, as torchvision lists them"
+    )
     return f"{title} (Krizhevsky, 2009), {how}"
 
 

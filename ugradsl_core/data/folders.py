@@ -119,12 +119,12 @@ def load_folder(
         DataError: something is missing, empty or unreadable.
     """
     reading = Reading(stream, workers, prefetch, skip_corrupt, checksum)
-    name = f"{FOLDER}{path}"
+    name = f"{FOLDER}{named_path(path)}"
     if download:
         raise ConfigError(f"download: {name} is your own; there is nowhere to download it from")
     base = root or os.environ.get(DATA_ROOT_VARIABLE) or "."
     folder = Path(base) / Path(path).expanduser()
-    if not path or not folder.is_dir():
+    if not folder.is_dir():
         raise DataError(f"{name}: {folder} is not a directory")
     tests = [part for part in ("test", "val") if (folder / part).is_dir()]
     parts: Parts
@@ -139,6 +139,16 @@ def load_folder(
         parts = class_folders(folder, folder, name), ()
     framing = None if image_size is None else _framing(image_size, image_size)
     return bundle_folders(name, folder, parts, f"images in {path}", framing, reading)
+
+
+def named_path(path: str) -> str:
+    """The path that the name of a data set ends in; ConfigError where there is none."""
+    if not path.strip():
+        raise ConfigError(
+            f"the data set {FOLDER} needs the path of a folder of images, such as "
+            f"{FOLDER}/data/photos; found none"
+        )
+    return path
 
 
 def _not_downloaded(root: Path | None, name: str, download: bool) -> Path:

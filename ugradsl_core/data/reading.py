@@ -20,6 +20,7 @@ IN_MEMORY = 2 * 2**30  # bytes of decoded images up to which a folder is held in
 LARGEST = 224
 EVERY = 5  # one image in five is a test image where a folder has no test part
 NAMED = 5  # unreadable files that a warning names
+NOWHERE = 10**6  # stack level of a warning about files: no line of code is at fault, none is shown
 
 Checksum = Literal["files", "contents"]
 Parts = tuple[Sequence[Folder], Sequence[Folder]]
@@ -58,8 +59,8 @@ def bundle_folders(
         root: the folder that all paths are relative to.
         parts: training and test folders, the latter perhaps none.
         source: where the data come from.
-        framing: how an image becomes a square; None takes the shorter side of the first image,
-            at most 224.
+        framing: how an image becomes a square; None takes the shorter side of the first image
+            (of the first that can be read, where others are left out), at most 224.
         reading: options.
 
     Raises:
@@ -82,7 +83,7 @@ def bundle_folders(
             f"workers: should lie in 1…{total}, the number of images in {name}; "
             f"found {reading.workers}"
         )
-    framing = framing or _framing_of_first(files[0])
+    framing = framing or _framing_of_first(name, files[0], skip_corrupt=reading.skip_corrupt)
     sets = [
         StreamedDataset(
             name=name,
@@ -145,17 +146,22 @@ def every_fifth(labels: Tensor, classes: Sequence[str], name: str) -> np.ndarray
     return held_out
 
 
-def _framing_of_first(files: FileList) -> Framing:
-    """A square with the shorter side of the first image."""
-    try:
-        with Image.open(files.path(0)) as image:
-            size = min(*image.size, LARGEST)
-    except Exception as error:
-        raise DataError(
-            f"{files.path(0)}: the first training image cannot be read, so that image_size has to "
-            "be given"
-        ) from error
-    return Framing(size, size)
+def _framing_of_first(name: str, files: FileList, *, skip_corrupt: bool) -> Framing:
+    """A square with the shorter side of the first image, or of the first that can be read."""
+    for number in range(len(files)):
+        try:
+            with Image.open(files.path(number)) as image:
+                size = min(*image.size, LARGEST)
+                if skip_corrupt:  # one that breaks off is left out, whatever its header says
+                    image.convert("RGB")
+            return Framing(size, size)
+        except Exception as error:  # Pillow's decoders raise whatever a damaged file provokes
+            if not skip_corrupt:
+                raise DataError(
+                    f"{files.path(number)}: the first training image cannot be read, so that "
+                    "image_size has to be given"
+                ) from error
+    raise DataError(f"{name}: none of the {len(files)} training images can be read")
 
 
 def _without_corrupt(samples: StreamedDataset) -> StreamedDataset:
@@ -169,7 +175,7 @@ def _without_corrupt(samples: StreamedDataset) -> StreamedDataset:
     warnings.warn(
         f"{samples.name}: left out {len(bad)} of {len(readable)} images that cannot be read: "
         f"{names}{more}",
-        stacklevel=2,
+        stacklevel=NOWHERE,
     )
     files = samples.files.kept(readable)
     present = set(files.labels.tolist())

@@ -190,8 +190,10 @@ SOURCES: dict[str, DataSource] = {
         licence="For non-commercial research only; the images may not be passed on.",
         url="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
         get=(
-            DOWNLOADS + "`celeba/`: the folder `img_align_celeba/`, `list_attr_celeba.txt`, "
-            "`identity_CelebA.txt` and `list_eval_partition.txt`."
+            "`--download` fetches it by torchvision and gdown (`pip install "
+            '"ugradsl-core[download]"`), or put the original files into `celeba/`: the folder '
+            "`img_align_celeba/`, `list_attr_celeba.txt`, `identity_CelebA.txt` and "
+            "`list_eval_partition.txt`."
         ),
         checksums=(
             ("list_attr_celeba.txt", "md5:75e246fa4810816ffd6ee81facbd244c"),

@@ -132,7 +132,7 @@ def load_tokenizer(name: str, *, download: bool = False) -> Any:
 
     Args:
         name: a Hugging Face name, a folder, or ``package:NAME``.
-        download: fetch it if it is not in the cache.
+        download: fetch it if it is not in the cache, with a progress bar.
 
     Raises:
         ConfigError: it is not on this machine, or it knows no padding.
@@ -141,7 +141,9 @@ def load_tokenizer(name: str, *, download: bool = False) -> Any:
 
     place = hub.locate(name, "tokenizer")
     try:
-        with hub.quietly():
+        if download:
+            hub.announce(name, place, "tokenizer", "tokenizer_config.json")
+        with hub.quietly(bars=download):
             tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=not download)
     except (OSError, ValueError) as error:
         raise hub.not_here(name, "tokenizer", "tokenizer.json", error) from error
