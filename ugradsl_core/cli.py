@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -130,6 +131,11 @@ def table(
         print_summary(found)
 
 
+def _say(message: Warning | str, *_: object, **__: object) -> None:
+    """A warning in a line of its own, without the line of code that it comes from."""
+    print(f"ugradsl: {message}", file=sys.stderr)
+
+
 def main() -> None:
     """Run the command; a user's error is one line on stderr and exit code 2.
 
@@ -139,7 +145,9 @@ def main() -> None:
     if rank:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
-        app(args=join_pairs(sys.argv[1:]))
+        with warnings.catch_warnings():
+            warnings.showwarning = _say
+            app(args=join_pairs(sys.argv[1:]))
     except UGradSLError as error:
         if not rank:
             print(f"ugradsl: {error}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """The command line: what it prints, and how it refuses."""
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -293,3 +294,13 @@ def test_a_run_hands_validated_parameters_to_papermill(
 def test_parameters_may_stand_before_the_name(cli: Cli) -> None:
     code, _, err = cli("experiment", *SMALL, "digits-random10", "--methods", "retrain")
     assert code == 0, err
+
+
+def test_a_warning_is_one_line_without_code(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def warn(*_: object, **__: object) -> None:
+        warnings.warn("the damping is large", stacklevel=2)
+
+    monkeypatch.setattr("ugradsl_core.cli.app", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert cli("anything") == (0, "", "ugradsl: the damping is large\n")
