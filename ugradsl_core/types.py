@@ -192,7 +192,8 @@ class UnlearnResult:
     Attributes:
         state_dict: weights of the unlearned model, on the CPU.
         steps: optimiser steps taken.
-        forward_samples: samples passed forward, all passes counted.
+        forward_samples: samples passed forward, all passes counted but the one of two samples
+            that a model's layers are found with.
         backward_samples: samples passed backward.
         seconds: wall time of unlearning alone.
         losses: training loss of each step.
