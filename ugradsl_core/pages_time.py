@@ -21,17 +21,17 @@ def bench_time(book: Path) -> str:
         reckoned = (
             ("not reckoned", "–")
             if line is None
-            else (f"{line['minutes']:.1f}", f"{line['parts']['iu']:.1f}")
+            else (f"{line['minutes'] - line['parts']['iu']:.1f}", f"{line['parts']['iu']:.1f}")
         )
         rows.append((f"`{preset}`", *reckoned, _recorded(book, preset)))
     last = max(lines.values(), key=lambda line: str(line["created"]))
     note = (
         "Reckoned: the passes of the original model, of Retrain, of every method and of the "
-        "evaluations, times the fastest of a few timed steps; IU is counted at the most steps it "
-        "may take. In records: the wall time of all methods and their variants, Retrain included, "
+        "evaluations, times the fastest of a few timed steps. IU stands apart, with the most steps "
+        "that it may take; it stops as soon as it has converged. In records: the wall time of all methods and their variants, Retrain included, "
         f"mean over seeds. Threads: {last['threads']} in the calibration. {where(last)}"
     )
-    header = ("Setting", "Reckoned, min", "of which IU at most", "In records, min")
+    header = ("Setting", "All but IU, min", "IU at most, min", "In records, min")
     return f"{list_table(header, rows, kind='numbers')}\n\n{note}"
 
 
