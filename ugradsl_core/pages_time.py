@@ -28,7 +28,8 @@ def bench_time(book: Path) -> str:
     note = (
         "Reckoned: the passes of the original model, of Retrain, of every method and of the "
         "evaluations, times the fastest of a few timed steps. IU stands apart, with the most steps "
-        "that it may take; it stops as soon as it has converged. In records: the wall time of all methods and their variants, Retrain included, "
+        "that it may take; it stops as soon as it has converged. In records: the wall time "
+        "of all methods and their variants, Retrain included, "
         f"mean over seeds. Threads: {last['threads']} in the calibration. {where(last)}"
     )
     header = ("Setting", "All but IU, min", "IU at most, min", "In records, min")
