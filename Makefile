@@ -18,7 +18,8 @@ book: $(READY) ## execute every notebook, build the pages into _build/html
 
 test: $(READY) ## unit tests, then every notebook against its committed outputs (JOBS=2 at a time)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadscope
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadfile --nbval notebooks --nbval-sanitize-with tests/sanitize.cfg
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadfile \
+		--nbval notebooks --nbval-sanitize-with tests/sanitize.cfg
 
 results: $(READY) ## the published records, at the bench scale (hours; resumes; UGRADSL_DATA)
 	$(BIN)/ugradsl experiment cifar10-random10 --scale bench --seeds 0,1,2 \
