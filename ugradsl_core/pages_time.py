@@ -33,7 +33,7 @@ def bench_time(book: Path) -> str:
         f"mean over seeds. Threads: {last['threads']} in the calibration. {where(last)}"
     )
     header = ("Setting", "All but IU, min", "IU at most, min", "In records, min")
-    return f"{list_table(header, rows, kind='numbers')}\n\n{note}"
+    return f"{list_table(header, rows, kind='numbers dense')}\n\n{note}"
 
 
 def _recorded(book: Path, preset: str) -> str:
