@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ugradsl_core import parameters, results
+from ugradsl_core.cli_campaign import campaign
 from ugradsl_core.cli_data import datasets
 from ugradsl_core.cli_estimate import estimate
 from ugradsl_core.cli_experiments import experiment, tune
@@ -93,6 +94,7 @@ app.command()(regime)
 app.command()(experiment)
 app.command()(estimate)
 app.command()(tune)
+app.command()(campaign)
 app.command()(grid)
 app.command()(original)
 app.command()(merge)

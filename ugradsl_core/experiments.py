@@ -125,11 +125,13 @@ def record_key(
     seed: int,
     judge: Judge,
     execution: Execution | None = None,
+    protocol: str = "",
 ) -> str:
     """The name under which a record is stored: a hash of all that determines it."""
     what = [setting.identity(), loaded.checksum, split_label(label)[0], config.model_dump()]
     switches = execution.identity() if execution else {}
-    return f"{digest([*what, seed, judge, *([switches] if switches else [])])}"
+    more = [part for part in (switches, protocol) if part]
+    return f"{digest([*what, seed, judge, *more])}"
 
 
 def run_one(
@@ -143,17 +145,22 @@ def run_one(
     *,
     judge: Judge = "test",
     progress: Progress = silent,
+    protocol: str = "",
+    warm: bool = False,
 ) -> Record:
     """The record of one method and seed: from the store, or computed and stored.
 
-    A diverging run ends with a record whose status says so.
+    A diverging run ends with a record whose status says so. ``warm`` leaves out the warm-up, in a
+    process that has made a run of the same model before. ``protocol`` is written into the record.
     """
-    key = record_key(setting, loaded, label, config, seed, judge, execution)
+    key = record_key(setting, loaded, label, config, seed, judge, execution, protocol)
     known = load_record(store, key)
     if known is not None:
         return replace(known, scale=setting.scale)
+    loaded = loaded.of_seed(seed)
     problem = make_problem(setting, loaded, seed, store, execution, progress)
-    warm_up(problem, getattr(config, "batch_size", 256))
+    if not warm:
+        warm_up(problem, getattr(config, "batch_size", 256))
     progress(f"{label}, seed {seed}")
     status, note, report = "ok", "", {}
     result = UnlearnResult({}, 0, 0, 0, 0.0)
@@ -184,6 +191,7 @@ def run_one(
         commit=provenance.commit(),
         created=provenance.now(),
         note=note,
+        protocol=protocol,
     )
     save_record(store, key, record)
     return record

@@ -71,7 +71,8 @@ def check_problem(
     world.check_batch(len(loaded.train), "training samples")
     world.check_batch(len(judged), f"{judge} samples")
     for seed in seeds:
-        split = make_split(setting, loaded.train, seed, loaded.rows)
+        own = loaded.of_seed(seed)
+        split = make_split(setting, own.train, seed, own.rows)
         world.check_batch(len(split.retain), "samples to keep")
         world.check_batch(len(split.forget), "samples to forget")
     train = loaded.train

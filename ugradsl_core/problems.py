@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -34,7 +34,7 @@ def stream(seed: int, purpose: str) -> Generator:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The data of a setting: the same for all seeds.
+    """The data of a setting: the same for all seeds, unless the setting draws them anew.
 
     Attributes:
         train: D_tr.
@@ -42,6 +42,7 @@ class Data:
         test: D_te.
         checksum: of the data set.
         rows: which training samples of the data set are D_tr, sorted, int64, (N,).
+        redraw: the data of a seed, for a setting that draws them anew; None keeps these for all.
     """
 
     train: NamedSamples
@@ -49,6 +50,11 @@ class Data:
     test: NamedSamples
     checksum: str
     rows: Tensor
+    redraw: Callable[[int], "Data"] | None = None
+
+    def of_seed(self, seed: int) -> "Data":
+        """The data that a seed has."""
+        return self if self.redraw is None else self.redraw(seed)
 
 
 def load_data(
@@ -65,14 +71,18 @@ def load_data(
     bundle = data.load(setting.dataset, root, download=download, device=device, **options)
     size = training_size(setting, len(bundle.train))
     _check_forget_set(setting, bundle.train)
-    chosen, drawn = _subset(setting, bundle.train, size)
-    return Data(
-        bundle.train.take(chosen),
-        bundle.train.take(drawn),
-        bundle.test,
-        digest([bundle.train.checksum, bundle.test.checksum]),
-        chosen,
-    )
+    checksum = digest([bundle.train.checksum, bundle.test.checksum])
+
+    def draw(generator: Generator) -> Data:
+        chosen, held = _subset(setting, bundle.train, size, generator)
+        return Data(
+            bundle.train.take(chosen), bundle.train.take(held), bundle.test, checksum, chosen
+        )
+
+    fixed = draw(torch.Generator().manual_seed(SUBSET_SEED))
+    if not setting.resample:
+        return fixed
+    return replace(fixed, redraw=lambda seed: draw(stream(seed, "subset")))
 
 
 def training_size(setting: Setting, total: int) -> int:
@@ -130,9 +140,10 @@ def _listed(setting: Setting, total: int) -> Tensor:
     return index
 
 
-def _subset(setting: Setting, train: NamedSamples, size: int) -> tuple[Tensor, Tensor]:
+def _subset(
+    setting: Setting, train: NamedSamples, size: int, generator: Generator
+) -> tuple[Tensor, Tensor]:
     """Training and validation samples, sorted; what is forgotten as a whole is drawn as a whole."""
-    generator = torch.Generator().manual_seed(SUBSET_SEED)
     labels, total = train.labels, len(train)
     if setting.group_fraction is not None and train.groups is not None and size < total:
         chosen = splits.whole_groups(train.groups, size, generator)
@@ -244,6 +255,7 @@ def original_state(
     progress: Progress = silent,
 ) -> dict[str, torch.Tensor]:
     """Weights of the original model of a seed: from the store, or trained and stored."""
+    loaded = loaded.of_seed(seed)
     key = model_key(setting, loaded, seed, "original", execution)
     stored = load_state(store, key)
     if stored is not None:
@@ -285,6 +297,7 @@ def make_problem(
     progress: Progress = silent,
 ) -> Problem:
     """The unlearning problem of a seed; trains the original model if the store has none."""
+    loaded = loaded.of_seed(seed)
     state = original_state(setting, loaded, seed, store, execution, progress)
     split = make_split(setting, loaded.train, seed, loaded.rows)
     return Problem(

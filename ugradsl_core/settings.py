@@ -40,8 +40,10 @@ FORGET_FIELDS = {  # what the identity keeps of the forget set
     "index": ("index_sha256",),
 }
 DATA_OPTIONS = ("image_size", "tokenizer", "max_length", "skip_corrupt")
-IDENTITY_FIELDS = ("dataset", "train_size", "validation_size", "paradigm", *DATA_OPTIONS)
-YOUNGER_FIELDS = ("forgotten_group", "group_fraction", "index_sha256", *DATA_OPTIONS)
+IDENTITY_FIELDS = (
+    "dataset", "train_size", "validation_size", "paradigm", *DATA_OPTIONS, "resample",
+)  # fmt: skip
+YOUNGER_FIELDS = ("forgotten_group", "group_fraction", "index_sha256", *DATA_OPTIONS, "resample")
 SGD_FIELDS = (  # of the identity, whatever their value
     "lr", "epochs", "batch_size", "momentum", "weight_decay", "schedule", "augment",
 )  # fmt: skip
@@ -50,8 +52,8 @@ SGD_FIELDS = (  # of the identity, whatever their value
 class Setting(Config):
     """A data set, a paradigm, a model and how the original and retrained models are trained.
 
-    The training subset and the validation set are the same for all seeds; the forget set, the
-    initialisation and the batches follow the seed. Validation samples are training samples outside
+    The training subset and the validation set are the same for all seeds, unless ``resample`` draws
+    them anew with each; the forget set, the initialisation and the batches follow the seed. Validation samples are training samples outside
     the training subset. Where a share of the groups is forgotten, both hold whole groups, and so
     are within one group of the sizes asked for; a listed forget set is always in the subset.
     """
@@ -79,6 +81,9 @@ class Setting(Config):
     skip_corrupt: bool | None = Field(
         None, description="leave out images of a folder that cannot be read"
     )
+    resample: bool | None = Field(
+        None, description="draw D_tr and the validation set anew with each seed"
+    )
     model: ModelSpec = ModelSpec()
     training: SGDConfig = SGDConfig()
 
@@ -88,7 +93,7 @@ class Setting(Config):
         find_loader(value)
         return value
 
-    @field_validator("skip_corrupt")
+    @field_validator("skip_corrupt", "resample")
     @classmethod
     def _asked_for(cls, value: bool | None) -> bool | None:
         return value or None
