@@ -41,7 +41,7 @@ def read_plan(
         for label in labels
     }
     tuned = settings.get_preset(name, scale)["methods"]
-    defaulted = [label for label in labels if label not in {"retrain", *tuned}]
+    defaulted = [x for x in labels if x not in tuned and not settings.is_retrained(x)]
     if defaulted:
         print(
             f"{', '.join(defaulted)}: not searched for {name} at {scale} scale; their own defaults "

@@ -1,7 +1,8 @@
 """Frozen, validated configuration objects whose errors name field, rule and value."""
 
 import re
-from typing import Any, Self, get_args
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -12,11 +13,16 @@ from ugradsl_core.errors import ConfigError, unknown_name
 class Config(BaseModel):
     """Base of all configuration objects: frozen, no unknown fields, no NaN or infinity.
 
+    Attributes:
+        YOUNGER: fields that are younger than the published records, and the value with which
+            those were run. At that value a field is no part of the identity.
+
     Raises:
         ConfigError: a ``ValueError`` of one line for each broken rule.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    YOUNGER: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, **values: Any) -> None:
         for name, value in values.items():
@@ -32,6 +38,14 @@ class Config(BaseModel):
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated anew."""
         return type(self)(**{**self.model_dump(), **changes})
+
+    def key_fields(self) -> dict[str, Any]:
+        """What names stored results: all fields but those that are younger and as ever."""
+        return {
+            name: value
+            for name, value in self.model_dump().items()
+            if name not in self.YOUNGER or value != self.YOUNGER[name]
+        }
 
 
 def _is_switch(annotation: object) -> bool:

@@ -209,7 +209,7 @@ def _is_retrained(
     store: Store | None,
     execution: Execution,
 ) -> bool:
-    if label != "retrain" or store is None:
+    if not settings.is_retrained(label) or store is None:
         return False
     key = model_key(setting, loaded, seed, "retrain", execution)
-    return has_state(store, f"{key}-{settings.digest(configs[label].model_dump())}")
+    return has_state(store, f"{key}-{settings.digest(configs[label].key_fields())}")

@@ -92,13 +92,15 @@ def _unlearn(
     if method != "retrain":
         return get_method(method)(problem, config, generator=stream(seed, "unlearn"))
     key = model_key(setting, loaded, seed, "retrain", problem.execution)
-    key += f"-{digest(config.model_dump())}"
+    key += f"-{digest(config.key_fields())}"
     stored = load_state(store, key)
     if stored is not None:
         return UnlearnResult(stored[0], **stored[1]["result"])
     unfinished = f"{key}-partial"
     kept = replace(problem, checkpoint=partial(keep_checkpoint, store, unfinished))
-    result = get_method(method)(kept, config, generator=stream(seed, "retrain"))
+    again = getattr(config, "initialisation", 0)
+    generator = stream(seed, f"retrain:{again}" if again else "retrain")
+    result = get_method(method)(kept, config, generator=generator)
     facts = {
         "steps": result.steps,
         "forward_samples": result.forward_samples,
@@ -128,7 +130,7 @@ def record_key(
     protocol: str = "",
 ) -> str:
     """The name under which a record is stored: a hash of all that determines it."""
-    what = [setting.identity(), loaded.checksum, split_label(label)[0], config.model_dump()]
+    what = [setting.identity(), loaded.checksum, split_label(label)[0], config.key_fields()]
     switches = execution.identity() if execution else {}
     more = [part for part in (switches, protocol) if part]
     return f"{digest([*what, seed, judge, *more])}"
@@ -184,7 +186,7 @@ def run_one(
         forward_samples=result.forward_samples,
         backward_samples=result.backward_samples,
         setting_hash=digest(setting.identity()),
-        config_hash=digest(config.model_dump()),
+        config_hash=digest(config.key_fields()),
         data_checksum=loaded.checksum,
         versions=provenance.versions(),
         hardware={**provenance.hardware(execution.resolve()), **execution.switches()},

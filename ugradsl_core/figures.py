@@ -22,6 +22,7 @@ BLUE, RED, OCHRE, VIOLET = "#3a8fc4", "#c8501e", "#a88a17", "#6a5fd0"
 LOOKS = {  # label → colour, mark
     "original": (INK, "p"),
     "retrain": (INK, "D"),
+    "no-step": (INK, "s"),
     "gli": (INK, "x"),
     # descent on D_r
     "ft": (BLUE, "o"),
@@ -46,7 +47,14 @@ LOOKS = {  # label → colour, mark
     "ugradsl+": ("#1f9b77", "s"),
 }
 COLOURS = {label: colour for label, (colour, _) in LOOKS.items()}
-FILLS = {"": "full", "adaptive": "none", "adaptive-positive": "left", "adaptive-inverse": "right"}
+FILLS = {
+    "": "full",
+    "adaptive": "none",
+    "adaptive-positive": "left",
+    "adaptive-inverse": "right",
+    "forget": "none",
+    "again": "none",
+}
 STYLE = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",

@@ -149,7 +149,7 @@ class GridConfig(Config):
 
     def job_processes(self, label: str) -> int:
         """How many processes a method's job has."""
-        return 1 if settings.split_label(label)[0] in {"ff", "iu"} else self.processes
+        return 1 if settings.split_label(label)[0] in {"ff", "iu", "no-step"} else self.processes
 
     def resources(self) -> dict[str, Any]:
         """What a job asks for, under the names that Snakemake's executors know."""
@@ -164,7 +164,7 @@ class GridConfig(Config):
         setting, _ = read_setting(name, self.scale, self._given())
         what = [setting.identity(), switches]
         if label != "original":
-            what.append(self.method_config(name, label).model_dump())
+            what.append(self.method_config(name, label).key_fields())
         return settings.digest(what)
 
     def command(self, action: str, name: str, seed: object, target: object, label: str = "") -> str:

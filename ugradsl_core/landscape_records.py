@@ -86,7 +86,7 @@ def landscape_record(
         execution: device and switches.
         progress: told what is being done.
     """
-    what = [setting.identity(), loaded.checksum, retrain.model_dump(), config.model_dump(), seed]
+    what = [setting.identity(), loaded.checksum, retrain.key_fields(), config.model_dump(), seed]
     key = f"landscape-{digest(what)}"
     known = load_record(store, key)
     if known is not None:
@@ -155,7 +155,7 @@ def landscape_record(
         forward_samples=len(samples) * (config.points**2 + 3 * SLICE_POINTS),
         backward_samples=len(samples) * sum(space.steps for space in spaces),
         setting_hash=digest(setting.identity()),
-        config_hash=digest(config.model_dump()),
+        config_hash=digest(config.key_fields()),
         data_checksum=loaded.checksum,
         versions=provenance.versions(),
         hardware=provenance.hardware(execution.resolve()),

@@ -29,6 +29,7 @@ NAMES = {
     "learning_rate": "Learning rate",
     "mnist-m": "MNIST-M",
     "neggrad+": "NegGrad+",
+    "no-step": "No step",
     "pabi": "PABI",
     "resnet-18": "ResNet-18",
     "resnet18": "ResNet-18",

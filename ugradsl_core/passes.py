@@ -15,6 +15,8 @@ from ugradsl_core.unlearning.ga import GAConfig
 from ugradsl_core.unlearning.iu import IUConfig
 from ugradsl_core.unlearning.layerwise import CFkConfig
 from ugradsl_core.unlearning.mixed import MixedConfig, SmoothedConfig
+from ugradsl_core.unlearning.neggrad_plus import NegGradPlusConfig
+from ugradsl_core.unlearning.no_step import NoStepConfig
 from ugradsl_core.unlearning.pabi import PABIConfig, noisy_steps
 from ugradsl_core.unlearning.rl import RLConfig
 from ugradsl_core.unlearning.salun import SalUnConfig
@@ -65,9 +67,10 @@ def _mixed(config: MixedConfig, n_r: int, n_f: int) -> Passes:
     adaptive = isinstance(config, SmoothedConfig) and config.alpha is None
     terms = int(config.p > 0 or adaptive) + int(config.p < 1)
     epochs = config.epochs - (config.epoch_count == "E-1" and config.epochs > 0)
-    one = _trained(
-        n_r if isinstance(config, UGradSLPlusConfig) else n_f, config.replace(epochs=epochs)
+    over_retain = isinstance(config, UGradSLPlusConfig) or (
+        isinstance(config, NegGradPlusConfig) and config.epoch_over == "retain"
     )
+    one = _trained(n_r if over_retain else n_f, config.replace(epochs=epochs))
     return Passes(one.steps, terms * one.forward, terms * one.backward, terms * one.alive)
 
 
@@ -146,6 +149,9 @@ def passes(config: Config, n_r: int, n_f: int, num_classes: int) -> Passes:
         case FFConfig():
             n = n_r if config.samples is None else min(config.samples, n_r)
             found = Passes(1, n, n * num_classes, 1, copies=2, optimiser=False)
+        case NoStepConfig():
+            n = {"forget": n_f, "retain": n_r, "both": n_r + n_f}[config.over]
+            found = Passes(0, config.epochs * n, 0, 0, optimiser=False)
         case BSConfig():
             run = _trained(n_f, config)
             found = Passes(

@@ -90,6 +90,7 @@ def method_config(
 ) -> Config:
     """A method's config in a preset with its own changes; Retrain trains as the setting does."""
     config = settings.preset_config(label, name, scale, **changes)
-    if label != "retrain":
+    method, fixed = settings.split_label(label)
+    if method != "retrain":
         return config
-    return METHODS["retrain"].config(**{**setting.training.model_dump(), **changes})
+    return METHODS["retrain"].config(**{**setting.training.model_dump(), **fixed, **changes})

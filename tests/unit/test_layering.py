@@ -30,7 +30,7 @@ LAYERS = [
     ["spectrum", "risks", "solvers", "influence", "minima", "theorems", "theory_losses"],
     ["privacy", "cost", "landscape"],
     ["unlearning.common", "unlearning.mixed", "theory"],
-    ["unlearning.retrain", "unlearning.ft", "unlearning.ga", "unlearning.neggrad_plus"],
+    ["unlearning.retrain", "unlearning.ft", "unlearning.ga", "unlearning.neggrad_plus", "unlearning.no_step"],
     ["unlearning.ff", "unlearning.iu", "unlearning.boundary", "unlearning.l1_sparse"],
     ["unlearning.layerwise", "unlearning.scrub", "unlearning.pabi"],
     ["unlearning.rl", "unlearning.salun"],

@@ -10,7 +10,7 @@ from ugradsl_core.errors import DataError
 from ugradsl_core.metrics import average_gap
 from ugradsl_core.pages_markdown import name
 from ugradsl_core.results import RESULTS, by_label, one_setting, record_label
-from ugradsl_core.settings import digest
+from ugradsl_core.settings import completed, digest, is_retrained
 from ugradsl_core.store import read_records
 from ugradsl_core.types import Record
 
@@ -84,7 +84,7 @@ def setting_title(setting: Mapping[str, Any]) -> str:
 
 
 def seed_gaps(records: Sequence[Record]) -> Gaps:
-    """Label → seed → Avg. Gap to the Retrain of that seed; without Retrain itself."""
+    """Label → seed → Avg. Gap to the Retrain of that seed; without Retrain, and Retrain again."""
     groups = by_label(records)
     references = groups.get("retrain", {})
     found = {
@@ -94,7 +94,7 @@ def seed_gaps(records: Sequence[Record]) -> Gaps:
             if seed in references
         }
         for label, runs in groups.items()
-        if label != "retrain"
+        if not is_retrained(label)
     }
     return {label: gaps for label, gaps in found.items() if gaps}
 
@@ -120,7 +120,8 @@ def sweeps(published: Published, method: str, varied: str) -> list[Sweep]:
         if record_label(record) == "retrain":
             references.setdefault(record.setting_hash, {})[record.seed] = record
         elif record_label(record) == method and record.config.get(varied) is not None:
-            rest = {key: value for key, value in record.config.items() if key != varied}
+            config = completed(record.method, record.config)
+            rest = {key: value for key, value in config.items() if key != varied}
             groups.setdefault((record.setting_hash, digest(rest)), []).append(record)
     found = []
     for (setting, _), records in groups.items():

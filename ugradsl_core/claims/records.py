@@ -32,7 +32,7 @@ BASES = (("ugradsl", "ga"), ("ugradsl+", "ft"))
 ADAPTIVE = (("ugradsl:adaptive", "ugradsl"), ("ugradsl+:adaptive", "ugradsl+"))
 PROPOSED = ("ugradsl", "ugradsl+", "ugradsl:adaptive", "ugradsl+:adaptive")
 FEWEST_METHODS = 4
-COMPARED = tuple(name for name in METHODS if name not in {"retrain", "neggrad+"})
+COMPARED = tuple(name for name in METHODS if name not in {"retrain", "no-step", "neggrad+"})
 
 Judge = Callable[[Published], Judgement]
 

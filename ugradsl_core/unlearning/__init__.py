@@ -18,6 +18,7 @@ from ugradsl_core.unlearning.l1_sparse import L1SparseConfig, l1_sparse
 from ugradsl_core.unlearning.layerwise import CFkConfig, EUkConfig, cf_k, eu_k
 from ugradsl_core.unlearning.limits import check_execution
 from ugradsl_core.unlearning.neggrad_plus import NegGradPlusConfig, neggrad_plus
+from ugradsl_core.unlearning.no_step import NoStepConfig, no_step
 from ugradsl_core.unlearning.pabi import PABIConfig, pabi
 from ugradsl_core.unlearning.retrain import RetrainConfig, retrain
 from ugradsl_core.unlearning.rl import RLConfig, rl
@@ -72,6 +73,10 @@ METHODS: dict[str, Method] = {
         "Retrain", retrain, RetrainConfig, "D_r", "train on D_r from scratch", "n_r",
         guarantee="exact", fresh=True,
     ),
+    "no-step": Method(
+        "No step", no_step, NoStepConfig, "D_f",
+        "no weight moves; BatchNorm's statistics follow D_f", "n_f, forward only",
+    ),
     "ft": Method("FT", ft, FTConfig, "D_r", "fine-tune on D_r", "n_r"),
     "ga": Method("GA", ga, GAConfig, "D_f", "gradient ascent on D_f", "n_f"),
     "ff": Method(
@@ -118,7 +123,7 @@ METHODS: dict[str, Method] = {
     ),
     "neggrad+": Method(
         "NegGrad+", neggrad_plus, NegGradPlusConfig, "D_r, D_f",
-        "descent on D_r and ascent on D_f: UGradSL at α = 0", "2n_f",
+        "descent on D_r and ascent on D_f: UGradSL+ at α = 0", "2n_r",
     ),
     "ugradsl": Method(
         "UGradSL", ugradsl, UGradSLConfig, "D_r, D_f",

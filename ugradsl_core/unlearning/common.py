@@ -1,8 +1,9 @@
 """What the methods share: random streams, one-batch plans, and the result of a training loop."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -25,9 +26,17 @@ from ugradsl_core.types import Batch, Problem, Samples, UnlearnResult
 
 
 class UnlearnConfig(SGDConfig):
-    """SGD defaults of the published unlearning code: lr 0.01, 10 epochs, batch 256, constant."""
+    """SGD defaults of the published unlearning code: lr 0.01, 10 epochs, batch 256, constant.
+
+    Attributes:
+        bn_mode: BatchNorm layers normalise by the batch and their running statistics follow
+            (``train``), or they use and keep the statistics of the original model (``frozen``).
+    """
+
+    YOUNGER: ClassVar[Mapping[str, Any]] = {"bn_mode": "train"}
 
     lr: float = Field(0.01, gt=0, description="learning rate")
+    bn_mode: Literal["train", "frozen"] = "train"
 
 
 def spawn(generator: Generator) -> tuple[Generator, Generator, Generator]:
@@ -75,10 +84,14 @@ def run_training(
 ) -> UnlearnResult:
     """Train ``model`` and pack what came out; each sample of a step passes once each way.
 
+    A config whose ``bn_mode`` is ``frozen`` keeps all running statistics.
+
     Raises:
         DivergenceError: a loss or a weight is NaN or infinite.
         ModelError: BatchNorm met a batch of one sample.
     """
+    if isinstance(config, UnlearnConfig) and config.bn_mode == "frozen":
+        frozen_statistics = True
     with batchnorm_needs_two(), seeded(model_stream):
         log = train(
             model,
@@ -108,7 +121,7 @@ def batchnorm_needs_two() -> Iterator[None]:
             raise
         raise ModelError(
             "model: its BatchNorm cannot train on a batch of one sample; forget more than one, or "
-            "use bn_mode='joint' or 'frozen' where the method has it"
+            "use bn_mode='frozen', or 'joint' where the method has it"
         ) from error
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Generator, nn
 
 from ugradsl_core.models import last_layers, own_tensors, seeded, with_parametrisations
-from ugradsl_core.training import is_frozen
+from ugradsl_core.training import STATISTICS, is_frozen
 from ugradsl_core.types import Batch, Problem, UnlearnResult
 from ugradsl_core.unlearning.common import (
     UnlearnConfig,
@@ -57,7 +57,7 @@ def cf_k(problem: Problem, config: CFkConfig, *, generator: Generator) -> Unlear
     """Minimise the cross-entropy of D_r over the last k layers, from the original weights.
 
     Norms between the k layers are trained with them; everything before is bit-identical in the
-    end, running statistics included.
+    end, running statistics included. ``bn_mode="frozen"`` keeps those of the k layers too.
     """
     retain_stream, _, model_stream = spawn(generator)
     plan, steps = one_set_plan(problem.retain, config, retain_stream)
@@ -68,7 +68,10 @@ def cf_k(problem: Problem, config: CFkConfig, *, generator: Generator) -> Unlear
 
 
 def eu_k(problem: Problem, config: EUkConfig, *, generator: Generator) -> UnlearnResult:
-    """As :func:`cf_k`, from fresh weights of the last k layers; frozen ones stay as they are."""
+    """As :func:`cf_k`, from fresh weights of the last k layers; frozen ones stay as they are.
+
+    So do the running statistics of the k layers where ``bn_mode`` is ``frozen``.
+    """
     retain_stream, _, model_stream = spawn(generator)
     batches, steps = one_set_plan(problem.retain, config, retain_stream)
     model, chosen, frozen = _free_last_layers(problem, config.k)
@@ -79,10 +82,11 @@ def eu_k(problem: Problem, config: EUkConfig, *, generator: Generator) -> Unlear
             fresh = problem.make_model()
         for module in chosen:
             values = own_tensors(fresh.get_submodule(names[module]))
-            keeps_statistics = is_frozen(module)
+            kept = isinstance(module, STATISTICS) and config.bn_mode == "frozen"
+            keeps_statistics = kept or is_frozen(module)
             for name, tensor in own_tensors(module).items():
-                frozen_weight = isinstance(tensor, nn.Parameter) and not tensor.requires_grad
-                if not (frozen_weight or keeps_statistics):
+                weight = isinstance(tensor, nn.Parameter)
+                if tensor.requires_grad if weight else not keeps_statistics:
                     tensor.copy_(values[name])
 
     def plan(epoch: int) -> Iterable[tuple[Batch, ...]]:

@@ -8,6 +8,7 @@ from ugradsl_core.types import Execution
 from ugradsl_core.unlearning.ff import FFConfig
 from ugradsl_core.unlearning.iu import IUConfig
 from ugradsl_core.unlearning.mixed import MixedConfig, SmoothedConfig
+from ugradsl_core.unlearning.no_step import NoStepConfig
 from ugradsl_core.unlearning.pabi import PABIConfig
 from ugradsl_core.unlearning.scrub import SCRUBConfig
 
@@ -19,6 +20,8 @@ def _alone(config: Config) -> str:
             return "its Fisher is made of single samples"
         case IUConfig():
             return "its conjugate gradients run outside the training loop"
+        case NoStepConfig():
+            return "its passes run outside the training loop"
     return ""
 
 
@@ -31,6 +34,8 @@ def _coupled(config: Config) -> str:
             return "reduction='sum' is no mean over the batch"
         case SCRUBConfig(variant="joint"):
             return "variant='joint' has retain and forget batches of different sizes"
+        case NoStepConfig():
+            return "it shows the statistics of whole batches"
         case PABIConfig():
             return "its noisy steps clip the gradient of a whole batch"
     return ""

@@ -1,10 +1,10 @@
 """The gradient-mixed step of Eq. (8), shared by NegGrad+, UGradSL and UGradSL+."""
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
@@ -23,15 +23,28 @@ class MixedConfig(UnlearnConfig):
     Attributes:
         p: weight of the retain term; 1 − p is the weight of gradient ascent on D_f.
         reduction: means over batches, or the sums that Eq. (8) prints (|B| times the rate).
-        bn_mode: retain and forget batches in passes of their own (``separate``), in one
-            concatenated pass (``joint``), or with fixed BatchNorm statistics (``frozen``).
+        bn_mode: retain and forget batches in passes of their own, whose statistics BatchNorm layers
+            follow (``train``, also called ``separate``), in one concatenated pass (``joint``), or
+            with fixed BatchNorm statistics (``frozen``).
         epoch_count: run E epochs, or E − 1 as Algorithm 1 does (t_c ← 1; while t_c < E).
     """
 
+    YOUNGER: ClassVar[Mapping[str, Any]] = {}
+
     p: float = Field(0.95, ge=0, le=1, description="weight of the retain term in Eq. (8)")
     reduction: Literal["mean", "sum"] = "mean"
-    bn_mode: Literal["separate", "joint", "frozen"] = "separate"
+    bn_mode: Literal["train", "joint", "frozen"] = "train"  # type: ignore[assignment]  # wider
     epoch_count: Literal["E", "E-1"] = "E"
+
+    @field_validator("bn_mode", mode="before")
+    @classmethod
+    def _one_name(cls, value: Any) -> Any:
+        return "train" if value == "separate" else value
+
+    def key_fields(self) -> dict[str, Any]:
+        """As of any config; ``train`` has the name by which published records know it."""
+        found = super().key_fields()
+        return {**found, "bn_mode": "separate"} if self.bn_mode == "train" else found
 
 
 class SmoothedConfig(MixedConfig):
@@ -174,7 +187,6 @@ def run_mixed(
             _loss(config, tap, use_retain, use_forget, problem.execution.world),
             config,
             model_stream,
-            frozen_statistics=config.bn_mode == "frozen",
         )
     finally:
         if tap is not None:

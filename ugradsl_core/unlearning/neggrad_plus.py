@@ -1,5 +1,8 @@
 """NegGrad+: descent on D_r and ascent on D_f without label smoothing (Kurmanji et al., 2023)."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
 from torch import Generator
 
 from ugradsl_core.types import Problem, UnlearnResult
@@ -7,11 +10,24 @@ from ugradsl_core.unlearning.mixed import MixedConfig, run_mixed
 
 
 class NegGradPlusConfig(MixedConfig):
-    """p·CE(D_r) − (1 − p)·CE(D_f) with p 0.95."""
+    """p·CE(D_r) − (1 − p)·CE(D_f) with p 0.95; an epoch is a pass over D_r, as the authors run it.
+
+    Attributes:
+        epoch_over: the set whose end is the end of an epoch, while the other is cycled: D_r
+            (``retain``, as its authors have it) or D_f (``forget``).
+    """
+
+    YOUNGER: ClassVar[Mapping[str, Any]] = {"epoch_over": "forget"}
+
+    epoch_over: Literal["retain", "forget"] = "retain"
 
 
 def neggrad_plus(
     problem: Problem, config: NegGradPlusConfig, *, generator: Generator
 ) -> UnlearnResult:
-    """UGradSL at α = 0: not in the paper, but the ablation that isolates label smoothing."""
-    return run_mixed(problem, config, "forget", generator)
+    """Minimise Eq. (8) with plain labels.
+
+    Not in the paper, but the ablation that isolates label smoothing: over D_r it is UGradSL+ at
+    α = 0, over D_f UGradSL at α = 0, bit for bit.
+    """
+    return run_mixed(problem, config, config.epoch_over, generator)

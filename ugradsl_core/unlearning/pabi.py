@@ -42,6 +42,8 @@ class PABIConfig(UnlearnConfig):
         lam: λ, weight decay of the noisy steps.
         epsilon_renyi: ε_R that the noise is made for.
         delta: δ of the guarantee.
+        bn_mode: BatchNorm's running statistics are made anew from D_r (``train``), or those of the
+            original model are used and kept (``frozen``), which voids the guarantee.
     """
 
     c0: float = Field(0.1, gt=0, description="C₀, norm of the projected weights")
@@ -206,19 +208,20 @@ def pabi(problem: Problem, config: PABIConfig, *, generator: Generator) -> Unlea
     """Projection, T noisy clipped steps on D_r, then ordinary fine-tuning on D_r.
 
     Running statistics of BatchNorm layers are not covered by the guarantee unless they are made
-    anew, so they are reset before the noisy steps. Frozen layers keep what they know of D_f, and so
-    void the guarantee.
+    anew, so they are reset before the noisy steps. Frozen layers, or all statistics where
+    ``bn_mode`` is ``frozen``, keep what they know of D_f, and so void the guarantee.
     """
     retain_stream, noise_stream, model_stream = spawn(generator)
     model = problem.trained_model()
+    frozen = config.bn_mode == "frozen"
     for module in model.modules():
-        if isinstance(module, STATISTICS) and not is_frozen(module):
+        if isinstance(module, STATISTICS) and not (frozen or is_frozen(module)):
             module.reset_running_stats()
     with (
         stopwatch(problem.execution.resolve()) as seconds,
         batchnorm_needs_two(),
         seeded(model_stream),
-        modes(model, training=True),
+        modes(model, training=True, frozen_statistics=frozen),
     ):
         passed, losses = certify(model, problem, config, retain_stream, noise_stream)
     plan, steps = one_set_plan(problem.retain, config, retain_stream)

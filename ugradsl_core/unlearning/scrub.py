@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
@@ -22,6 +22,9 @@ class SCRUBConfig(UnlearnConfig):
         variant: ``alternating``: while t ≤ msteps, a pass over D_f that maximises d, then always a
             pass over D_r, as the authors run it. ``joint``: both terms in one step, D_f cycled
             while t ≤ msteps, which is the objective before it is split.
+        bn_mode: BatchNorm layers normalise by the batch and their running statistics follow
+            (``train``), or they use and keep those of the original model (``frozen``). ``joint``:
+            the two batches of a step pass in one; for variant ``joint``, where they meet.
     """
 
     lr: float = Field(5e-4, gt=0, description="learning rate")
@@ -33,6 +36,16 @@ class SCRUBConfig(UnlearnConfig):
     temperature: float = Field(4.0, gt=0, description="T of the softmax in d")
     msteps: int = Field(2, ge=0, description="epochs with a pass that maximises d on D_f")
     variant: Literal["alternating", "joint"] = "alternating"
+    bn_mode: Literal["train", "joint", "frozen"] = "train"  # type: ignore[assignment]  # wider
+
+    @model_validator(mode="after")
+    def _two_batches_meet(self) -> Self:
+        if self.bn_mode == "joint" and self.variant != "joint":
+            raise ValueError(
+                "bn_mode: joint needs variant joint, in which two batches meet in a step; found "
+                f"variant {self.variant}"
+            )
+        return self
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -86,13 +99,17 @@ def scrub(problem: Problem, config: SCRUBConfig, *, generator: Generator) -> Unl
     def loss(student: nn.Module, batches: tuple[Batch, ...]) -> Tensor:
         (inputs, labels), (forgotten, _) = batches
         terms = []
+        if config.bn_mode == "joint" and len(inputs) and len(forgotten):
+            parts = student(torch.cat([inputs, forgotten])).split([len(inputs), len(forgotten)])
+        else:
+            parts = tuple(student(x) if len(x) else x for x in (inputs, forgotten))
+        logits, forgotten_logits = parts
         if len(inputs):
-            logits = student(inputs)
             terms.append(config.gamma * F.cross_entropy(logits, labels))
             if config.alpha:
                 terms.append(config.alpha * distance(logits, inputs))
         if len(forgotten):
-            terms.append(-distance(student(forgotten), forgotten))
+            terms.append(-distance(forgotten_logits, forgotten))
         return torch.stack(terms).sum() if len(terms) > 1 else terms[0]
 
     steps = _steps_per_epoch(config, len(retain), len(forget))
