@@ -169,7 +169,8 @@ def run_one(
     try:
         result = _unlearn(problem, label, config, setting, loaded, seed, store)
         judged = judged_set(setting, loaded, judge)
-        report = evaluate_state(problem, result.state_dict, judged).as_dict()
+        found = evaluate_state(problem, result.state_dict, judged)
+        report, note = found.as_dict(), metrics.signal_note(found)
     except DivergenceError as error:
         status, note = "diverged", str(error)
     record = Record(

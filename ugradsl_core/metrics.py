@@ -1,5 +1,7 @@
 """Metrics: logits, labels and scores in; percentages out. No model, no loader."""
 
+import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
@@ -13,6 +15,10 @@ from ugradsl_core.checks import check_labels
 from ugradsl_core.errors import DataError
 
 GAP_METRICS = ("UA", "MIA", "RA", "TA")
+FIVE_METRICS = (*GAP_METRICS, "add_MIA")
+GAP_NAMES = {GAP_METRICS: "Avg. Gap", FIVE_METRICS: "Avg. Gap (5)"}
+NO_SIGNAL_GAP = 100.0  # percentage points: the largest that there is
+NO_SPAN = 1e-4  # of probabilities, scores and entropies; float32 logits are rounded to about 1e-6
 
 
 def _checked(logits: Tensor, labels: Tensor, name: str) -> tuple[Tensor, Tensor]:
@@ -105,6 +111,21 @@ def attack_scalars(logits: Tensor, labels: Tensor) -> dict[str, Array]:
     return {name: value.numpy() for name, value in values.items()}
 
 
+def collapsed(members: Array, nonmembers: Array) -> bool:
+    """Whether an attack has nothing to learn from: all of its inputs are equal up to rounding.
+
+    The attack's kernel has a width of 1. On a span of ``NO_SPAN`` it is constant, so that an
+    attack's answer is decided by rounding and by which set is larger, and is 0 or 100 by chance.
+
+    Args:
+        members: (n, d), one of :func:`attack_scalars`.
+        nonmembers: (m, d).
+    """
+    low = np.minimum(members.min(0), nonmembers.min(0))
+    high = np.maximum(members.max(0), nonmembers.max(0))
+    return bool((high - low <= NO_SPAN).all())
+
+
 def mia(
     member_logits: Tensor,
     member_labels: Tensor,
@@ -129,6 +150,11 @@ def mia(
         forget_labels: (n_f,).
         solver: ``"newton"`` (fast) or ``"svc"`` (scikit-learn's SVC; minutes at 20,000 samples).
 
+    Returns:
+        Five percentages. NaN marks an attack without a signal (:func:`collapsed`): all five where
+        the softmax is the same for every input, as that of a model at chance, and else those whose
+        own scalar is constant, as correctness is where nothing is misclassified.
+
     Raises:
         DataError: one of the three sets is empty or has logits that are not finite.
     """
@@ -142,8 +168,12 @@ def mia(
         if not bool(torch.isfinite(logits).all()):
             raise DataError(f"mia: the logits of the {name} set hold NaN or infinite values")
     member, nonmember, forget = (attack_scalars(*pair) for pair in sets.values())
+    constant = collapsed(member["probability"], nonmember["probability"])
     scores = {}
     for name, values in forget.items():
+        if constant or collapsed(member[name], nonmember[name]):
+            scores[name] = math.nan
+            continue
         decision = fit_attack(member[name], nonmember[name], solver=solver)
         scores[name] = 100.0 * float((decision(values) <= 0).mean())
     return MIAScores(**scores)
@@ -156,13 +186,37 @@ def additional_mia(
     test_labels: Tensor,
     *,
     folds: int = 5,
+    repeats: int = 4,
     solver: Solver = "newton",
 ) -> float:
     """The additional MIA of Section 5.4: accuracy of an attack that tells D_f from D_te, percent.
 
     Both sets have the same total weight, so 50 is chance. The attack sees the confidence at the
     true label and is judged on samples that it was not fitted on; the paper does not say either.
-    Folds follow the order of the scores, so the result does not depend on the data's order.
+
+    Two samples of one distribution read 50 in the mean, whatever their sizes, as long as the folds
+    are independent of the scores: then held-out samples of both sets have the same law given the
+    fitted attack, and what it gains in one it loses in the other. Folds by rank, or any fixed
+    function of the rank, are not: the fitted part has the held-out part's empirical distribution,
+    and its noise carries over. Nor can the order of samples decide, if it is not to matter. So the
+    scores are sorted, which is the same for every order, and dealt to the folds by random
+    permutations whose generator is seeded with the SHA-256 of the sorted scores. That number tells
+    nothing about where a score stands: to the attack, the folds are drawn afresh for every model.
+    Equal scores are interchangeable and need no rule. The result is the mean over ``repeats`` of
+    such draws of all folds.
+
+    Args:
+        forget_logits: (n_f, K), D_f.
+        forget_labels: (n_f,).
+        test_logits: (n_te, K), D_te.
+        test_labels: (n_te,).
+        folds: parts of each set, of almost the same size; each is judged by a fit to the others.
+        repeats: draws of the folds.
+        solver: as in :func:`mia`.
+
+    Returns:
+        The balanced accuracy; NaN where the attack has nothing to learn from
+        (:func:`collapsed`).
 
     Raises:
         DataError: fewer than ``folds`` samples in a set.
@@ -171,22 +225,31 @@ def additional_mia(
         raise DataError(f"additional_mia: needs at least {folds} samples in each set")
     forget_set = _checked(forget_logits, forget_labels, "additional_mia: the forget set")
     test_set = _checked(test_logits, test_labels, "additional_mia: the test set")
-    forget = np.sort(attack_scalars(*forget_set)["confidence"], axis=0)
-    test = np.sort(attack_scalars(*test_set)["confidence"], axis=0)
+    scalars = [attack_scalars(*forget_set), attack_scalars(*test_set)]
+    if any(collapsed(*(s[name] for s in scalars)) for name in ("probability", "confidence")):
+        return math.nan
+    forget, test = (np.sort(s["confidence"], axis=0) for s in scalars)
+    digest = hashlib.sha256(forget.tobytes() + test.tobytes()).digest()
+    generator = np.random.default_rng(int.from_bytes(digest, "big"))
     right = {"forget": 0, "test": 0}
-    fold_f, fold_t = np.arange(len(forget)) % folds, np.arange(len(test)) % folds
-    for fold in range(folds):
-        decision = fit_attack(
-            forget[fold_f != fold], test[fold_t != fold], solver=solver, balanced=True
-        )
-        right["forget"] += int((decision(forget[fold_f == fold]) > 0).sum())
-        right["test"] += int((decision(test[fold_t == fold]) <= 0).sum())
-    return 50.0 * (right["forget"] / len(forget) + right["test"] / len(test))
+    for _ in range(repeats):
+        fold_f = generator.permutation(len(forget)) % folds
+        fold_t = generator.permutation(len(test)) % folds
+        for fold in range(folds):
+            decision = fit_attack(
+                forget[fold_f != fold], test[fold_t != fold], solver=solver, balanced=True
+            )
+            right["forget"] += int((decision(forget[fold_f == fold]) > 0).sum())
+            right["test"] += int((decision(test[fold_t == fold]) <= 0).sum())
+    return 50.0 * (right["forget"] / len(forget) + right["test"] / len(test)) / repeats
 
 
 @dataclass(frozen=True)
 class Report:
-    """The metrics of Section 5.1 in percent; ``MIA`` is the confidence score of ``mia``."""
+    """The metrics of Section 5.1 in percent; ``MIA`` is the confidence score of ``mia``.
+
+    NaN in ``MIA``, ``add_MIA`` or ``mia`` says that an attack has no signal; records keep ``null``.
+    """
 
     UA: float
     MIA: float
@@ -234,6 +297,12 @@ def report(
     )
 
 
+def signal_note(found: Report) -> str:
+    """What a record notes of attacks without a signal: one sentence, or nothing."""
+    names = [name for name in ("MIA", "add_MIA") if math.isnan(getattr(found, name))]
+    return f"no signal in {' and '.join(names)}: the attack has nothing to learn from" * bool(names)
+
+
 def average_gap(
     metrics: Mapping[str, float],
     reference: Mapping[str, float],
@@ -241,9 +310,12 @@ def average_gap(
 ) -> float:
     """Avg. Gap of one run: mean of |method − Retrain| over ``names``: UA, MIA, RA and TA.
 
-    Table 4 of the paper takes ``add_MIA`` in as well.
+    Table 4 of the paper takes ``add_MIA`` in as well: ``FIVE_METRICS``, "Avg. Gap (5)". An attack
+    without a signal, NaN in either run, counts as a gap of 100 percentage points, the largest that
+    there is: a model whose outputs have collapsed must not win by what cannot be measured.
     """
-    return sum(abs(metrics[name] - reference[name]) for name in names) / len(names)
+    gaps = [abs(metrics[name] - reference[name]) for name in names]
+    return sum(NO_SIGNAL_GAP if math.isnan(gap) else gap for gap in gaps) / len(names)
 
 
 def gap_of_means(
@@ -251,7 +323,10 @@ def gap_of_means(
     references: Sequence[Mapping[str, float]],
     names: Sequence[str] = GAP_METRICS,
 ) -> float:
-    """Avg. Gap between the seed means of a method and those of Retrain."""
+    """Avg. Gap between the seed means of a method and those of Retrain.
+
+    A metric without a signal in any of the runs counts as in :func:`average_gap`.
+    """
     means = [
         {name: float(np.mean([run[name] for run in group])) for name in names}
         for group in (runs, references)
@@ -264,6 +339,6 @@ def mean_of_gaps(
     references: Sequence[Mapping[str, float]],
     names: Sequence[str] = GAP_METRICS,
 ) -> float:
-    """Mean over seeds of each seed's Avg. Gap; never below :func:`gap_of_means` (Jensen)."""
+    """Mean over seeds of each seed's Avg. Gap; never below :func:`gap_of_means` (Jensen) where all signal."""
     pairs = zip(runs, references, strict=True)
     return float(np.mean([average_gap(run, reference, names) for run, reference in pairs]))

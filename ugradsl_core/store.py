@@ -7,6 +7,7 @@ set aside and treated as absent, so that it is computed again.
 
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -164,11 +165,26 @@ def keep_checkpoint(store: Store, key: str, generators: Sequence[Generator]) -> 
     return Checkpoint(load, lambda tensors: save_state(store, key, tensors, {}), generators)
 
 
+def _to_null(value: Any) -> Any:
+    """Metrics without NaN, which JSON does not have: ``null`` is an attack without a signal."""
+    if isinstance(value, Mapping):
+        return {name: _to_null(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _from_null(value: Any) -> Any:
+    """The inverse of :func:`_to_null`."""
+    if isinstance(value, Mapping):
+        return {name: _from_null(inner) for name, inner in value.items()}
+    return math.nan if value is None else value
+
+
 def record_line(record: Record) -> str:
-    """A record as one line of JSON with the SHA-256 of its content."""
+    """A record as one line of JSON with the SHA-256 of its content; a metric of NaN is ``null``."""
     content = asdict(record)
     if not content["protocol"]:  # younger than the first published records, whose lines it is not in
         del content["protocol"]
+    content["metrics"] = _to_null(content["metrics"])
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     content["sha256"] = hashlib.sha256(text.encode()).hexdigest()
     return json.dumps(content, sort_keys=True, ensure_ascii=False)
@@ -190,7 +206,7 @@ def parse_record(line: str) -> Record:
         raise StoreError("record: the content does not match its checksum")
     if {"protocol", *content} != {field.name for field in fields(Record)}:
         raise StoreError("record: the fields are those of another version")
-    return Record(**content)
+    return Record(**{**content, "metrics": _from_null(content["metrics"])})
 
 
 def _record_path(store: Store, key: str) -> Path:

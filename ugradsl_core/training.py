@@ -254,7 +254,8 @@ def predict(
     """Logits of all samples in evaluation mode, without augmentation or gradients.
 
     Each process passes its share of every batch. The model's training flags are as before on
-    return.
+    return. There is no autocast, whatever ``execution.amp`` says: a model is judged in its own
+    precision, so that rounding to bfloat16 ties no two scores.
 
     Raises:
         ConfigError: fewer samples than processes.
@@ -269,8 +270,7 @@ def predict(
     logits, labels = [], []
     with modes(model, training=False), torch.inference_mode():
         for rows, (inputs, targets) in zip(order, samples.batches(own), strict=True):
-            with torch.autocast(device.type, torch.bfloat16, enabled=execution.amp):
-                found = model(inputs.to(device)).float()
+            found = model(inputs.to(device)).float()
             logits.append(world.gather(found, len(rows)).cpu())
             labels.append(world.gather(targets.to(device), len(rows)).cpu())
     return Predictions(torch.cat(logits), torch.cat(labels))

@@ -90,7 +90,8 @@ class Execution:
 
     Attributes:
         device: a torch device, or ``"auto"`` for CUDA where there is one, else the CPU.
-        amp: bfloat16 autocast of forward passes.
+        amp: bfloat16 autocast of the forward passes of training and unlearning; models are
+            evaluated without it.
         compile: ``torch.compile`` the model.
         channels_last: NHWC memory format for four-dimensional inputs.
         accumulate: micro-batches of a step, whose gradients add up to that of the whole batch.
@@ -211,10 +212,11 @@ class UnlearnResult:
 class Record:
     """One experiment: a setting, a method and a seed, with everything needed to trust it.
 
-    ``metrics`` are percentages, or empty where ``status`` is not ``"ok"``. ``seconds`` is the
-    wall time of unlearning alone (RTE). ``kind`` is ``"result"`` (test set) or ``"trial"``
-    (validation set, one step of a search). ``protocol`` names the rules that a comparison was made
-    by, see :mod:`ugradsl_core.protocol`; it is empty for runs outside one.
+    ``metrics`` are percentages, or empty where ``status`` is not ``"ok"``; NaN, written as
+    ``null``, is an attack that has no signal, which ``note`` says, too. ``seconds`` is the wall
+    time of unlearning alone (RTE). ``kind`` is ``"result"`` (test set) or ``"trial"`` (validation
+    set, one step of a search). ``protocol`` names the rules that a comparison was made by, see
+    :mod:`ugradsl_core.protocol`; it is empty for runs outside one.
     """
 
     kind: str

@@ -228,6 +228,14 @@ def test_predictions_do_not_depend_on_the_batch_size_and_keep_the_order(kind: st
     torch.testing.assert_close(moved.logits, whole.logits[order], rtol=1e-5, atol=1e-5)
 
 
+def test_predictions_are_in_float32_whatever_the_run_was_trained_in() -> None:
+    model, samples = seeded_model("cnn"), images(23)
+    found = predict(model, samples, Execution(device="cpu", amp=True)).logits
+    assert found.dtype == torch.float32
+    assert torch.equal(found, predict(model, samples, Execution(device="cpu")).logits)
+    assert not torch.equal(found, found.bfloat16().float())
+
+
 def test_predict_evaluates_and_leaves_model_flags_and_random_state() -> None:
     model, samples = seeded_model("mlp"), images(8)
     model[3].eval()
