@@ -26,7 +26,15 @@ from ugradsl_core.experiments import run_one
 from ugradsl_core.files import write_text
 from ugradsl_core.grid import WORKFLOW, file_stem
 from ugradsl_core.plans import known_preset
-from ugradsl_core.problems import Data, Judge, Progress, load_data, make_split, original_state, silent
+from ugradsl_core.problems import (
+    Data,
+    Judge,
+    Progress,
+    load_data,
+    make_split,
+    original_state,
+    silent,
+)
 from ugradsl_core.results import RESULTS, record_label
 from ugradsl_core.settings import (
     FORGET_FIELDS,
@@ -81,7 +89,8 @@ class Block(Config):
         if (self.kind == "sweep") != bool(self.grid):
             raise ConfigError(f"grid: is needed by a sweep, and by nothing else; {self.kind}")
         if not all(self.grid.values()):
-            raise ConfigError(f"grid: has no value for {next(k for k, v in self.grid.items() if not v)}")
+            empty = next(name for name, values in self.grid.items() if not values)
+            raise ConfigError(f"grid: should have a value for {empty}; found none")
         if set(self.seeds) & set(protocol.SEARCH_SEEDS) or min(self.seeds) < 0:
             raise ConfigError(
                 f"seeds: should be at least 0 and none of the search's {protocol.SEARCH_SEEDS}; "
@@ -268,11 +277,7 @@ def jobs_of(plan: Plan) -> list[Job]:
             chosen = f"{block.kind}-{where}-{stem}"
             add(Job(chosen, block.kind, where, label, seeds, tuple(needs), own, block.source or ""))
             needs = [chosen, *references(where, block.seeds, own)]
-            add(
-                Job(
-                    f"final-{where}-{stem}", "final", where, label, block.seeds, tuple(needs), own
-                )
-            )
+            add(Job(f"final-{where}-{stem}", "final", where, label, block.seeds, tuple(needs), own))
     return sorted(jobs.values(), key=lambda job: -job.priority)
 
 
@@ -445,9 +450,7 @@ class Bench:
             raise OutOfTimeError("campaign: the time is up")
 
 
-def references_of(
-    plan: Plan, setting: str, seeds: Sequence[int], root: Path
-) -> dict[int, Record]:
+def references_of(plan: Plan, setting: str, seeds: Sequence[int], root: Path) -> dict[int, Record]:
     """Retrain's published trial of each search seed.
 
     Raises:
@@ -488,9 +491,7 @@ def _config_of(bench: Bench, record: Record) -> Config:
 
 def _original(bench: Bench) -> None:
     (seed,) = bench.job.seeds
-    original_state(
-        bench.setting, bench.loaded, seed, bench.store, bench.execution, bench.progress
-    )
+    original_state(bench.setting, bench.loaded, seed, bench.store, bench.execution, bench.progress)
 
 
 def _reference(bench: Bench) -> None:
@@ -579,8 +580,9 @@ def open_campaign_store(root: Path) -> Store:
     used = (root / "records").exists() and not marker.exists()
     if used or found != protocol.PROTOCOL:
         raise StoreError(
-            f"{root}: this store holds runs of {'no protocol' if used else repr(found)}; a campaign "
-            f"by {protocol.PROTOCOL!r} needs one of its own, choose another directory with --store"
+            f"{root}: this store holds runs of {'no protocol' if used else repr(found)}; a "
+            f"campaign by {protocol.PROTOCOL!r} needs one of its own, choose another directory "
+            "with --store"
         )
     if not marker.exists():
         write_text(marker, protocol.PROTOCOL + "\n")

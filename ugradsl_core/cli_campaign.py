@@ -44,9 +44,9 @@ def campaign(
     minutes: Annotated[
         float | None, typer.Option(help="Stop after this time. Default: when all is done.")
     ] = None,
-    store: Annotated[
-        Path, typer.Option("--store", help="Directory of models and records.")
-    ] = Path("campaign-store"),
+    store: Annotated[Path, typer.Option("--store", help="Directory of models and records.")] = Path(
+        "campaign-store"
+    ),
     publish: Annotated[
         Path, typer.Option(help="Folder of published records; what is there is not run again.")
     ] = Path("book/results"),
@@ -149,9 +149,7 @@ def _drive(
         raise UGradSLError(f"campaign: Snakemake ended with exit code {process.returncode}")
 
 
-def progress_line(
-    plan: Plan, jobs: list[Job], store: Path, publish: Path, workers: int
-) -> str:
+def progress_line(plan: Plan, jobs: list[Job], store: Path, publish: Path, workers: int) -> str:
     """What is done, running and left, with the time that it will take."""
     counted = [(job, job_done(job, plan, publish)) for job in jobs if job.runs]
     left = [

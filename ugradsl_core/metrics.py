@@ -339,6 +339,6 @@ def mean_of_gaps(
     references: Sequence[Mapping[str, float]],
     names: Sequence[str] = GAP_METRICS,
 ) -> float:
-    """Mean over seeds of each seed's Avg. Gap; never below :func:`gap_of_means` (Jensen) where all signal."""
+    """Mean over seeds of each seed's Avg. Gap; at least the gap of means by Jensen's inequality."""
     pairs = zip(runs, references, strict=True)
     return float(np.mean([average_gap(run, reference, names) for run, reference in pairs]))

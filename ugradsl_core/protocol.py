@@ -301,7 +301,7 @@ def fitted(config: Config, label: str, setting: Setting, sizes: Sizes, lr_factor
             return type(config)(**{**values, name: count})
 
         def fits(count: int) -> bool:
-            return count == 0 or sizes.cost(with_count(count)) <= sizes.budget  # noqa: B023
+            return count == 0 or sizes.cost(with_count(count)) <= sizes.budget
 
         values[name] = _largest(fits, values[name]) or 1
         if "msteps" in values:
@@ -373,4 +373,5 @@ TRANSFERRED = "transferred from "
 
 
 def is_transferred(trials: Sequence[Record]) -> bool:
+    """Whether trials are of configurations that another setting's search found."""
     return any(trial.note.startswith(TRANSFERRED) for trial in trials)

@@ -57,9 +57,10 @@ class Setting(Config):
     """A data set, a paradigm, a model and how the original and retrained models are trained.
 
     The training subset and the validation set are the same for all seeds, unless ``resample`` draws
-    them anew with each; the forget set, the initialisation and the batches follow the seed. Validation samples are training samples outside
-    the training subset. Where a share of the groups is forgotten, both hold whole groups, and so
-    are within one group of the sizes asked for; a listed forget set is always in the subset.
+    them anew with each; the forget set, the initialisation and the batches follow the seed.
+    Validation samples are training samples outside the training subset. Where a share of the groups
+    is forgotten, both hold whole groups, and so are within one group of the sizes asked for; a
+    listed forget set is always in the subset.
     """
 
     scale: Literal["smoke", "bench", "paper"] = "smoke"

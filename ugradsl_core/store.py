@@ -182,7 +182,9 @@ def _from_null(value: Any) -> Any:
 def record_line(record: Record) -> str:
     """A record as one line of JSON with the SHA-256 of its content; a metric of NaN is ``null``."""
     content = asdict(record)
-    if not content["protocol"]:  # younger than the first published records, whose lines it is not in
+    if not content[
+        "protocol"
+    ]:  # younger than the first published records, whose lines it is not in
         del content["protocol"]
     content["metrics"] = _to_null(content["metrics"])
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
