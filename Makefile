@@ -32,6 +32,11 @@ results: $(READY) ## the published records, at the bench scale (hours; resumes; 
 	$(BIN)/ugradsl figure6 linear,mlp,mlp-fresh,resnet18 --scale bench \
 		--publish book/results/theory/figure6-bench.jsonl
 
+PLAN ?= ugradsl_core/workflow/campaign.yaml
+WORKERS ?= 2
+campaign: $(READY) ## the most valuable missing results, for MINUTES=… (default: until all are there)
+	$(BIN)/ugradsl campaign $(PLAN) --workers $(WORKERS) $(if $(MINUTES),--minutes $(MINUTES))
+
 GRID ?= ugradsl_core/workflow/digits.yaml
 PROFILE ?= local
 grid: $(READY) ## settings × methods × seeds by Snakemake (GRID=file.yaml PROFILE=local)
