@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -125,7 +125,7 @@ def synchronise(device: torch.device) -> None:
 def train(
     model: nn.Module,
     plan: EpochPlan,
-    steps_per_epoch: int,
+    steps_per_epoch: int | Sequence[int],
     loss: StepLoss,
     sgd: SGDConfig,
     execution: Execution,
@@ -140,7 +140,7 @@ def train(
     Args:
         model: on the execution device.
         plan: epoch number (from 0) to the batches of each of its steps.
-        steps_per_epoch: their number, for the schedule.
+        steps_per_epoch: their number, for the schedule; that of each epoch where they differ.
         loss: of a model and the batches of one step.
         sgd: optimiser, epochs and schedule.
         execution: switches.
@@ -168,7 +168,9 @@ def train(
         weight_decay=sgd.weight_decay,
         fused=device.type in {"cpu", "cuda"},
     )
-    scheduler = _scheduler(optimiser, sgd, sgd.epochs * steps_per_epoch)
+    if isinstance(steps_per_epoch, int):
+        steps_per_epoch = [steps_per_epoch] * sgd.epochs
+    scheduler = _scheduler(optimiser, sgd, sum(steps_per_epoch))
     if execution.channels_last and any(p.ndim == 4 for p in parameters):
         model.to(memory_format=torch.channels_last)
     network: nn.Module = model
@@ -180,7 +182,7 @@ def train(
     gradient = step_gradient(loss, network, execution, device)
     if scheduler is not None and first_epoch:
         optimiser.step()  # without gradients: PyTorch wants one before the scheduler's
-        for _ in range(first_epoch * steps_per_epoch):
+        for _ in range(sum(steps_per_epoch[:first_epoch])):
             scheduler.step()
     synchronise(device)
     start = time.perf_counter()
