@@ -84,6 +84,10 @@ def _scheduler(
     return None
 
 
+def _of_each_epoch(steps: int | Sequence[int], epochs: int) -> Sequence[int]:
+    return [steps] * epochs if isinstance(steps, int) else steps
+
+
 def is_frozen(module: nn.Module) -> bool:
     """Whether a module has parameters of its own and none of them is trained."""
     own = list(module.parameters(recurse=False))
@@ -168,9 +172,8 @@ def train(
         weight_decay=sgd.weight_decay,
         fused=device.type in {"cpu", "cuda"},
     )
-    if isinstance(steps_per_epoch, int):
-        steps_per_epoch = [steps_per_epoch] * sgd.epochs
-    scheduler = _scheduler(optimiser, sgd, sum(steps_per_epoch))
+    counts = _of_each_epoch(steps_per_epoch, sgd.epochs)
+    scheduler = _scheduler(optimiser, sgd, sum(counts))
     if execution.channels_last and any(p.ndim == 4 for p in parameters):
         model.to(memory_format=torch.channels_last)
     network: nn.Module = model
@@ -182,7 +185,7 @@ def train(
     gradient = step_gradient(loss, network, execution, device)
     if scheduler is not None and first_epoch:
         optimiser.step()  # without gradients: PyTorch wants one before the scheduler's
-        for _ in range(sum(steps_per_epoch[:first_epoch])):
+        for _ in range(sum(counts[:first_epoch])):
             scheduler.step()
     synchronise(device)
     start = time.perf_counter()
