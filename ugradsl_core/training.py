@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -84,6 +84,10 @@ def _scheduler(
     return None
 
 
+def _of_each_epoch(steps: int | Sequence[int], epochs: int) -> Sequence[int]:
+    return [steps] * epochs if isinstance(steps, int) else steps
+
+
 def is_frozen(module: nn.Module) -> bool:
     """Whether a module has parameters of its own and none of them is trained."""
     own = list(module.parameters(recurse=False))
@@ -125,7 +129,7 @@ def synchronise(device: torch.device) -> None:
 def train(
     model: nn.Module,
     plan: EpochPlan,
-    steps_per_epoch: int,
+    steps_per_epoch: int | Sequence[int],
     loss: StepLoss,
     sgd: SGDConfig,
     execution: Execution,
@@ -140,7 +144,7 @@ def train(
     Args:
         model: on the execution device.
         plan: epoch number (from 0) to the batches of each of its steps.
-        steps_per_epoch: their number, for the schedule.
+        steps_per_epoch: their number, for the schedule; that of each epoch where they differ.
         loss: of a model and the batches of one step.
         sgd: optimiser, epochs and schedule.
         execution: switches.
@@ -168,7 +172,8 @@ def train(
         weight_decay=sgd.weight_decay,
         fused=device.type in {"cpu", "cuda"},
     )
-    scheduler = _scheduler(optimiser, sgd, sgd.epochs * steps_per_epoch)
+    counts = _of_each_epoch(steps_per_epoch, sgd.epochs)
+    scheduler = _scheduler(optimiser, sgd, sum(counts))
     if execution.channels_last and any(p.ndim == 4 for p in parameters):
         model.to(memory_format=torch.channels_last)
     network: nn.Module = model
@@ -180,7 +185,7 @@ def train(
     gradient = step_gradient(loss, network, execution, device)
     if scheduler is not None and first_epoch:
         optimiser.step()  # without gradients: PyTorch wants one before the scheduler's
-        for _ in range(first_epoch * steps_per_epoch):
+        for _ in range(sum(counts[:first_epoch])):
             scheduler.step()
     synchronise(device)
     start = time.perf_counter()

@@ -312,7 +312,9 @@ def test_an_unknown_method_names_the_nearest(wrong: str, near: str) -> None:
 
 
 def test_the_registry_lists_the_names_of_the_command_line() -> None:
-    names = "retrain no-step ft ga ff iu be bs l1-sparse rl eu-k cf-k scrub salun pabi neggrad+ ugradsl"
+    names = (
+        "retrain no-step ft ga ff iu be bs l1-sparse rl eu-k cf-k scrub salun pabi neggrad+ ugradsl"
+    )
     assert list(METHODS) == [*names.split(), "ugradsl+"]
     assert WITHOUT_TRAINING == ["no-step", "ff", "iu"]
     for name, method in METHODS.items():

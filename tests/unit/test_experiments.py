@@ -20,7 +20,7 @@ from toys import CPU, same_bits
 
 from ugradsl_core import experiments, problems, search, training
 from ugradsl_core.errors import ConfigError, DataError, DivergenceError, StoreError
-from ugradsl_core.experiments import run_grid, run_one
+from ugradsl_core.experiments import record_key, run_grid, run_one
 from ugradsl_core.metrics import average_gap
 from ugradsl_core.problems import (
     Data,
@@ -32,7 +32,8 @@ from ugradsl_core.problems import (
     original_state,
     stream,
 )
-from ugradsl_core.settings import Setting, split_label
+from ugradsl_core.results import record_label
+from ugradsl_core.settings import Setting, digest, split_label
 from ugradsl_core.store import DamagedFileWarning, Store, all_records, open_store
 from ugradsl_core.training import SGDConfig
 from ugradsl_core.types import Record
@@ -493,6 +494,50 @@ def test_a_diverged_trial_is_the_worst(loaded: Data, store: Store) -> None:
     assert search.trial_gap(reference, reference) == 0
 
 
+def test_retrain_again_is_another_model_of_the_same_forget_set(loaded: Data, store: Store) -> None:
+    again = make_config("retrain", **SETTING.training.model_dump(), initialisation=1)
+    configs = {"retrain": CONFIGS["retrain"], "retrain:again": again}
+    first, second = run_grid(SETTING, loaded, configs, [0], store, CPU)
+    assert [record_label(r) for r in (first, second)] == ["retrain", "retrain:again"]
+    assert (first.setting_hash, first.seed) == (second.setting_hash, second.seed)
+    assert first.config_hash != second.config_hash
+    assert first.steps == second.steps
+    problem = make_problem(SETTING, loaded, 0, store, CPU)
+    states = [
+        experiments.retrained_state(problem, SETTING, loaded, config, 0, store)
+        for config in configs.values()
+    ]
+    states = [dict(sorted(state.items())) for state in states]
+    assert not same_bits(*states)
+    for state, name in zip(states, ("retrain", "retrain:1"), strict=True):
+        made = METHODS["retrain"](problem, CONFIGS["retrain"], generator=stream(0, name))
+        assert same_bits(state, dict(sorted(made.state_dict.items())))
+    # from the store, with the same bits
+    resumed = run_grid(SETTING, loaded, configs, [0], store, CPU)
+    assert [lasting(r) for r in resumed] == [lasting(first), lasting(second)]
+
+
+def test_keys_are_those_that_older_records_had(loaded: Data) -> None:
+    def key(label: str, config: Any) -> str:
+        return record_key(SETTING, loaded, label, config, 0, "test")
+
+    def old(method: str, config: dict[str, Any]) -> str:
+        return digest([SETTING.identity(), loaded.checksum, method, config, 0, "test"])
+
+    ft = make_config("ft")
+    dumped = ft.model_dump()
+    del dumped["bn_mode"]
+    assert key("ft", ft) == old("ft", dumped)
+    assert key("ft", ft.replace(bn_mode="frozen")) != key("ft", ft)
+    plus = {**make_config("ugradsl+").model_dump(), "bn_mode": "separate"}
+    assert key("ugradsl+", make_config("ugradsl+")) == old("ugradsl+", plus)
+    over_forget = make_config("neggrad+", epoch_over="forget")
+    dumped = {**over_forget.model_dump(), "bn_mode": "separate"}
+    del dumped["epoch_over"]
+    assert key("neggrad+:forget", over_forget) == old("neggrad+", dumped)
+    assert key("neggrad+", make_config("neggrad+")) != key("neggrad+:forget", over_forget)
+
+
 def test_every_space_starts_inside_itself_with_a_valid_config() -> None:
     for label, (fixed, first, space) in search.SPACES.items():
         method, variant = split_label(label)
@@ -507,7 +552,7 @@ def test_every_space_starts_inside_itself_with_a_valid_config() -> None:
 
 def test_every_method_but_retrain_can_be_tuned() -> None:
     tuned = {split_label(label)[0] for label in search.SPACES}
-    assert tuned == set(METHODS) - {"retrain"}
+    assert tuned == set(METHODS) - {"retrain", "no-step"}
 
 
 def test_suggestions_are_rounded_and_of_the_kind_of_their_space() -> None:

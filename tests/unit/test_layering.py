@@ -30,7 +30,8 @@ LAYERS = [
     ["spectrum", "risks", "solvers", "influence", "minima", "theorems", "theory_losses"],
     ["privacy", "cost", "landscape"],
     ["unlearning.common", "unlearning.mixed", "theory"],
-    ["unlearning.retrain", "unlearning.ft", "unlearning.ga", "unlearning.neggrad_plus", "unlearning.no_step"],
+    ["unlearning.retrain", "unlearning.no_step"],
+    ["unlearning.ft", "unlearning.ga", "unlearning.neggrad_plus"],
     ["unlearning.ff", "unlearning.iu", "unlearning.boundary", "unlearning.l1_sparse"],
     ["unlearning.layerwise", "unlearning.scrub", "unlearning.pabi"],
     ["unlearning.rl", "unlearning.salun"],
@@ -121,8 +122,8 @@ def test_imports_flow_one_way(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_no_module_is_longer_than_300_lines(module: str) -> None:
-    assert len(MODULES[module].read_text("utf-8").splitlines()) <= 300
+def test_no_module_is_longer_than_500_lines(module: str) -> None:
+    assert len(MODULES[module].read_text("utf-8").splitlines()) <= 500
 
 
 def modules_after(statement: str) -> set[str]:

@@ -41,7 +41,7 @@ def test_p_one_is_ft_step_for_step(kind: str, alpha: float | None, augment: str)
 def test_p_zero_alpha_zero_is_ga_step_for_step(kind: str, name: str) -> None:
     subject = problem(kind)
     ga = run("ga", subject)
-    changes = {"p": 0.0, **({"alpha": 0.0} if name == "ugradsl" else {})}
+    changes = {"p": 0.0, **({"alpha": 0.0} if name == "ugradsl" else {"epoch_over": "forget"})}
     mixed = run(name, subject, **changes)
     assert same_bits(ga.state_dict, mixed.state_dict)
     assert ga.losses == mixed.losses
@@ -49,12 +49,19 @@ def test_p_zero_alpha_zero_is_ga_step_for_step(kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("bn_mode", ["separate", "joint", "frozen"])
-def test_alpha_zero_is_neggrad_plus(kind: str, bn_mode: str) -> None:
-    subject = problem(kind)
-    smoothed = run("ugradsl", subject, alpha=0.0, p=0.8, bn_mode=bn_mode)
-    plain = run("neggrad+", subject, p=0.8, bn_mode=bn_mode)
+@pytest.mark.parametrize("bn_mode", ["train", "joint", "frozen"])
+@pytest.mark.parametrize(("name", "over"), [("ugradsl", "forget"), ("ugradsl+", "retain")])
+def test_alpha_zero_is_neggrad_plus(kind: str, bn_mode: str, name: str, over: str) -> None:
+    """The smoothing ablation: the same seed, batches, losses and bits."""
+    subject = problem(kind, augmentable=True)
+    same = {"p": 0.8, "bn_mode": bn_mode, "augment": "crop-flip"}
+    smoothed = run(name, subject, alpha=0.0, **same)
+    plain = run("neggrad+", subject, epoch_over=over, **same)
     assert same_bits(smoothed.state_dict, plain.state_dict)
+    assert smoothed.losses == plain.losses
+    assert smoothed.backward_samples == plain.backward_samples
+    other = run(name, subject, alpha=-0.4, **same)
+    assert not same_bits(other.state_dict, plain.state_dict)
 
 
 TRAINED = [name for name, method in METHODS.items() if "epochs" in method.config.model_fields]
@@ -106,8 +113,13 @@ def test_sums_are_means_at_batch_size_times_the_rate(name: str) -> None:
 @pytest.mark.parametrize(("n_retain", "n_forget", "size"), [(24, 8, 8), (21, 6, 4), (9, 20, 8)])
 def test_where_an_epoch_ends(n_retain: int, n_forget: int, size: int) -> None:
     subject = problem("linear", n_retain, n_forget)
-    for name, leader in [("ugradsl", n_forget), ("neggrad+", n_forget), ("ugradsl+", n_retain)]:
-        result = run(name, subject, batch_size=size, epochs=3)
+    for name, leader, changes in [
+        ("ugradsl", n_forget, {}),
+        ("ugradsl+", n_retain, {}),
+        ("neggrad+", n_retain, {}),
+        ("neggrad+", n_forget, {"epoch_over": "forget"}),
+    ]:
+        result = run(name, subject, batch_size=size, epochs=3, **changes)
         steps = math.ceil(leader / size) - (leader % size == 1)  # a last one joins
         assert result.steps == len(result.losses) == 3 * steps
         assert result.forward_samples == result.backward_samples == 3 * 2 * leader
@@ -199,8 +211,8 @@ def test_passes_are_those_of_the_registry() -> None:
         "ff": (n_r, K * n_r), "be": (2 * n_f, 2 * n_f), "bs": (4 * n_f, 3 * n_f),
         "l1-sparse": (2 * n_r, 2 * n_r), "rl": (2 * n, 2 * n), "eu-k": (2 * n_r, 2 * n_r),
         "cf-k": (2 * n_r, 2 * n_r), "scrub": (4 * n, 2 * n),
-        "salun": (2 * n + n_f, 2 * n + n_f), "neggrad+": (4 * n_f, 4 * n_f),
-        "ugradsl": (4 * n_f, 4 * n_f), "ugradsl+": (4 * n_r, 4 * n_r),
+        "salun": (2 * n + n_f, 2 * n + n_f), "neggrad+": (4 * n_r, 4 * n_r),
+        "ugradsl": (4 * n_f, 4 * n_f), "ugradsl+": (4 * n_r, 4 * n_r), "no-step": (2 * n_f, 0),
     }  # fmt: skip
     noisy = size * noisy_steps(0.1, 10.0, 1e-3, 50.0)
     expected["pabi"] = 2 * n_r + noisy, 2 * n_r + noisy
@@ -249,7 +261,7 @@ def by_hand(bn_mode: str, p: float, alpha: float | None, sign: str = "negative")
     return model
 
 
-@pytest.mark.parametrize("bn_mode", ["separate", "joint", "frozen"])
+@pytest.mark.parametrize("bn_mode", ["train", "joint", "frozen"])
 @pytest.mark.parametrize("alpha", [-0.4, 0.3, None])
 @pytest.mark.parametrize("name", ["ugradsl", "ugradsl+"])
 def test_a_step_is_eq_8_by_hand(name: str, bn_mode: str, alpha: float | None) -> None:
@@ -263,7 +275,7 @@ def test_a_step_is_eq_8_by_hand(name: str, bn_mode: str, alpha: float | None) ->
 @pytest.mark.parametrize("sign", ["positive", "inverse"])
 def test_an_adaptive_step_by_hand_in_the_other_readings_of_the_sign(sign: str) -> None:
     result = run("ugradsl", problem("cnn", 8, 8), epochs=1, p=0.7, alpha=None, adaptive_sign=sign)
-    expected = by_hand("separate", 0.7, None, sign).state_dict()
+    expected = by_hand("train", 0.7, None, sign).state_dict()
     for key, value in result.state_dict.items():
         torch.testing.assert_close(value, expected[key], rtol=1e-4, atol=1e-6, msg=key)
 
@@ -275,13 +287,13 @@ def test_batchnorm_sees_what_each_mode_says() -> None:
     first = convolution.features[0]
     x_r, x_f = whole_batch(subject.retain)[0], whole_batch(subject.forget)[0]
     means = {}
-    for mode in ("separate", "joint", "frozen"):
+    for mode in ("train", "joint", "frozen"):
         result = run("ugradsl", subject, epochs=1, bn_mode=mode)
         means[mode] = result.state_dict["features.1.running_mean"]
     with torch.no_grad():
         mean_r, mean_f = (first(x).mean((0, 2, 3)) for x in (x_r, x_f))
     torch.testing.assert_close(means["joint"], 0.1 * (mean_r + mean_f) / 2)
-    torch.testing.assert_close(means["separate"], 0.9 * (0.1 * mean_r) + 0.1 * mean_f)
+    torch.testing.assert_close(means["train"], 0.9 * (0.1 * mean_r) + 0.1 * mean_f)
     assert torch.equal(means["frozen"], torch.zeros(4))
 
 

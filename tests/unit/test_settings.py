@@ -25,8 +25,10 @@ from ugradsl_core.settings import (
     SCALES,
     VARIANTS,
     Setting,
+    completed,
     digest,
     get_preset,
+    is_retrained,
     label_of,
     load_presets,
     preset_config,
@@ -49,7 +51,7 @@ def test_every_preset_is_valid_for_every_method(scale: str, name: str, label: st
     stored = get_preset(name, scale)["methods"].get(label)
     if stored is not None:
         for key, value in stored["config"].items():
-            assert getattr(config, key) == value
+            assert getattr(config, key) == completed("", {key: value})[key]
         assert stored["source"]["kind"]
 
 
@@ -65,7 +67,10 @@ def test_every_preset_has_a_valid_setting_of_its_scale(scale: str, name: str) ->
 @pytest.mark.parametrize(("scale", "name"), PRESETS)
 def test_retrain_is_trained_as_the_original_was(scale: str, name: str) -> None:
     setting = preset_setting(name, scale)
-    assert preset_config("retrain", name, scale).model_dump() == setting.training.model_dump()
+    config = preset_config("retrain", name, scale)
+    assert config.key_fields() == setting.training.model_dump()
+    again = preset_config("retrain:again", name, scale)
+    assert again.model_dump() == {**config.model_dump(), "initialisation": 1}
 
 
 @pytest.mark.parametrize(("scale", "name"), PRESETS)
@@ -231,7 +236,13 @@ def test_labels_and_titles() -> None:
     method, fixed = split_label("ugradsl+:adaptive")
     assert (method, fixed["alpha"]) == ("ugradsl+", None)
     assert title_of("ugradsl:adaptive") == "UGradSL (adaptive)"
-    assert label_of("neggrad+", {}) == "neggrad+"
+    assert title_of("neggrad+:forget") == "NegGrad+ (over D_f)"
+    assert title_of("retrain:again") == "Retrain again"
+    assert label_of("neggrad+", {}) == "neggrad+:forget"  # as it was run before it had the field
+    assert label_of("neggrad+", {"epoch_over": "retain"}) == "neggrad+"
+    assert [label_of("retrain", c) for c in ({}, {"initialisation": 0})] == ["retrain"] * 2
+    assert label_of("retrain", {"initialisation": 7}) == "retrain:again"
+    assert [is_retrained(x) for x in ("retrain", "retrain:again", "ft")] == [True, True, False]
 
 
 @pytest.mark.parametrize("label", LABELS)

@@ -1,7 +1,7 @@
 """What the methods share: random streams, one-batch plans, and the result of a training loop."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal
 
@@ -73,7 +73,7 @@ def run_training(
     problem: Problem,
     model: nn.Module,
     plan: EpochPlan,
-    steps: int,
+    steps: int | Sequence[int],
     loss: StepLoss,
     config: SGDConfig,
     model_stream: Generator,

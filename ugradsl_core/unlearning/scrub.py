@@ -1,6 +1,5 @@
 """SCRUB: a student that disobeys its teacher on D_f (Kurmanji et al., 2023)."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal, Self
@@ -117,10 +116,8 @@ def scrub(problem: Problem, config: SCRUBConfig, *, generator: Generator) -> Unl
     return replace(result, forward_samples=result.forward_samples + taught)
 
 
-def _steps_per_epoch(config: SCRUBConfig, n_r: int, n_f: int) -> int:
-    """Steps of an epoch on average, rounded up, for the schedule of the learning rate."""
+def _steps_per_epoch(config: SCRUBConfig, n_r: int, n_f: int) -> list[int]:
     steps = len(shuffled(n_r, config.batch_size, torch.Generator()))
-    if config.variant == "joint" or not config.epochs:
-        return steps
-    extra = len(shuffled(n_f, config.forget_batch_size, torch.Generator()))
-    return steps + math.ceil(min(config.msteps, config.epochs) * extra / config.epochs)
+    more = len(shuffled(n_f, config.forget_batch_size, torch.Generator()))
+    twice = config.msteps if config.variant == "alternating" else 0
+    return [steps + more * (epoch < twice) for epoch in range(config.epochs)]
