@@ -170,7 +170,9 @@ def mia(
         if not bool(torch.isfinite(logits).all()):
             raise DataError(f"mia: the logits of the {name} set hold NaN or infinite values")
     member, nonmember, forget = (attack_scalars(*pair) for pair in sets.values())
-    logs = [F.log_softmax(sets[name][0].double(), dim=1).numpy() for name in ("member", "nonmember")]
+    logs = [
+        F.log_softmax(sets[name][0].double(), dim=1).numpy() for name in ("member", "nonmember")
+    ]
     constant = dict.fromkeys(forget, collapsed(member["probability"], nonmember["probability"]))
     constant["modified_entropy"] = collapsed(logs[0], logs[1])  # it sees the label's logarithm
     scores = {}
@@ -343,6 +345,9 @@ def mean_of_gaps(
     references: Sequence[Mapping[str, float]],
     names: Sequence[str] = GAP_METRICS,
 ) -> float:
-    """Mean over seeds of each seed's Avg. Gap; never below :func:`gap_of_means` (Jensen) where all signal."""
+    """Mean over seeds of each seed's Avg. Gap.
+
+    Never below :func:`gap_of_means` (Jensen) where every attack has a signal.
+    """
     pairs = zip(runs, references, strict=True)
     return float(np.mean([average_gap(run, reference, names) for run, reference in pairs]))

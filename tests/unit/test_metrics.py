@@ -191,9 +191,7 @@ def test_additional_mia_of_one_distribution_is_chance_in_the_mean(
     """Folds by rank read 53.2, 51.3 and 50.9 here; one draw of the folds has the same mean."""
     found = torch.tensor(
         [
-            additional_mia(
-                *nonmembers(n_f, 2 * seed), *nonmembers(n_te, 2 * seed + 1), repeats=1
-            )
+            additional_mia(*nonmembers(n_f, 2 * seed), *nonmembers(n_te, 2 * seed + 1), repeats=1)
             for seed in range(runs)
         ]
     )
