@@ -121,8 +121,8 @@ def test_imports_flow_one_way(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_no_module_is_longer_than_300_lines(module: str) -> None:
-    assert len(MODULES[module].read_text("utf-8").splitlines()) <= 300
+def test_no_module_is_longer_than_500_lines(module: str) -> None:
+    assert len(MODULES[module].read_text("utf-8").splitlines()) <= 500
 
 
 def modules_after(statement: str) -> set[str]:
