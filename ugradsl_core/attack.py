@@ -23,6 +23,8 @@ Decision = Callable[[Array], Array]
 
 PENALTY = 3.0
 _BINS = 4096
+_WIDEST = 1 / 64  # of a bin; the kernel's width is 1
+_RANK = 256
 _THIN = 8
 _TOLERANCE = (1e-8, 1e-4)  # of the kernel's diagonal: for scalars, for vectors
 _SMOOTHING = (1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3)
@@ -33,8 +35,11 @@ def _rbf(a: Array, b: Array, gamma: float) -> Array:
     return np.asarray(np.exp(-gamma * np.maximum(squared, 0)))
 
 
-def _pivots(x: Array, gamma: float, tolerance: float, limit: int) -> Array:
-    """Points whose kernel columns span the kernel of ``x`` up to ``tolerance`` on its diagonal."""
+def _pivots(x: Array, gamma: float, tolerance: float, limit: int) -> tuple[Array, bool]:
+    """Points whose kernel columns span the kernel of ``x`` up to ``tolerance`` on its diagonal.
+
+    At most ``limit``, and whether they are enough.
+    """
     residual = np.ones(len(x))
     factor = np.zeros((len(x), limit))
     chosen: list[int] = []
@@ -47,17 +52,20 @@ def _pivots(x: Array, gamma: float, tolerance: float, limit: int) -> Array:
         factor[:, rank] = column / np.sqrt(residual[pivot])
         residual = np.maximum(residual - factor[:, rank] ** 2, 0)
         chosen.append(pivot)
-    return x[chosen]
+    return x[chosen], bool(residual.max() < tolerance)
 
 
-def _hinge(margin: Array, width: float) -> tuple[Array, Array, Array]:
-    """Value, slope and curvature of max(0, 1 − m), rounded off over ``width`` each side of 1."""
-    inside = np.abs(1 - margin) <= width
-    below = margin < 1 - width
-    gap = 1 + width - margin
-    value = np.where(inside, gap**2 / (4 * width), np.where(below, 1 - margin, 0.0))
-    slope = np.where(inside, -gap / (2 * width), np.where(below, -1.0, 0.0))
-    return value, slope, inside / (2 * width)
+def _hinge(margin: Array, width: float) -> Array:
+    """max(0, 1 − m), rounded off over ``width`` each side of 1."""
+    gap = np.maximum(1 + width - margin, 0)
+    inside = np.minimum(gap, 2 * width)
+    return np.asarray(inside**2 / (4 * width) + (gap - inside))
+
+
+def _hinge_slopes(margin: Array, width: float) -> tuple[Array, Array]:
+    """Slope and curvature of :func:`_hinge`."""
+    slope = -np.clip(1 + width - margin, 0, 2 * width) / (2 * width)
+    return slope, (np.abs(1 - margin) <= width) / (2 * width)
 
 
 def _solve(features: Array, sign: Array, weight: Array) -> Array:
@@ -84,13 +92,13 @@ def _descend(design: Array, weight: Array, solution: Array, widths: tuple[float,
     ridge[-1] = 1e-8
 
     def objective(w: Array, margin: Array, width: float) -> float:
-        return float(0.5 * (ridge * w**2).sum() + weight @ _hinge(margin, width)[0])
+        return float(0.5 * (ridge * w**2).sum() + weight @ _hinge(margin, width))
 
     margin = design @ solution
     for width in widths:
         tolerance = 1e-9 if width == widths[-1] else 1e-5
         for _ in range(50):
-            _, slope, curvature = _hinge(margin, width)
+            slope, curvature = _hinge_slopes(margin, width)
             gradient = ridge * solution + design.T @ (weight * slope)
             active = curvature > 0
             rows = design[active]
@@ -138,16 +146,27 @@ def _sorted(x: Array, sign: Array, weight: Array) -> tuple[Array, Array, Array]:
 
 
 def _merged(x: Array, sign: Array, weight: Array) -> tuple[Array, Array, Array]:
-    """Scalars of one class that share one of ``_BINS`` bins become one sample at their mean.
+    """Scalars of one class that share a bin become one sample at their mean.
 
-    The bins are far narrower than the kernel, whose width is 1.
+    There are ``_BINS`` bins, and more where the span is wide: none is wider than ``_WIDEST``, and
+    the kernel's width is 1.
     """
     span = max(float(np.ptp(x)), np.finfo(np.float64).tiny)
-    place = np.minimum(((x[:, 0] - x.min()) / span * _BINS).astype(np.int64), _BINS - 1)
-    _, group = np.unique(2 * place + (sign > 0), return_inverse=True)
+    bins = max(_BINS, span / _WIDEST)
+    place = np.minimum(np.floor((x[:, 0] - x.min()) / span * bins), bins - 1)
+    _, bin_of = np.unique(place, return_inverse=True)  # bins may be more than an integer holds
+    _, group = np.unique(2 * bin_of + (sign > 0), return_inverse=True)
     total = np.bincount(group, weight)
     mean = np.bincount(group, weight * x[:, 0]) / total
     return mean[:, None], np.sign(np.bincount(group, weight * sign)), np.asarray(total)
+
+
+def _machine(x: Array, sign: Array, weight: Array, gamma: float) -> Decision:
+    """scikit-learn's SVC, whose penalty is each sample's weight."""
+    from sklearn.svm import SVC
+
+    machine = SVC(C=1.0, gamma=gamma, kernel="rbf").fit(x, sign, sample_weight=weight)
+    return lambda new: np.asarray(machine.decision_function(new), dtype=np.float64)
 
 
 @cache
@@ -159,6 +178,9 @@ def fit_attack(
     members: Array, nonmembers: Array, *, solver: Solver = "newton", balanced: bool = False
 ) -> Decision:
     """Fit the attack and return its decision function, positive for members.
+
+    Scalars that lie so far apart that ``_RANK`` features do not span their kernel, as the modified
+    entropy of a model that has diverged, are left to the SVC, whichever solver is asked for.
 
     Args:
         members: (n, d), d = 1 for a scalar of each sample.
@@ -178,13 +200,13 @@ def fit_attack(
         weight *= np.where(sign > 0, len(x) / (2 * len(members)), len(x) / (2 * len(nonmembers)))
     gamma = 1.0 / x.shape[1]
     if solver == "svc":
-        from sklearn.svm import SVC
-
-        machine = SVC(C=1.0, gamma=gamma, kernel="rbf").fit(x, sign, sample_weight=weight)
-        return lambda new: np.asarray(machine.decision_function(new), dtype=np.float64)
-    x, sign, weight = _merged(x, sign, weight) if x.shape[1] == 1 else _sorted(x, sign, weight)
+        return _machine(x, sign, weight, gamma)
+    scalars = x.shape[1] == 1
+    x, sign, weight = _merged(x, sign, weight) if scalars else _sorted(x, sign, weight)
     with _libraries().limit(limits=1, user_api="blas"):  # threads cost more than these sizes gain
-        pivots = _pivots(x, gamma, _TOLERANCE[x.shape[1] > 1], limit=256)
+        pivots, enough = _pivots(x, gamma, _TOLERANCE[not scalars], limit=_RANK)
+        if scalars and not enough:
+            return _machine(x, sign, weight, gamma)
         lower = np.linalg.cholesky(_rbf(pivots, pivots, gamma) + 1e-12 * np.eye(len(pivots)))
 
         def features(new: Array) -> Array:

@@ -21,7 +21,9 @@ DataRoot = Annotated[
 ]
 Download = Annotated[bool, typer.Option("--download", help="Fetch missing data.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, … or auto.")]
-Amp = Annotated[bool, typer.Option("--amp", help="bfloat16 autocast in training alone.")]
+Amp = Annotated[
+    bool, typer.Option("--amp", help="bfloat16 autocast in training; evaluation is in float32.")
+]
 Compile = Annotated[bool, typer.Option("--compile", help="torch.compile the model.")]
 ChannelsLast = Annotated[
     bool, typer.Option("--channels-last/--no-channels-last", help="NHWC memory format of images.")

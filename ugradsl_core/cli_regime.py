@@ -1,6 +1,8 @@
 """The command ``ugradsl regime``: original and retrained models of reduced settings."""
 
+import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -61,7 +63,7 @@ def regime(
         check_grid(setting, loaded, {}, execution, [seed])
     opened = open_store(store)
     width = max(map(len, chosen))
-    print(f"{'':{width}}  model     " + "".join(f"{metric:>8}" for metric in METRICS))
+    print(f"{'':{width}}  model     " + "".join(f"{metric:>11}" for metric in METRICS))
     for name, setting in found.items():
         if len(found) > 1:
             loaded = load_data(setting, execution, data_root)
@@ -72,9 +74,17 @@ def regime(
             ("original", regimes.original_metrics(record)),
             ("Retrain", record.metrics),
         ):
-            cells = "".join(f"{metrics.get(m, float('nan')):8.2f}" for m in METRICS)
+            cells = "".join(f"{_cell(metrics, m):>11}" for m in METRICS)
             print(f"{name:{width}}  {model:10}{cells}")
         if publish is not None:
             regimes.publish(publish, record)
     if publish is not None:
         print(f"{len(found)} records written to {publish}")
+
+
+def _cell(metrics: Mapping[str, float], name: str) -> str:
+    """A metric; a dash where the run diverged, and ``no signal`` where its attack has none."""
+    value = metrics.get(name)
+    if value is None:
+        return "–"
+    return "no signal" if math.isnan(value) else f"{value:.2f}"

@@ -1,15 +1,17 @@
 """Tables on a terminal."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from ugradsl_core.metrics import GAP_METRICS, GAP_NAMES
 from ugradsl_core.results import one_setting, summary
 from ugradsl_core.settings import FORGET_FIELDS
 from ugradsl_core.types import Record
 
 COLUMNS = ("UA", "MIA", "RA", "TA", "mean_of_gaps", "RTE")
 HASH_DIGITS = 12  # of a file's SHA-256, enough to tell files apart
-HEADERS = ("method", "n", "UA %", "MIA %", "RA %", "TA %", "Avg. Gap", "RTE s")
+HEADERS = ("method", "n", "UA %", "MIA %", "RA %", "TA %", GAP_NAMES[GAP_METRICS], "RTE s")
 
 
 def spread(mean: float, std: float, digits: int = 2) -> str:
@@ -19,13 +21,22 @@ def spread(mean: float, std: float, digits: int = 2) -> str:
     return f"{mean:.{digits}f}" + ("" if math.isnan(std) else f" ± {std:.{digits}f}")
 
 
+def metric_cell(row: Mapping[Any, Any], name: str, digits: int = 2) -> str:
+    """A metric in a row of ``results.summary``; ``no signal`` where no run's attack had one."""
+    silent = row.get(f"{name}_no_signal", 0)
+    if silent and math.isnan(row[name]):
+        return "no signal"
+    cell = spread(row[name], row[f"{name}_std"], digits)
+    return cell + (f" ({silent} without signal)" if silent else "")
+
+
 def print_summary(records: Sequence[Record]) -> None:
     """Print methods, metrics and gaps of one setting."""
     first = one_setting(records)
     rows: list[tuple[str, ...]] = [HEADERS]
     for row in summary(records).to_dict(orient="records"):
         n = f"{row['n']}" + (f" (+{row['diverged']} diverged)" if row["diverged"] else "")
-        cells = [spread(row[name], row[f"{name}_std"]) for name in COLUMNS]
+        cells = [metric_cell(row, name) for name in COLUMNS]
         rows.append((str(row["method"]), n, *cells))
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADERS))]
     setting = first.setting
@@ -37,3 +48,5 @@ def print_summary(records: Sequence[Record]) -> None:
     for line in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
     print("Avg. Gap: mean over seeds of each seed's gap to Retrain, in percentage points.")
+    if any("no signal" in cell or "without signal" in cell for row in rows for cell in row):
+        print("No signal: the attack has nothing to learn from, and counts as a gap of 100 points.")

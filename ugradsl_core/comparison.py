@@ -8,8 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ugradsl_core.cli_tables import spread
-from ugradsl_core.metrics import GAP_METRICS
+from ugradsl_core.cli_tables import metric_cell, spread
+from ugradsl_core.metrics import GAP_METRICS, GAP_NAMES
 from ugradsl_core.results import METRICS, gap_panel, natural_order, one_setting, summary
 from ugradsl_core.settings import LABELS, preset_setting
 from ugradsl_core.statistics import CONFIDENCE, Agreement, agreement
@@ -107,12 +107,12 @@ def beside(
             kinds[len(rows)] = "paper"
             cells = (theirs[label][f"{name}_printed"] for name in (*names, "avg_gap"))
             rows.append(["the paper", *(str(cell or "–") for cell in cells)])
-    header = ["Method", *map(percent, names), "Avg. Gap"]
+    header = ["Method", *map(percent, names), GAP_NAMES[names]]
     scale = f"{describe(one_setting(records))}; {seeds_of(records)}" if records else NOT_RUN
     caption = (
         f"Our version of the paper's Table {number}. Upper lines: ours ({scale}), mean ± sample "
         "standard deviation over seeds. Lower lines: the paper, as printed "
-        f"({paper_scale(preset)}). Avg. Gap is the mean distance to Retrain over "
+        f"({paper_scale(preset)}). {GAP_NAMES[names]} is the mean distance to Retrain over "
         f"{'all five columns' if add else 'the four columns'}, in percentage points; ours is the "
         "mean over seeds of each seed's gap."
     )
@@ -130,7 +130,7 @@ def _our_cells(label: str, row: Row | None, names: Sequence[str], gap: str) -> l
         return [NOT_RUN if label in LABELS else NOT_DEFINED]
     if not row["n"]:
         return [diverged_of(row)]
-    cells: list[Cell] = [spread(row[name], row[f"{name}_std"], 1) for name in names]
+    cells: list[Cell] = [metric_cell(row, name, 1) for name in names]
     std = gap.replace("mean_of_gaps", "mean_of_gaps_std")
     last = spread(row[gap], row[std])
     return [*cells, (last, diverged_of(row).strip()) if row["diverged"] else last]
@@ -211,7 +211,7 @@ def agreement_table(records: Sequence[Record], preset: str, numbers: Sequence[in
         add = with_add_mia(paper)
         gaps = dict(zip(paper["label"], paper["avg_gap"], strict=True))
         found = agreement(records, gaps, METRICS if add else GAP_METRICS)
-        name = f"Table {number}" + (", with add. MIA" if add else "")
+        name = f"Table {number}" + (f", by {GAP_NAMES[METRICS]}" if add else "")
         rows.append([name, *(_agreement_cells(found) if found else ["fewer than two methods"])])
     caption = (
         "Agreement of rankings. Kendall's τ between the order of methods by our Avg. Gap "

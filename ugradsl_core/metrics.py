@@ -118,12 +118,13 @@ def collapsed(members: Array, nonmembers: Array) -> bool:
     attack's answer is decided by rounding and by which set is larger, and is 0 or 100 by chance.
 
     Args:
-        members: (n, d), one of :func:`attack_scalars`.
+        members: (n, d), one of :func:`attack_scalars`, or log-probabilities.
         nonmembers: (m, d).
     """
     low = np.minimum(members.min(0), nonmembers.min(0))
     high = np.maximum(members.max(0), nonmembers.max(0))
-    return bool((high - low <= NO_SPAN).all())
+    size = np.maximum(1, np.maximum(np.abs(low), np.abs(high)))  # unbounded scalars may be large
+    return bool((high - low <= NO_SPAN * size).all())
 
 
 def mia(
@@ -151,9 +152,10 @@ def mia(
         solver: ``"newton"`` (fast) or ``"svc"`` (scikit-learn's SVC; minutes at 20,000 samples).
 
     Returns:
-        Five percentages. NaN marks an attack without a signal (:func:`collapsed`): all five where
-        the softmax is the same for every input, as that of a model at chance, and else those whose
-        own scalar is constant, as correctness is where nothing is misclassified.
+        Five percentages. NaN marks an attack without a signal (:func:`collapsed`): those on
+        probabilities where the softmax is the same for every input, as that of a model at chance;
+        modified entropy where its logarithm is, too; and any whose own scalar is constant, as
+        correctness is where nothing is misclassified.
 
     Raises:
         DataError: one of the three sets is empty or has logits that are not finite.
@@ -168,10 +170,14 @@ def mia(
         if not bool(torch.isfinite(logits).all()):
             raise DataError(f"mia: the logits of the {name} set hold NaN or infinite values")
     member, nonmember, forget = (attack_scalars(*pair) for pair in sets.values())
-    constant = collapsed(member["probability"], nonmember["probability"])
+    logs = [
+        F.log_softmax(sets[name][0].double(), dim=1).numpy() for name in ("member", "nonmember")
+    ]
+    constant = dict.fromkeys(forget, collapsed(member["probability"], nonmember["probability"]))
+    constant["modified_entropy"] = collapsed(logs[0], logs[1])  # it sees the label's logarithm
     scores = {}
     for name, values in forget.items():
-        if constant or collapsed(member[name], nonmember[name]):
+        if constant[name] or collapsed(member[name], nonmember[name]):
             scores[name] = math.nan
             continue
         decision = fit_attack(member[name], nonmember[name], solver=solver)
@@ -339,6 +345,9 @@ def mean_of_gaps(
     references: Sequence[Mapping[str, float]],
     names: Sequence[str] = GAP_METRICS,
 ) -> float:
-    """Mean over seeds of each seed's Avg. Gap; at least the gap of means by Jensen's inequality."""
+    """Mean over seeds of each seed's Avg. Gap.
+
+    Never below :func:`gap_of_means` (Jensen) where every attack has a signal.
+    """
     pairs = zip(runs, references, strict=True)
     return float(np.mean([average_gap(run, reference, names) for run, reference in pairs]))

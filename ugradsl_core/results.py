@@ -1,5 +1,6 @@
 """Records to tables: means, spread, gaps to Retrain, and verdicts whose rules are fixed here."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
 from ugradsl_core.errors import DataError
-from ugradsl_core.metrics import GAP_METRICS, average_gap, gap_of_means, mean_of_gaps
+from ugradsl_core.metrics import FIVE_METRICS, GAP_METRICS, average_gap, gap_of_means, mean_of_gaps
 from ugradsl_core.settings import LABELS, is_retrained, label_of, title_of
 from ugradsl_core.store import read_records
 from ugradsl_core.types import Record
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RESULTS = Path(__file__).parent.parent / "book" / "results"
-METRICS = (*GAP_METRICS, "add_MIA")
+METRICS = FIVE_METRICS
 GAP_COLUMNS = tuple(
     f"{column}{suffix}"
     for suffix in ("", "_add_MIA")
     for column in ("gap_of_means", "mean_of_gaps", "mean_of_gaps_std")
 )
+SILENT = tuple((name, f"{name}_no_signal") for name in ("MIA", "add_MIA"))
 CLAIMS = (
     ("ugradsl", "ga"),
     ("ugradsl+", "ft"),
@@ -50,7 +52,10 @@ def natural_order(labels: Iterable[str]) -> list[str]:
 
 
 def frame(records: Sequence[Record]) -> "pd.DataFrame":
-    """One row for each record: label, seed, status, metrics (percent), seconds and samples."""
+    """One row for each record: label, seed, status, metrics (percent), seconds and samples.
+
+    ``MIA_no_signal`` and ``add_MIA_no_signal`` are 1 where that attack had nothing to learn from.
+    """
     import pandas as pd
 
     rows = [
@@ -60,6 +65,7 @@ def frame(records: Sequence[Record]) -> "pd.DataFrame":
             "seed": record.seed,
             "status": record.status,
             **{name: record.metrics.get(name, float("nan")) for name in METRICS},
+            **{silent: int(math.isnan(record.metrics.get(name, 0))) for name, silent in SILENT},
             "RTE": record.seconds,
             "forward": record.forward_samples,
             "backward": record.backward_samples,
@@ -67,7 +73,7 @@ def frame(records: Sequence[Record]) -> "pd.DataFrame":
         for record in records
     ]
     columns = ["label", "method", "seed", "status", *METRICS, "RTE", "forward", "backward"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=[*columns, *(silent for _, silent in SILENT)])
 
 
 def by_label(records: Sequence[Record]) -> dict[str, dict[int, Record]]:
@@ -93,9 +99,11 @@ def summary(records: Sequence[Record]) -> "pd.DataFrame":
 
     Columns are ``label``, ``method``, ``n`` (seeds that ended well), ``diverged``, ``UA``,
     ``UA_std``, …, ``RTE`` (seconds), ``forward`` and ``backward`` (samples), ``gap_of_means`` and
-    ``mean_of_gaps`` (with ``mean_of_gaps_std``), both paired with Retrain by seed, and the same
-    two gaps with the additional MIA, as in the paper's Table 4, ending in ``_add_MIA``. Methods
-    are in natural order.
+    ``mean_of_gaps`` (with ``mean_of_gaps_std``), both paired with Retrain by seed: Avg. Gap over
+    four metrics; and the same two with the additional MIA, as in the paper's Table 4, ending in
+    ``_add_MIA``: Avg. Gap (5). ``MIA_no_signal`` and ``add_MIA_no_signal`` count the runs whose
+    attack had nothing to learn from; means and deviations are over the others, and the gaps take
+    them as 100 points. Methods are in natural order.
     """
     import pandas as pd
 
@@ -113,6 +121,7 @@ def summary(records: Sequence[Record]) -> "pd.DataFrame":
         }
         for name in (*METRICS, "RTE"):
             row[name], row[f"{name}_std"] = good[name].mean(), good[name].std(ddof=1)
+        row |= {silent: int(good[silent].sum()) for _, silent in SILENT}
         row["forward"], row["backward"] = good["forward"].mean(), good["backward"].mean()
         row |= _gaps(*paired(records, label)) if label != "retrain" else {}
         rows.append(row)

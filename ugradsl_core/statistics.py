@@ -80,7 +80,8 @@ def signed_gaps(records: Sequence[Record]) -> "pd.DataFrame":
 
     Columns are ``label``, ``method``, ``metric``, ``n``, ``difference`` (mean over seeds), ``std``,
     ``low``, ``high``, ``p_value`` (see :class:`PairedDifference`) and ``seeds`` (a list). Methods
-    are in natural order; those without a run paired with Retrain, and Retrain, are left out.
+    are in natural order; those without a run paired with Retrain, and Retrain, are left out, and
+    so are attacks without a signal.
     """
     import pandas as pd
 
@@ -88,7 +89,8 @@ def signed_gaps(records: Sequence[Record]) -> "pd.DataFrame":
     for label in natural_order(by_label(records)):
         runs, references = paired(records, label)
         for name in METRICS if label != "retrain" else ():
-            pairs = [(a[name], b[name]) for a, b in zip(runs, references, strict=True) if name in a]
+            both = [(a, b) for a, b in zip(runs, references, strict=True) if name in a]
+            pairs = [(a[name], b[name]) for a, b in both if not math.isnan(a[name] - b[name])]
             if not pairs:
                 continue
             found = paired_difference([a for a, _ in pairs], [b for _, b in pairs])

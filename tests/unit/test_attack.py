@@ -104,3 +104,26 @@ def test_the_decision_does_not_depend_on_the_order_of_samples() -> None:
     first = fit_attack(members, nonmembers)(members)
     moved = fit_attack(rng.permutation(members), rng.permutation(nonmembers))(members)
     np.testing.assert_allclose(first, moved, atol=1e-9)
+
+
+@pytest.mark.parametrize("spread", [1.0, 30.0, 1000.0])
+@pytest.mark.parametrize("kind", ["cauchy", "uniform"])
+def test_scalars_without_a_bound_are_attacked_as_the_svc_does(kind: str, spread: float) -> None:
+    """Bins as wide as a share of the span would be wider than the kernel here."""
+    rng = np.random.default_rng(3)
+    draw = rng.standard_cauchy if kind == "cauchy" else rng.random
+    members, nonmembers = spread * draw((300, 1)), spread * (draw((300, 1)) + 0.3)
+    new = spread * (draw((400, 1)) + 0.2)
+    fast = fit_attack(members, nonmembers)(new) <= 0
+    slow = fit_attack(members, nonmembers, solver="svc")(new) <= 0
+    assert (fast != slow).mean() <= 0.01
+
+
+def test_bins_are_narrow_whatever_the_span() -> None:
+    x = np.concatenate([np.linspace(0, 1, 50), [1e6]])[:, None]
+    merged, sign, weight = attack._merged(x, np.ones(51), np.full(51, 3.0))
+    assert len(merged) == len(x)
+    assert (sign == 1).all()
+    assert weight.sum() == pytest.approx(153)
+    far = np.array([[0.0], [1e-3], [1e300]])
+    assert attack._merged(far, np.ones(3), np.ones(3))[0].tolist() == [[5e-4], [1e300]]

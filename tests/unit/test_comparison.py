@@ -200,7 +200,7 @@ def test_the_agreement_table_ranks_by_the_gap_of_its_table() -> None:
 def test_ties_in_the_paper_are_said() -> None:
     records = every_method("cifar10-random10")
     rows = cells(agreement_table(records, "cifar10-random10", [10, 4]))
-    assert [row[0] for row in rows[1:]] == ["Table 10", "Table 4, with add. MIA"]
+    assert [row[0] for row in rows[1:]] == ["Table 10", "Table 4, by Avg. Gap (5)"]
     assert not rows[1][4].endswith("(approx.)")
     assert rows[2][4].endswith("(approx.)")  # RL and ℓ1-sparse have one printed gap
 

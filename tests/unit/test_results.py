@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from records import record
 
+from ugradsl_core.cli_tables import print_summary
 from ugradsl_core.errors import DataError
 from ugradsl_core.results import (
     best_in,
@@ -19,7 +20,9 @@ from ugradsl_core.results import (
     summary,
 )
 from ugradsl_core.settings import LABELS
+from ugradsl_core.statistics import signed_gaps
 from ugradsl_core.store import write_records
+from ugradsl_core.tables import results_table
 
 RETRAIN = [record("retrain", seed, 30.0, 50.0, 100.0, 70.0) for seed in range(3)]
 
@@ -61,6 +64,32 @@ def test_the_gap_of_table_4_takes_the_additional_mia_in() -> None:
     assert row["mean_of_gaps_add_MIA"] == pytest.approx(2)  # (0 + 0 + 0 + 0 + 10) / 5
     assert row["mean_of_gaps_std_add_MIA"] == pytest.approx(0)
     assert row["gap_of_means_add_MIA"] == pytest.approx(0)  # +10 and −10 cancel
+
+
+def test_an_attack_without_a_signal_is_named_and_never_rewarded(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    blind = [record("ga", seed, 30.0, math.nan, 100.0, 70.0) for seed in range(2)]
+    mixed = [record("ft", 0, 30.0, math.nan, 100.0, 70.0), record("ft", 1, 30.0, 48.0, 100.0, 70.0)]
+    runs = [*RETRAIN[:2], *blind, *mixed]
+    table = summary(runs).set_index("label")
+    assert list(table["MIA_no_signal"]) == [0, 1, 2]  # retrain, ft, ga
+    assert math.isnan(table.loc["ga", "MIA"])
+    assert table.loc["ft", "MIA"] == 48
+    assert table.loc["ga", "mean_of_gaps"] == table.loc["ga", "gap_of_means"] == 25
+    assert table.loc["ft", "mean_of_gaps"] == pytest.approx((25 + 0.5) / 2)
+    assert best_in(table.reset_index()) == "ft"
+    print_summary(runs)
+    shown = capsys.readouterr().out
+    assert "no signal" in shown
+    assert "48.00 (1 without signal)" in shown
+    assert "counts as a gap of 100 points" in shown
+    print_summary(RETRAIN)
+    assert "signal" not in capsys.readouterr().out
+    html = results_table(runs, "made.csv")
+    assert "no signal" in html
+    assert "Avg. Gap (5)" in html
+    assert set(signed_gaps(runs).query("label == 'ga'")["metric"]) == {"UA", "RA", "TA"}
 
 
 def test_variants_follow_their_method() -> None:

@@ -2,10 +2,12 @@
 
 import errno
 import json
+import math
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,19 @@ def test_numbers_survive_bit_for_bit(store: Store) -> None:
     found = load_record(store, "key")
     assert found is not None
     assert dict(found.metrics) == dict(exact.metrics)
+
+
+def test_a_metric_without_a_signal_is_null_in_the_line_and_nan_again() -> None:
+    made = record("ft", 0, 10.0, math.nan, 99.0, 70.0)
+    made = replace(made, metrics={**made.metrics, "mia": {"entropy": math.nan, "confidence": 1.0}})
+    line = record_line(made)
+    strict = json.loads(line, parse_constant=pytest.fail)  # called for NaN, which no JSON has
+    assert strict["metrics"]["MIA"] is None
+    read = parse_record(line)
+    assert math.isnan(read.metrics["MIA"])
+    assert math.isnan(read.metrics["mia"]["entropy"])
+    assert read.metrics["mia"]["confidence"] == 1.0
+    assert record_line(read) == line
 
 
 def test_weights_survive_bit_for_bit(store: Store) -> None:

@@ -233,6 +233,7 @@ def _differences(
             for seed in common
             if metric in runs[first][seed] and metric in runs[second][seed]
         ]
+        values = [value for value in values if not math.isnan(value)]  # an attack without a signal
         if values:
             found[metric] = sum(values) / len(values)
     return found
