@@ -423,7 +423,7 @@ class Bench:
         """
         label, setting = self.job.label, self.setting
         kind = "result" if judge == "test" else "trial"
-        hashes = digest(setting.identity()), digest(config.model_dump())
+        hashes = digest(setting.identity()), digest(config.key_fields())
         known = self._known.get((kind, *hashes, seed, split_label(label)[0]))
         if known is not None:
             self.on_run()
