@@ -221,8 +221,6 @@ def configuration(label: str, point: Sequence[float], setting: Setting, sizes: S
     for name, dimension in space.dimensions.items():
         if not isinstance(dimension, UpTo | ShareOfEpochs):
             values[name] = dimension.at(at[name])
-    if "samples" in space.dimensions:
-        values["samples"] = min(values["samples"], sizes.retain)
 
     def make(count: int) -> Config:
         counted = dict(values)
@@ -232,6 +230,8 @@ def configuration(label: str, point: Sequence[float], setting: Setting, sizes: S
             counted["msteps"] = 1 + min(int(at["msteps"] * count), max(count - 1, 0))
         if space.filled:
             counted[space.filled] = count
+        if "samples" in space.dimensions:
+            counted["samples"] = min(count, values["samples"], sizes.retain)
         return kind(**counted)
 
     def fits(count: int) -> bool:
@@ -240,13 +240,12 @@ def configuration(label: str, point: Sequence[float], setting: Setting, sizes: S
     if label in OUTSIDE:
         return make(0)
     if space.filled:
-        most = _largest(fits, space.fixed[space.filled])
-        count = most
-    elif "epochs" in space.dimensions:
+        count = most = _largest(fits, space.fixed[space.filled])
+    elif "samples" in space.dimensions:
+        count = most = _largest(fits, values["samples"])
+    else:
         most = _largest(fits, sizes.budget)
         count = Range(1, most, whole=True).at(at["epochs"]) if most else 0
-    else:
-        most, count = int(sizes.cost(make(1)) <= sizes.budget), 1
     if not most:
         raise _no_room(label, sizes, sizes.cost(make(1)))
     return make(count)
