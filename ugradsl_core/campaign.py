@@ -50,6 +50,7 @@ from ugradsl_core.unlearning import get_method
 DEADLINE = "UGRADSL_DEADLINE"  # environment variable: seconds since the epoch
 REFERENCES = ("retrain", "retrain:again", "no-step")
 SEARCHED = tuple(protocol.SPACES)
+JUDGED_LATER = 2  # methods that are searched before the first one is judged on the test set
 
 
 __all__ = ["WORKFLOW", "Bench", "Job", "Plan"]
@@ -277,8 +278,10 @@ def jobs_of(plan: Plan) -> list[Job]:
                 needs.append(f"search-{block.source}-{stem}")
             chosen = f"{block.kind}-{where}-{stem}"
             add(Job(chosen, block.kind, where, label, seeds, tuple(needs), own, block.source or ""))
-            needs = [chosen, *references(where, block.seeds, own)]
-            add(Job(f"final-{where}-{stem}", "final", where, label, block.seeds, tuple(needs), own))
+            later = own - JUDGED_LATER
+            needs = [chosen, *references(where, block.seeds, later)]
+            name = f"final-{where}-{stem}"
+            add(Job(name, "final", where, label, block.seeds, tuple(needs), later))
     return sorted(jobs.values(), key=lambda job: -job.priority)
 
 
