@@ -167,8 +167,6 @@ def keep_checkpoint(store: Store, key: str, generators: Sequence[Generator]) -> 
 def record_line(record: Record) -> str:
     """A record as one line of JSON with the SHA-256 of its content."""
     content = asdict(record)
-    if not content["protocol"]:  # younger than the first published records, whose lines it is not in
-        del content["protocol"]
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     content["sha256"] = hashlib.sha256(text.encode()).hexdigest()
     return json.dumps(content, sort_keys=True, ensure_ascii=False)
@@ -188,7 +186,7 @@ def parse_record(line: str) -> Record:
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     if hashlib.sha256(text.encode()).hexdigest() != expected:
         raise StoreError("record: the content does not match its checksum")
-    if {"protocol", *content} != {field.name for field in fields(Record)}:
+    if set(content) != {field.name for field in fields(Record)}:
         raise StoreError("record: the fields are those of another version")
     return Record(**content)
 

@@ -13,7 +13,7 @@ from ugradsl_core.paper import load_table
 from ugradsl_core.results import METRICS, one_setting, summary
 from ugradsl_core.settings import title_of, what_is_forgotten
 from ugradsl_core.statistics import CONFIDENCE, signed_gaps
-from ugradsl_core.ties import SMOKE, Verdict, gap_table, rank
+from ugradsl_core.ties import FOUR, SMOKE, Verdict, gap_table, rank
 from ugradsl_core.types import Record
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def diverged_of(row: Mapping[Any, Any]) -> str:
     return f" ({row['diverged']} diverged)" if row["n"] else f"diverged in {row['diverged']} runs"
 
 
-def tied_with_best(records: Sequence[Record], measure: str = "Avg. Gap (4)") -> frozenset[str]:
+def tied_with_best(records: Sequence[Record], measure: str = FOUR) -> frozenset[str]:
     """The methods that cannot be told from the best; nobody at the smoke scale."""
     if not records or one_setting(records).scale == SMOKE:
         return frozenset()

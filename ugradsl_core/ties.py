@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 
 from ugradsl_core.errors import DataError
-from ugradsl_core.metrics import FIVE_METRICS, GAP_METRICS, average_gap
+from ugradsl_core.metrics import FIVE_METRICS, GAP_METRICS, GAP_NAMES, average_gap
 from ugradsl_core.results import by_label, record_label
 from ugradsl_core.settings import title_of
 from ugradsl_core.types import Record
@@ -30,10 +30,8 @@ OUTSIDE = {  # labels that compete with nobody, and why
     NO_STEP: "no unlearning",
     "pabi": "needs more passes than the budget",
 }
-MEASURES: dict[str, tuple[str, ...]] = {
-    "Avg. Gap (4)": GAP_METRICS,
-    "Avg. Gap (5)": FIVE_METRICS,  # with the additional MIA, as in the paper's Table 4
-}
+MEASURES: dict[str, tuple[str, ...]] = {name: metrics for metrics, name in GAP_NAMES.items()}
+FOUR, FIVE = GAP_NAMES[GAP_METRICS], GAP_NAMES[FIVE_METRICS]  # as in the paper's Table 4
 BETTER, WORSE, TIED, UNDECIDED = "better", "worse", "tied", "undecided"
 FEW, NOT_RUN = "too few seeds", "not run"
 NAN = float("nan")
@@ -169,7 +167,7 @@ def seed_gaps(records: Sequence[Record], names: Sequence[str] = GAP_METRICS) -> 
     return {label: gaps for label, gaps in found.items() if gaps}
 
 
-def gap_table(records: Sequence[Record], measure: str = "Avg. Gap (4)") -> GapTable:
+def gap_table(records: Sequence[Record], measure: str = FOUR) -> GapTable:
     """The gaps of records of one setting, and its noise floor."""
     gaps = seed_gaps(records, MEASURES[measure])
     lost: dict[str, int] = {}

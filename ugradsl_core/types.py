@@ -213,8 +213,7 @@ class Record:
 
     ``metrics`` are percentages, or empty where ``status`` is not ``"ok"``. ``seconds`` is the
     wall time of unlearning alone (RTE). ``kind`` is ``"result"`` (test set) or ``"trial"``
-    (validation set, one step of a search). ``protocol`` names the rules that a comparison was made
-    by, see :mod:`ugradsl_core.protocol`; it is empty for runs outside one.
+    (validation set, one step of a search).
     """
 
     kind: str
@@ -237,4 +236,3 @@ class Record:
     commit: str
     created: str
     note: str = ""
-    protocol: str = ""
