@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from ugradsl_core import figures, figures_results, figures_search, ties
-from ugradsl_core.cli_tables import spread
+from ugradsl_core.cli_tables import metric_cell, spread
 from ugradsl_core.comparison import gap_panels
 from ugradsl_core.evidence import COMMAND, Evidence, Trial, design, transferred, winners
 from ugradsl_core.luck import best_quantile, expected_best, expected_best_with_replacement
@@ -19,7 +19,6 @@ from ugradsl_core.results import (
     by_label,
     natural_order,
     one_setting,
-    record_label,
     summary,
 )
 from ugradsl_core.settings import LABELS, title_of
@@ -327,7 +326,7 @@ def results(evidence: Evidence) -> str:
         for measure, column in shown.items():
             std = column.replace("mean_of_gaps", "mean_of_gaps_std")
             cells += [spread(row[column], row[std]), rank_text(ranked[measure], label)]
-        cells += [_metric(records, label, name, row) for name in names]
+        cells += [metric_cell(row, name, 1) for name in names]
         rows.append([*cells, f"{(row['forward'] + row['backward']) / 1000:,.1f}"])
     header = ["Method"]
     for measure in shown:
@@ -346,16 +345,6 @@ def results(evidence: Evidence) -> str:
         "and backward together."
     )
     return to_html(header, rows, caption, table, f"{evidence.name}-results.csv", kinds)
-
-
-def _metric(records: Sequence[Record], label: str, name: str, row: Mapping[Any, Any]) -> Cell:
-    """Mean and spread of a metric, and in how many runs an attack had no signal."""
-    runs = [r for r in records if record_label(r) == label and r.status == "ok"]
-    silent = sum(math.isnan(run.metrics.get(name, math.nan)) for run in runs)
-    if silent == len(runs):
-        return "no signal"
-    text = spread(row[name], row[f"{name}_std"], 1)
-    return (text, f"{silent} without signal") if silent else text
 
 
 def columns(evidence: Evidence, preset: str, numbers: Sequence[int]) -> Any:
