@@ -158,11 +158,13 @@ def _values(config: Mapping[str, Any]) -> str:
         "msteps", "forget_batch_size", "samples",
     )  # fmt: skip
     parts = [
-        f"{name} {value:g}" if isinstance(value, int | float) else f"{name} {value}"
+        f"{name} {value:g}".replace("-", "−")
+        if isinstance(value, int | float)
+        else f"{name} {value}"
         for name in names
         if (value := config.get(name)) is not None
     ]
-    return ", ".join(parts).replace("-", "−") if parts else "–"
+    return ", ".join(parts) or "–"
 
 
 def by_median(trials: Mapping[str, Sequence[Trial]]) -> dict[str, str]:

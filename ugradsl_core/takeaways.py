@@ -1,7 +1,7 @@
 """What to take away from a setting's records, in plain words, whatever it turns out to be."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 
 from ugradsl_core import ties
 from ugradsl_core.claims.records import BASES, SMOOTHING, at_equal_gap, per_epoch, ratio
@@ -18,7 +18,7 @@ from ugradsl_core.findings import (
 )
 from ugradsl_core.results import natural_order
 from ugradsl_core.settings import title_of
-from ugradsl_core.ties import NO_STEP, OUTSIDE, GapTable
+from ugradsl_core.ties import NO_STEP, OUTSIDE, Ranking
 from ugradsl_core.types import Record
 
 IN_WORDS = {  # of a comparison of a method with what it is compared with
@@ -53,47 +53,58 @@ def take_away(evidence: Evidence) -> str:
     return f'{coverage(evidence)}\n<ul class="take-away">\n{body}</ul>\n'
 
 
-def _compared(table: GapTable, chosen: Sequence[tuple[str, str]]) -> list[str]:
-    """A clause for each chosen pair that has seeds enough, tested with all pairs of the page."""
-    found = []
-    for pair in ties.compare([(table, *pair) for pair in ties.PAIRS]):
-        if (pair.first, pair.second) in chosen and pair.outcome in IN_WORDS:
-            found.append(
-                f"{title_of(pair.first)} {IN_WORDS[pair.outcome]} {title_of(pair.second)} "
-                f"({pair.means[0]:.1f} against {pair.means[1]:.1f} points)"
-            )
-    return found
-
-
 def _smoothing(records: Sequence[Record]) -> list[str]:
-    """The title's claim."""
-    by_measure = {
-        measure: _compared(ties.gap_table(records, measure), SMOOTHING)
-        for measure in ties.measures_of(records)
-    }
-    parts = [f"By {m}, {listed(clauses)}." for m, clauses in by_measure.items() if clauses]
-    if not parts:
+    """The title's claim, tested with all pairs of the page."""
+    clauses: dict[str, list[tuple[str, str]]] = {}
+    for measure in ties.measures_of(records):
+        table = ties.gap_table(records, measure)
+        for pair in ties.compare([(table, *pair) for pair in ties.PAIRS]):
+            if (pair.first, pair.second) in SMOOTHING and pair.outcome in IN_WORDS:
+                text = (
+                    f"{title_of(pair.first)} {IN_WORDS[pair.outcome]} {title_of(pair.second)} "
+                    f"({pair.means[0]:.1f} against {pair.means[1]:.1f} points)"
+                )
+                clauses.setdefault(measure, []).append((pair.outcome, text))
+    if not clauses:
         return ["Whether the smoothing itself helps is open: its rows at α = 0 have not come yet."]
     lead = "Does the smoothing itself help? NegGrad+ is the same method at α = 0. "
-    return [lead + " ".join(parts)]
+    if _agree([[outcome for outcome, _ in found] for found in clauses.values()]):
+        found = next(iter(clauses.values()))
+        return [f"{lead}{listed([text for _, text in found])}{_both(clauses)}."]
+    return [
+        lead + " ".join(f"By {m}, {listed([text for _, text in x])}." for m, x in clauses.items())
+    ]
+
+
+def _agree(outcomes: Sequence[object]) -> bool:
+    """Whether all measures say the same."""
+    return all(outcome == outcomes[0] for outcome in outcomes)
+
+
+def _both(measures: Sized) -> str:
+    """What to add where they do, and there are several."""
+    return ", by either measure of the gap" if len(measures) > 1 else ""
 
 
 def _best(records: Sequence[Record]) -> list[str]:
     """Which methods cannot be told from the best, by each measure."""
-    parts = []
-    for measure, found in rankings(records).items():
-        if not found.labels:
-            continue
-        tied = [title_of(label) for label in found.labels if label in found.best]
-        worse = len(found.labels) - len(tied)
-        if len(tied) == 1:
-            parts.append(f"By {measure}, {tied[0]} is nearer to Retrain than all {worse} others.")
-        else:
-            parts.append(
-                f"By {measure}, {len(tied)} of {len(found.labels)} methods cannot be told from "
-                f"the best: {listed(tied)}."
-            )
-    return [" ".join(parts)] if parts else []
+    found = {measure: each for measure, each in rankings(records).items() if each.labels}
+    if not found:
+        return []
+    if _agree([each.best for each in found.values()]):
+        text = _tied(next(iter(found.values())))
+        return [f"{text[0].upper()}{text[1:]}{_both(found)}."]
+    return [" ".join(f"By {measure}, {_tied(each)}." for measure, each in found.items())]
+
+
+def _tied(found: Ranking) -> str:
+    tied = [title_of(label) for label in found.labels if label in found.best]
+    others = len(found.labels) - len(tied)
+    if len(tied) == 1:
+        return f"{tied[0]} is nearer to Retrain than all {others} others"
+    return (
+        f"{len(tied)} of {len(found.labels)} methods cannot be told from the best: {listed(tied)}"
+    )
 
 
 def _floor(records: Sequence[Record]) -> list[str]:
@@ -139,13 +150,15 @@ def _tuning(evidence: Evidence) -> list[str]:
         return []
     labels = list(order)
     ours = [x for x in ("ugradsl", "ugradsl+") if x in order and x not in (labels[0], labels[-1])]
-    parts = [f"{title_of(x)} {order[x]:.1f} (number {labels.index(x) + 1} of {len(labels)})"
-             for x in ours]  # fmt: skip
+    parts = [
+        f"{order[x]:.1f} with {title_of(x)} (number {labels.index(x) + 1} of {len(labels)})"
+        for x in ours
+    ]
     return [
-        f"With {DRAWS[1]} trials from its space, {title_of(labels[0])} can be expected to reach a "
-        f"validation gap of {order[labels[0]]:.1f} points"
-        + (f", {listed(parts)}," if parts else "")
-        + f" and {title_of(labels[-1])} {order[labels[-1]]:.1f}: that is how hard they are to tune."
+        f"How hard is tuning? {DRAWS[1]} trials can be expected to reach a validation gap of "
+        f"{order[labels[0]]:.1f} points with {title_of(labels[0])}, the smallest, and of "
+        f"{order[labels[-1]]:.1f} with {title_of(labels[-1])}, the largest"
+        + (f"; {listed(parts)}." if parts else ".")
     ]
 
 

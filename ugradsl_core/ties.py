@@ -138,7 +138,9 @@ class GapTable:
     Attributes:
         measure: a key of ``MEASURES``.
         gaps: label → seed → Avg. Gap to the Retrain of that seed, in percentage points.
-        lost: label → runs that diverged.
+        lost: label → runs that diverged, or in which an attack of the measure has no signal: the
+            100 points that such a run counts elsewhere are a convention, and no measurement that
+            a test could use.
         floor: mean gap between two Retrains of the same data; NaN where there is no second one.
     """
 
@@ -151,15 +153,18 @@ class GapTable:
 def seed_gaps(records: Sequence[Record], names: Sequence[str] = GAP_METRICS) -> Gaps:
     """Label → seed → Avg. Gap over ``names`` to the Retrain of that seed; Retrain is left out.
 
-    Runs that diverged, have no Retrain of their seed, or lack a metric are left out, too.
+    Runs that diverged, have no Retrain of their seed, lack a metric, or have an attack without a
+    signal are left out, too.
     """
     groups = by_label(records)
-    references = groups.get(REFERENCE, {})
+    references = {
+        seed: run for seed, run in groups.get(REFERENCE, {}).items() if _measured(run, names)
+    }
     found = {
         label: {
             seed: average_gap(run.metrics, references[seed].metrics, names)
             for seed, run in sorted(runs.items())
-            if seed in references and set(names) <= {*run.metrics} & {*references[seed].metrics}
+            if seed in references and _measured(run, names)
         }
         for label, runs in groups.items()
         if label != REFERENCE
@@ -167,12 +172,16 @@ def seed_gaps(records: Sequence[Record], names: Sequence[str] = GAP_METRICS) -> 
     return {label: gaps for label, gaps in found.items() if gaps}
 
 
+def _measured(record: Record, names: Sequence[str]) -> bool:
+    return all(not math.isnan(record.metrics.get(name, NAN)) for name in names)
+
+
 def gap_table(records: Sequence[Record], measure: str = FOUR) -> GapTable:
     """The gaps of records of one setting, and its noise floor."""
     gaps = seed_gaps(records, MEASURES[measure])
     lost: dict[str, int] = {}
     for record in records:
-        if record.status != "ok":
+        if not _measured(record, MEASURES[measure]):
             lost[record_label(record)] = lost.get(record_label(record), 0) + 1
     again = list(gaps.get(FLOOR, {}).values())
     return GapTable(measure, gaps, lost, float(np.mean(again)) if again else NAN)
@@ -190,7 +199,7 @@ class Comparison:
         outcome: of the first: ``better``, ``worse``, ``tied``, ``undecided``, ``too few seeds``
             or ``not run``.
         floor: see :class:`GapTable`.
-        lost: runs of the first and of the second that diverged.
+        lost: runs of the first and of the second that have no gap, see :class:`GapTable`.
         family: comparisons that were tested together.
     """
 
@@ -207,8 +216,8 @@ class Comparison:
 def compare(asked: Iterable[tuple[GapTable, str, str]], alpha: float = ALPHA) -> list[Comparison]:
     """Compare pairs of methods, each in its own table; all of them together are one family.
 
-    A method that diverged in any seed is never better than another one: what its gap would have
-    been there is not known.
+    A method that lost a run is never better than another one: what its gap would have been there
+    is not known.
     """
     listed = list(asked)
     samples, means = [], []
@@ -278,7 +287,7 @@ def rank(table: GapTable, alpha: float = ALPHA) -> Ranking:
             continue
         seeds = table.gaps.get(label, {})
         if table.lost.get(label):
-            unranked[label] = "diverged"
+            unranked[label] = "lost a run"
         elif len(seeds) < FEWEST_SEEDS:
             unranked[label] = FEW
         else:
@@ -358,11 +367,23 @@ def verdicts(records: Sequence[Record], pairs: Sequence[tuple[str, str]] = PAIRS
     return [
         Verdict(
             f"{title_of(first)} against {title_of(second)}",
-            {measure: by_measure[measure][i].outcome for measure in measures},
-            " ".join(sentence(measure, by_measure[measure][i]) for measure in measures),
+            {measure: found[i].outcome for measure, found in by_measure.items()},
+            evidence({measure: found[i] for measure, found in by_measure.items()}),
         )
         for i, (first, second) in enumerate(pairs)
     ]
+
+
+def evidence(found: Mapping[str, Comparison]) -> str:
+    """The numbers of a comparison: by the first measure, and by all of them where they differ."""
+    first = next(iter(found))
+    if len({comparison.outcome for comparison in found.values()}) > 1:
+        return " ".join(sentence(measure, each) for measure, each in found.items())
+    same = [measure for measure in found if measure != first]
+    known = found[first].outcome != NOT_RUN
+    return sentence(first, found[first]) + (
+        f" The same by {', '.join(same)}." if same and known else ""
+    )
 
 
 def sentence(measure: str, found: Comparison) -> str:
@@ -370,11 +391,11 @@ def sentence(measure: str, found: Comparison) -> str:
     first, second = title_of(found.first), title_of(found.second)
     decision = found.decision
     lost = [
-        f"{title} diverged in {count} run{'s' * (count > 1)}"
+        f"{count} of {title}"
         for title, count in zip((first, second), found.lost, strict=True)
         if count
     ]
-    extra = f"; {' and '.join(lost)}" if lost else ""
+    extra = f"; runs that diverged or have no signal: {', '.join(lost)}" if lost else ""
     if found.outcome == NOT_RUN:
         return f"{measure}: no records of both methods."
     if not decision.n:
