@@ -40,10 +40,11 @@ def strip(trials: "pd.DataFrame", methods: Mapping[str, str]) -> "Figure":
     axis.set_xscale("log")
     _plain_ticks(axis, "x")
     axis.set_ylabel("")
-    axis.set_xlabel("validation gap to Retrain (percentage points; smaller is better)")
+    axis.set_xlabel("")
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="both")
     axis.set_axisbelow(True)
+    figure.supxlabel("validation gap to Retrain (percentage points)", fontsize=10, color=INK)
     return figure
 
 

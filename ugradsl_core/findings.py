@@ -14,6 +14,7 @@ from ugradsl_core.cli_tables import metric_cell, spread
 from ugradsl_core.comparison import gap_panels
 from ugradsl_core.evidence import COMMAND, Evidence, Trial, design, transferred, winners
 from ugradsl_core.luck import best_quantile, expected_best, expected_best_with_replacement
+from ugradsl_core.metrics import GAP_METRICS
 from ugradsl_core.results import (
     METRICS,
     by_label,
@@ -22,6 +23,7 @@ from ugradsl_core.results import (
     summary,
 )
 from ugradsl_core.settings import LABELS, title_of
+from ugradsl_core.statistics import signed_gaps
 from ugradsl_core.tables import (
     Cell,
     describe,
@@ -365,9 +367,26 @@ def gap_words(panels: "Mapping[str, pd.DataFrame]", chosen: Sequence[str] = LABE
     return f"Average gap to Retrain in percentage points, smallest first. {'; '.join(parts)}."
 
 
+def signed_figure(evidence: Evidence) -> Any:
+    """Method − Retrain for four metrics, as a notebook shows it."""
+    gaps = signed_gaps(evidence.results)
+    if gaps.empty:
+        return show(not_yet(evidence, "the results"))
+    parts = []
+    for metric in GAP_METRICS:
+        own = gaps[gaps["metric"] == metric]
+        far = list(zip(own["method"], own["difference"], strict=True))
+        parts.append(f"{metric}: {figures_search.spoken(far)}")
+    words = (
+        "Four panels, UA, MIA, RA and TA, with a mark and an interval for each method beside a "
+        f"line at zero, which is Retrain. In percentage points: {'; '.join(parts)}."
+    )
+    return figures.show(figures_results.signed_gaps(gaps, GAP_METRICS), words)
+
+
 def signed(evidence: Evidence) -> str:
     """Method − Retrain with its intervals."""
-    if not evidence.results:
+    if signed_gaps(evidence.results).empty:
         return not_yet(evidence, "the results")
     return signed_table(evidence.results, f"{evidence.name}-{evidence.scale}-signed.csv")
 

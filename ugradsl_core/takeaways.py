@@ -67,7 +67,10 @@ def _smoothing(records: Sequence[Record]) -> list[str]:
                 clauses.setdefault(measure, []).append((pair.outcome, text))
     if not clauses:
         return ["Whether the smoothing itself helps is open: its rows at α = 0 have not come yet."]
-    lead = "Does the smoothing itself help? NegGrad+ is the same method at α = 0. "
+    lead = (
+        "Does the smoothing itself help? NegGrad+ is UGradSL+ at α = 0, and over D_f it is "
+        "UGradSL. "
+    )
     if _agree([[outcome for outcome, _ in found] for found in clauses.values()]):
         found = next(iter(clauses.values()))
         return [f"{lead}{listed([text for _, text in found])}{_both(clauses)}."]

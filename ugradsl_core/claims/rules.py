@@ -1,8 +1,8 @@
 """Rules that turn numbers into verdicts: thresholds, and words for what came out.
 
-The paper's own numbers were known when they were written; our records of the protocol were not,
-as the rules for them were fixed before its first run. A threshold that a claim leaves open, such
-as what "marginal" is, is chosen here once.
+The paper's own numbers were known when they were written, and so were our records from before the
+protocol; no record of the protocol was. A threshold that a claim leaves open, such as what
+"marginal" is, is chosen here once.
 """
 
 import math
