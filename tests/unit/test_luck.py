@@ -77,7 +77,7 @@ def test_what_cannot_be_estimated_is_refused(estimate: Callable[..., float]) -> 
     for values in ([], [1.0, math.nan]):
         with pytest.raises(DataError, match="luck: needs at least one value, and no NaN"):
             estimate(values, 1)
-    with pytest.raises(DataError, match="k: should be a whole number from 1 to .*; found 0"):
+    with pytest.raises(DataError, match=r"k: should be a whole number from 1 to .*; found 0"):
         estimate([1.0], 0)
     with pytest.raises(DataError, match="k: should be a whole number from 1 to 1; found 2"):
         expected_best([1.0], 2)

@@ -321,8 +321,8 @@ def test_the_second_measure_is_there_where_all_records_have_it() -> None:
 def test_verdicts_of_a_page() -> None:
     pairs = (("ugradsl+", "ft"), ("ugradsl", "ga"), ("rl", "ga"), ("salun", "rl"))
     records = campaign.results(
-        {"ugradsl+": [2, 2.1, 2.2], "ft": [9, 9.2, 9.0], "ugradsl": [5, 5.2, 6], "ga": [5.1, 5, 6.2],
-         "rl": [1, 1]}
+        {"ugradsl+": [2, 2.1, 2.2], "ft": [9, 9.2, 9.0], "ugradsl": [5, 5.2, 6],
+         "ga": [5.1, 5, 6.2], "rl": [1, 1]}
     )  # fmt: skip
     found = verdicts(records, pairs)
     assert [set(v.outcomes.values()) for v in found] == [{BETTER}, {TIED}, {FEW}, {NOT_RUN}]
@@ -357,5 +357,5 @@ def test_lost_runs_and_the_floor_are_said() -> None:
 
 def test_smoke_runs_bear_no_verdict() -> None:
     records = [replace(r, scale="smoke") for r in campaign.results({"ft": [1, 1, 1]})]
-    with pytest.raises(DataError, match="records: are of the smoke scale, .* bears no verdict"):
+    with pytest.raises(DataError, match=r"records: are of the smoke scale, .* bears no verdict"):
         verdicts(records)
