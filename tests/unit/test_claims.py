@@ -338,7 +338,7 @@ def test_conspicuous_or_not() -> None:
         )
 
     judge = ours.not_conspicuous
-    assert judge(made(ugradsl=52.0, plus=45.0)).outcome == "reproduced"
+    assert judge(made(ugradsl=51.9, plus=45.0)).outcome == "reproduced"
     assert judge(made(ugradsl=52.1, plus=45.0)).outcome == "partly"
     assert judge(made(ugradsl=52.1, plus=53.0)).outcome == "not reproduced"
     assert "+2.10" in judge(made(ugradsl=52.1, plus=53.0)).evidence

@@ -11,6 +11,7 @@ from ugradsl_core.claims.rules import (
     FEWEST_VALUES,
     GOOD,
     PARTLY,
+    TIED,
     Judgement,
     combined,
     judge_epochs,
@@ -91,7 +92,7 @@ def sizes(published: Published) -> Judgement:
                 parts += text
                 seeds += [(f"{number} {size}", len(gaps)) for size, gaps in known.items()]
         places = [place(rank(gap_table(records)), PROPOSED) for records in group.values()]
-        outcomes += places
+        outcomes.append(GOOD if set(places) == {GOOD} else BAD if BAD in places else TIED)
         parts.append(
             f"at {places.count(GOOD)} of {len(group)} sizes only the paper's methods can be the "
             f"best, at {places.count(BAD)} none of them can"
