@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import campaign
+import campaign_records as campaign
 import pytest
 from printed import clean
 from records import SETTING, record

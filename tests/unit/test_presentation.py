@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import campaign
+import campaign_records as campaign
 import pandas as pd
 import pytest
 from records import record

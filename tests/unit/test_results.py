@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import campaign
+import campaign_records as campaign
 import pytest
 from records import record
 

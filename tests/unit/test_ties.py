@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import campaign
+import campaign_records as campaign
 import numpy as np
 import pytest
 from hypothesis import given, settings
