@@ -34,11 +34,7 @@ test: $(READY) ## unit tests, then every notebook against its committed outputs 
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadfile \
 		--nbval notebooks --nbval-sanitize-with tests/sanitize.cfg
 
-results: $(READY) ## the published records, at the bench scale (hours; resumes; UGRADSL_DATA)
-	$(BIN)/ugradsl experiment cifar10-random10 --scale bench --seeds 0,1,2 \
-		--publish book/results/cifar10-random10-bench.jsonl
-	$(BIN)/ugradsl experiment cifar10-class --scale bench --seeds 0,1,2 \
-		--publish book/results/cifar10-class-bench.jsonl
+results: $(READY) ## the records of regime, landscape and Figure 6 (hours; resumes; UGRADSL_DATA)
 	$(BIN)/ugradsl regime all --scale bench --publish book/results/regime-bench.jsonl
 	$(BIN)/ugradsl landscape cifar10-random10 --scale bench \
 		--publish book/results/cifar10-random10-bench-landscape.jsonl

@@ -64,6 +64,7 @@ def execute(source: Path, target: Path) -> None:
     if problem is not None:
         raise NotebookError(f"{source.name} failed {_where_it_stopped(cells)}\n{problem}")
     _drop_run_metadata(notebook)
+    describe_figures(notebook)
     nbformat.write(notebook, target)
 
 
@@ -88,6 +89,16 @@ def _drop_run_metadata(notebook: nbformat.NotebookNode) -> None:
     for part in (notebook, *notebook.cells):
         for key in ("papermill", "execution"):
             part.metadata.pop(key, None)
+
+
+def describe_figures(notebook: nbformat.NotebookNode) -> None:
+    """Take a figure's words from its output, where they were made from the data that it shows."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for details in output.get("metadata", {}).values():
+                if isinstance(details, dict) and details.get("alt"):
+                    image = cell.metadata.setdefault("mystnb", {}).setdefault("image", {})
+                    image["alt"] = details["alt"]
 
 
 def run_notebooks(notebooks: list[Path], jobs: int) -> None:
@@ -145,7 +156,9 @@ def main() -> int:
     try:
         if arguments.no_run:
             for path in notebooks:
-                shutil.copy2(path, SOURCE / "notebooks" / path.name)
+                notebook = nbformat.read(path, as_version=4)
+                describe_figures(notebook)
+                nbformat.write(notebook, SOURCE / "notebooks" / path.name)
         else:
             run_notebooks(notebooks, arguments.jobs)
     except NotebookError as failure:

@@ -34,7 +34,7 @@ from ugradsl_core.problems import (
     original_state,
     silent,
 )
-from ugradsl_core.results import RESULTS, record_label
+from ugradsl_core.results import RESULTS, SWEEP, record_label
 from ugradsl_core.search import sizes_of
 from ugradsl_core.settings import (
     FORGET_FIELDS,
@@ -306,21 +306,15 @@ def record_file(job: Job, scale: str, root: Path) -> Path:
     """Where a job's records are published."""
     name = file_stem(job.label)
     if job.kind == "sweep":
-        name = f"sweep-{name}-{'-'.join(parameter for parameter, _ in job.grid)}"
+        name = f"{SWEEP}{name}-{'-'.join(parameter for parameter, _ in job.grid)}"
     return results_folder(job.setting, scale, root) / f"{name}.jsonl"
-
-
-def published(setting: str, scale: str, root: Path | None = None) -> list[Record]:
-    """The campaign's records of a setting, without its sweeps; none where it has not come there."""
-    files = sorted(results_folder(setting, scale, root).glob("*.jsonl"))
-    return [r for path in files if not path.name.startswith("sweep-") for r in read_records(path)]
 
 
 def published_sweep(
     setting: str, scale: str, label: str, parameters: Sequence[str], root: Path | None = None
 ) -> list[Record]:
     """The records of a sweep; none where it has not been run."""
-    name = f"sweep-{file_stem(label)}-{'-'.join(parameters)}.jsonl"
+    name = f"{SWEEP}{file_stem(label)}-{'-'.join(parameters)}.jsonl"
     path = results_folder(setting, scale, root) / name
     return read_records(path) if path.exists() else []
 

@@ -17,7 +17,6 @@ from ugradsl_core.tables import (
     NO_RECORDS,
     TIME_UNITS,
     Cell,
-    best_row,
     describe,
     describe_training,
     diverged_of,
@@ -25,8 +24,10 @@ from ugradsl_core.tables import (
     paper_title,
     percent,
     seeds_of,
+    tied_with_best,
     to_html,
 )
+from ugradsl_core.ties import FIVE, FOUR
 from ugradsl_core.types import Record
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def beside(
     mine = _by_label(ours) if ours is not None else {}
     theirs = _by_label(paper)
     shown = ordered([*mine, *theirs] if labels is None else labels)
-    best = {str(ours["label"][row]) for row in best_row(ours, gap)} if ours is not None else set()
+    best = tied_with_best(records, FIVE if add else FOUR)
     rows: list[list[Cell]] = []
     kinds: dict[int, str] = {}
     for label in shown:
@@ -114,7 +115,7 @@ def beside(
         "standard deviation over seeds. Lower lines: the paper, as printed "
         f"({paper_scale(preset)}). {GAP_NAMES[names]} is the mean distance to Retrain over "
         f"{'all five columns' if add else 'the four columns'}, in percentage points; ours is the "
-        "mean over seeds of each seed's gap."
+        "mean over seeds of each seed's gap. Bold: cannot be told from the best."
     )
     data = _beside_data(ours, paper, names, gap, number)
     data = data[data["label"].isin(shown)]

@@ -10,6 +10,7 @@ import functools
 import io
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 if TYPE_CHECKING:
@@ -156,11 +157,29 @@ def to_svg(figure: "Figure") -> str:
     return buffer.getvalue()
 
 
-def show(figure: "Figure") -> Any:
-    """The figure as a notebook displays it."""
+@dataclass(frozen=True)
+class Shown:
+    """A figure as a notebook displays it, with words for those who do not see it."""
+
+    svg: str
+    alt: str
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        kind = "image/svg+xml"
+        return {kind: self.svg, "text/plain": "<figure>"}, {kind: {"alt": self.alt}}
+
+
+def show(figure: "Figure", alt: str = "") -> Any:
+    """The figure as a notebook displays it.
+
+    Args:
+        figure: to show.
+        alt: what it shows, made from its data; the book gives it in place of the cell's own words.
+    """
     from IPython.display import SVG
 
-    return SVG(to_svg(figure))  # type: ignore[no-untyped-call]
+    svg = to_svg(figure)
+    return Shown(svg, alt) if alt else SVG(svg)  # type: ignore[no-untyped-call]
 
 
 def _gap_panel(axis: "Axes", panel: "pd.DataFrame", title: str) -> None:

@@ -28,8 +28,9 @@ from ugradsl_core import (
     provenance,
 )
 from ugradsl_core.pages_markdown import NOT_RUN_YET, list_table
+from ugradsl_core.pages_search import BEFORE
 from ugradsl_core.paper import load_table
-from ugradsl_core.results import record_label
+from ugradsl_core.results import PROTOCOL, record_label
 from ugradsl_core.settings import title_of
 from ugradsl_core.store import read_records
 from ugradsl_core.tables import describe
@@ -74,24 +75,29 @@ def status_versions(book: Path) -> str:
 
 
 def status_records(book: Path) -> str:
-    """One row for every file of published records."""
-    files = sorted((book / "results").glob("*.jsonl"))
-    if not files:
-        return NOT_RUN_YET
-    header = ("File", "Setting and scale", "Records", "Run with")
-    return list_table(header, [_record_row(path) for path in files], kind="records")
+    """One row for each setting of the protocol, then one for every other file of records."""
+    root = book / "results"
+    folders = [path for path in sorted((root / PROTOCOL).glob("*")) if path.is_dir()]
+    files = [*sorted(root.glob("*.jsonl")), *sorted((root / BEFORE).glob("*.jsonl"))]
+    rows = []
+    for path in (*folders, *files):
+        parts = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+        records = [record for part in parts for record in read_records(part)]
+        if records:
+            rows.append(_record_row(path.relative_to(root).as_posix(), records))
+    header = ("File or folder", "Setting and scale", "Records", "Run with")
+    return list_table(header, rows, kind="records") if rows else NOT_RUN_YET
 
 
-def _record_row(path: Path) -> list[str]:
-    records = read_records(path)
+def _record_row(name: str, records: Sequence[Record]) -> list[str]:
     methods = dict.fromkeys(title_of(record_label(record)) for record in records)
     seeds = sorted({record.seed for record in records})
     unfinished = sum(record.status != "ok" for record in records)
     days = sorted({record.created[:10] for record in records})
     return [
-        f"`{path.name}`",
+        f"`{name}`",
         _settings(records),
-        f"{len(records)}: {_distinct(methods)}; seeds {_distinct(seeds)}"
+        f"{len(records)}: {_counted(methods)}; seed{'s' * (len(seeds) > 1)} no. {_distinct(seeds)}"
         + (f"; {unfinished} did not finish" if unfinished else ""),
         "; ".join(
             [
@@ -113,6 +119,12 @@ def _settings(records: Sequence[Record]) -> str:
 
 def _distinct(values: Iterable[object]) -> str:
     return ", ".join(dict.fromkeys(map(str, values)))
+
+
+def _counted(methods: Iterable[str]) -> str:
+    """Methods by name, or their number where there are many."""
+    found = list(methods)
+    return ", ".join(found) if len(found) <= FEW else f"{len(found)} methods and variants"
 
 
 def _short(commit: str) -> str:

@@ -27,7 +27,7 @@ def cost(label: str, book: Path) -> str:
     rows = []
     for where, records in _runs(book).items():
         found = {row["label"]: row for row in summary(records).to_dict(orient="records")}
-        if label not in found or not found[label]["n"]:
+        if not {label, "retrain"} <= set(found) or not found[label]["n"]:
             continue
         rows.append([where, *_counts(found[label], found["retrain"])])
     parts = [stated]

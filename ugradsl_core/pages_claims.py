@@ -16,7 +16,17 @@ PAPER_CLASSES = {
     "no numbers": "none",
 }
 CLASSES = {**VERDICT_CLASSES, **PAPER_CLASSES}
-OUTCOMES = ("supported", "reproduced", "partly", "not supported", "not reproduced", "no numbers")
+OUTCOMES = (
+    "supported",
+    "reproduced",
+    "partly",
+    "tied",
+    "undecided",
+    "not supported",
+    "not reproduced",
+    "too few seeds",
+    "no numbers",
+)
 
 
 def badge(judged: Judgement, *, strength: bool = True) -> str:

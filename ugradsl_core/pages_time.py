@@ -4,8 +4,8 @@ from pathlib import Path
 
 from ugradsl_core.measurements import FOLDER, measured, where
 from ugradsl_core.pages_markdown import NOT_RUN_YET, list_table
+from ugradsl_core.results import published
 from ugradsl_core.settings import load_presets
-from ugradsl_core.store import read_records
 
 TIMES = FOLDER / "bench-time.jsonl"
 
@@ -37,10 +37,9 @@ def bench_time(book: Path) -> str:
 
 
 def _recorded(book: Path, preset: str) -> str:
-    path = book / "results" / f"{preset}-bench.jsonl"
-    if not path.is_file():
+    records = published(preset, "bench", book / "results")
+    if not records:
         return "–"
-    records = read_records(path)
     seeds = {record.seed for record in records}
     return f"{sum(record.seconds for record in records) / len(seeds) / 60:.1f}"
 

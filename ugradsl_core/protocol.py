@@ -16,11 +16,11 @@ from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.metrics import average_gap
 from ugradsl_core.passes import passes
+from ugradsl_core.results import PROTOCOL
 from ugradsl_core.settings import Setting, digest, shared_with_training, split_label
 from ugradsl_core.types import Record
 from ugradsl_core.unlearning import get_method
 
-PROTOCOL = "passes-1"
 BUDGET_EPOCHS = 10  # of fine-tuning: samples of D_r passed forward and backward
 SEARCH_SEEDS = (1000, 1001, 1002)
 FINALISTS = 6

@@ -1,8 +1,7 @@
-"""Records to tables: means, spread, gaps to Retrain, and verdicts whose rules are fixed here."""
+"""Records to tables: means, spread and gaps to Retrain."""
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import stdev
 from typing import TYPE_CHECKING, Any
@@ -24,21 +23,46 @@ GAP_COLUMNS = tuple(
     for column in ("gap_of_means", "mean_of_gaps", "mean_of_gaps_std")
 )
 SILENT = tuple((name, f"{name}_no_signal") for name in ("MIA", "add_MIA"))
-CLAIMS = (
-    ("ugradsl", "ga"),
-    ("ugradsl+", "ft"),
-    ("ugradsl", "neggrad+"),
-    ("ugradsl:adaptive", "ugradsl"),
-    ("ugradsl+:adaptive", "ugradsl+"),
-    ("ugradsl:adaptive-positive", "ugradsl"),
-    ("ugradsl+:adaptive-positive", "ugradsl+"),
-)
+PROTOCOL = "passes-1"  # rules of the records in the folder of this name
+SWEEP = "sweep-"  # files there that hold no comparison of methods begin so
 
 
 def published(name: str, scale: str, root: Path | None = None) -> list[Record]:
-    """Published records of a setting, or an empty list where it has not been run."""
+    """Published results of a setting, or an empty list where it has not been run.
+
+    Those of the protocol, once there are any; before, the file of runs outside one.
+    """
+    found = [r for r in campaign_records(name, scale, root) if r.kind == "result"]
     path = (root or RESULTS) / f"{name}-{scale}.jsonl"
-    return read_records(path) if path.exists() else []
+    return found or (read_records(path) if path.exists() else [])
+
+
+def campaign_records(name: str, scale: str, root: Path | None = None) -> list[Record]:
+    """Every record of the protocol in a setting: one file for each label, trials and results.
+
+    Files of sweeps are left out.
+
+    Raises:
+        DataError: a file holds records of several labels or outside the protocol.
+        StoreError: a line is damaged.
+    """
+    folder = (root or RESULTS) / PROTOCOL / f"{name}-{scale}"
+    found = []
+    for path in sorted(folder.glob("*.jsonl")):
+        if path.name.startswith(SWEEP):
+            continue
+        records = read_records(path)
+        labels = sorted({record_label(record) for record in records})
+        if len(labels) > 1:
+            raise DataError(f"{path.name}: should hold one method; found {', '.join(labels)}")
+        for record in records:
+            if record.protocol != PROTOCOL:
+                raise DataError(
+                    f"{path.name}: should hold records of protocol {PROTOCOL}; found one of "
+                    f"{record.protocol or 'none'}"
+                )
+        found += records
+    return found
 
 
 def record_label(record: Record) -> str:
@@ -159,66 +183,20 @@ def gap_panel(records: Sequence[Record]) -> "pd.DataFrame":
     return pd.DataFrame(rows, columns=["label", "method", "gap", "seeds"])
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a claim came out.
-
-    Attributes:
-        claim: what the paper says.
-        outcome: ``reproduced``, ``partly``, ``not reproduced`` or ``not run``.
-        evidence: the numbers behind it, in a sentence.
-    """
-
-    claim: str
-    outcome: str
-    evidence: str
-
-
-def improves(records: Sequence[Record], better: str, worse: str) -> Verdict:
-    """The verdict on "``better`` improves on ``worse``", by Avg. Gap to Retrain, seed by seed.
-
-    Reproduced: the gap is smaller in every seed, of which there are at least three, and ``better``
-    never diverged. Partly: it is smaller in the mean over seeds. Not reproduced: otherwise. Not
-    run: a method has no records.
-    """
-    claim = f"{title_of(better)} improves on {title_of(worse)}"
-    gaps: dict[str, dict[int, float]] = {}
-    groups = by_label(records)
-    references = groups.get("retrain", {})
-    for label in (better, worse):
-        gaps[label] = {
-            seed: average_gap(record.metrics, references[seed].metrics)
-            for seed, record in groups.get(label, {}).items()
-            if seed in references
-        }
-    seeds = sorted(set(gaps[better]) & set(gaps[worse]))
-    if not seeds:
-        return Verdict(claim, "not run", "No records of both methods.")
-    diverged = sum(r.status != "ok" and record_label(r) == better for r in records)
-    differences = [gaps[worse][seed] - gaps[better][seed] for seed in seeds]
-    mean = sum(differences) / len(differences)
-    wins = sum(difference > 0 for difference in differences)
-    outcome = "not reproduced"
-    if mean > 0:
-        outcome = "reproduced" if wins == len(seeds) >= 3 and not diverged else "partly"
-    means = [sum(gaps[label][s] for s in seeds) / len(seeds) for label in (better, worse)]
-    evidence = (
-        f"Avg. Gap {means[0]:.2f} against {means[1]:.2f} percentage points; smaller in {wins} of "
-        f"{len(seeds)} seed{'s' * (len(seeds) > 1)}."
-        + (f" {title_of(better)} diverged in {diverged} more." if diverged else "")
-    )
-    return Verdict(claim, outcome, evidence)
-
-
 def one_setting(records: Sequence[Record]) -> Record:
     """The first record, after checking that a table may show all of them together.
 
     Raises:
-        DataError: no records, records of several settings, trials of a search, or several records
-            of one method and seed.
+        DataError: no records, records of several settings or protocols, trials of a search, or
+            several records of one method and seed.
     """
     if not records:
         raise DataError("records: there are none")
+    protocols = sorted({record.protocol or "none" for record in records})
+    if len(protocols) > 1:
+        raise DataError(
+            f"records: are of several protocols ({', '.join(protocols)}); a table shows one"
+        )
     if any(record.kind != "result" for record in records):
         raise DataError("records: are trials of a search; a table shows results on the test set")
     if len({(record_label(record), record.seed) for record in records}) < len(records):

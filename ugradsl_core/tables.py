@@ -3,7 +3,7 @@
 import base64
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ugradsl_core.cli_tables import metric_cell, spread
@@ -11,9 +11,10 @@ from ugradsl_core.metrics import FIVE_METRICS, GAP_METRICS, GAP_NAMES
 from ugradsl_core.pages_markdown import model_text
 from ugradsl_core.pages_markdown import name as name_of
 from ugradsl_core.paper import load_table
-from ugradsl_core.results import METRICS, Verdict, one_setting, summary
+from ugradsl_core.results import METRICS, one_setting, summary
 from ugradsl_core.settings import title_of, what_is_forgotten
 from ugradsl_core.statistics import CONFIDENCE, signed_gaps
+from ugradsl_core.ties import FOUR, SMOKE, Verdict, gap_table, rank
 from ugradsl_core.types import Record
 
 if TYPE_CHECKING:
@@ -24,8 +25,13 @@ PAPER_TITLES = {"gli": "GLI"}  # in the paper, and not defined there
 PAPER_METRICS = ("UA", "MIA", "RA", "TA", "avg_gap", "RTE")
 VERDICT_CLASSES = {
     "reproduced": "yes",
+    "better": "yes",
     "partly": "partly",
+    "tied": "tied",
+    "undecided": "none",
+    "too few seeds": "none",
     "not reproduced": "no",
+    "worse": "no",
     "not run": "none",
 }
 NO_RECORDS = "<p><em>Not run yet: there are no published records of this setting.</em></p>"
@@ -146,7 +152,7 @@ def results_table(records: Sequence[Record], csv_name: str, *, brief: bool = Fal
         f"Ours: {describe(first)}; {seeds_of(records)}. Mean ± sample standard deviation over "
         "seeds. Avg. Gap is the mean over seeds of each seed's gap to Retrain, in percentage "
         "points. RTE is the wall time of unlearning."
-    )
+    ) + (" Bold: cannot be told from the best." if first.scale != SMOKE else "")
     if not brief:
         header += [
             GAP_NAMES[FIVE_METRICS],
@@ -159,7 +165,7 @@ def results_table(records: Sequence[Record], csv_name: str, *, brief: bool = Fal
             "other definition of Avg. Gap. Forward and backward count the "
             "samples passed."
         )
-    return to_html(header, rows, caption, table, csv_name, best_row(table))
+    return to_html(header, rows, caption, table, csv_name, best_rows(records, table["label"]))
 
 
 def percent(metric: str) -> str:
@@ -174,11 +180,17 @@ def diverged_of(row: Mapping[Any, Any]) -> str:
     return f" ({row['diverged']} diverged)" if row["n"] else f"diverged in {row['diverged']} runs"
 
 
-def best_row(table: "pd.DataFrame", column: str = "mean_of_gaps") -> dict[int, str]:
-    """The row with the smallest gap, as ``kinds`` of :func:`to_html`."""
-    gaps = table[column].tolist()
-    known = [gap for gap in gaps if not math.isnan(gap)]
-    return {gaps.index(min(known)): "strong"} if known else {}
+def tied_with_best(records: Sequence[Record], measure: str = FOUR) -> frozenset[str]:
+    """The methods that cannot be told from the best; nobody at the smoke scale."""
+    if not records or one_setting(records).scale == SMOKE:
+        return frozenset()
+    return rank(gap_table(records, measure)).best
+
+
+def best_rows(records: Sequence[Record], labels: Iterable[str]) -> dict[int, str]:
+    """The rows of the methods that cannot be told from the best, as ``kinds`` of `to_html`."""
+    best = tied_with_best(records)
+    return {place: "strong" for place, label in enumerate(labels) if label in best}
 
 
 def signed_table(records: Sequence[Record], csv_name: str) -> str:
@@ -226,13 +238,22 @@ def _signed(row: Any) -> Cell:
     return signed(row["difference"]), interval
 
 
+def chip(outcome: str, text: str = "") -> str:
+    """An outcome as a label."""
+    return f'<span class="verdict verdict-{VERDICT_CLASSES[outcome]}">{text or outcome}</span>'
+
+
 def verdict_list(verdicts: Sequence[Verdict]) -> str:
-    """Claims with their outcome and the numbers behind it, as an HTML list."""
-    items = "".join(
-        f'<li><span class="verdict verdict-{VERDICT_CLASSES[v.outcome]}">{v.outcome}</span> '
-        f"<strong>{html.escape(v.claim)}.</strong> {html.escape(v.evidence)}</li>\n"
-        for v in verdicts
-    )
+    """Verdicts with the numbers behind them, as an HTML list; one label where measures agree."""
+    items = ""
+    for verdict in verdicts:
+        outcomes = verdict.outcomes
+        if len(set(outcomes.values())) == 1:
+            chips = chip(next(iter(outcomes.values())))
+        else:
+            chips = " ".join(chip(found, f"{found} by {name}") for name, found in outcomes.items())
+        text = f"<strong>{html.escape(verdict.claim)}.</strong> {html.escape(verdict.evidence)}"
+        items += f"<li>{chips} {text}</li>\n"
     return f'<ul class="verdicts">\n{items}</ul>\n'
 
 

@@ -55,6 +55,22 @@ def test_notebooks_run_side_by_side_and_a_failing_one_is_named(
         build.run_notebooks([bad], jobs=1)
 
 
+def test_a_figure_takes_the_words_that_were_made_from_its_data(
+    build: ModuleType, tmp_path: Path
+) -> None:
+    kind = "image/svg+xml"
+    bundle = f"{{{kind!r}: '<svg/>'}}, {{{kind!r}: {{'alt': 'GA 3.0'}}}}"
+    code = f"class Shown:\n    def _repr_mimebundle_(self, **_):\n        return {bundle}\nShown()"
+    path = notebook(tmp_path, "figure", code)
+    found = nbformat.read(path, as_version=4)
+    found.cells[0].metadata["mystnb"] = {"image": {"alt": "any", "classes": "dark-light"}}
+    nbformat.write(found, path)
+    build.run_notebooks([path], jobs=1)
+    (cell,) = nbformat.read(build.SOURCE / "notebooks" / path.name, as_version=4).cells
+    assert cell.metadata.mystnb.image == {"alt": "GA 3.0", "classes": "dark-light"}
+    assert cell.outputs[0].data[kind] == "<svg/>"
+
+
 def test_fewer_jobs_than_one_are_refused() -> None:
     done = subprocess.run(
         [sys.executable, SCRIPT, "--jobs", "0"], capture_output=True, text=True, check=False

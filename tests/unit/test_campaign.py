@@ -27,7 +27,6 @@ from ugradsl_core.campaign import (
     jobs_of,
     open_campaign_store,
     publish,
-    published,
     published_sweep,
     read_plan,
     record_file,
@@ -36,7 +35,9 @@ from ugradsl_core.campaign import (
     winner_of,
 )
 from ugradsl_core.errors import ConfigError, StoreError, UGradSLError
+from ugradsl_core.evidence import winners
 from ugradsl_core.problems import load_data
+from ugradsl_core.results import campaign_records
 from ugradsl_core.settings import digest, split_label
 from ugradsl_core.store import open_store, read_records
 from ugradsl_core.types import Record
@@ -188,8 +189,10 @@ def test_a_campaign_does_what_the_protocol_says(
     chosen, gap = winner_of(plan, "digits-random10", "ff", root)
     assert chosen.config["samples"] == again[0]
     assert gap == pytest.approx(abs(again[0] - 700) / 4000)
-    records = published("digits-random10", "smoke", root)
+    records = campaign_records("digits-random10", "smoke", root)
     results = [r for r in records if r.kind == "result"]
+    shown = winners([r for r in records if r.kind == "trial"])  # as the pages have them
+    assert (shown["ff"].config, shown["ff"].gap) == (chosen.config, pytest.approx(gap))
     assert {(r.method, r.seed) for r in results} == {
         (method, seed) for method in ("retrain", "no-step", "ff") for seed in (0, 1, 2)
     }

@@ -41,7 +41,7 @@ LAYERS = [
     ["provenance", "settings", "store", "problems", "feasible", "experiments", "search"],
     ["landscape_records"],
     ["figure6"],
-    ["results", "paper", "paper_text", "statistics"],
+    ["results", "paper", "paper_text", "statistics", "ties", "evidence", "luck"],
     ["paper_preset_methods", "paper_presets", "presets_text", "regime"],
     ["pages_markdown", "audit.lines", "audit.spreads", "audit.slips", "audit.gaps"],
     ["audit.findings", "audit.ranks", "audit.reports", "audit.values", "audit.copies", "audit"],
@@ -63,7 +63,7 @@ LAYERS = [
     ],
     ["cli_paper", "cli_presets", "cli_regime", "cli", "__main__"],
     ["tables", "comparison", "figures", "figures_results", "figures_theory", "interactive"],
-    ["figures_influence", "figures_streaming"],
+    ["figures_influence", "figures_streaming", "figures_search", "findings", "takeaways"],
     [
         "pages_data",
         "figures_methods",

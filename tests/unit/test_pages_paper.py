@@ -13,7 +13,8 @@ from ugradsl_core.audit import Audit, audit
 from ugradsl_core.audit.findings import KINDS
 from ugradsl_core.audit.gaps import EXPLANATIONS
 from ugradsl_core.audit.lines import RESULT_TABLES, TOLERANCE, read_lines
-from ugradsl_core.claims import CLAIMS, scoreboard
+from ugradsl_core.claims import CLAIMS, records, scoreboard
+from ugradsl_core.claims import paper as of_paper
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.pages_errata import FRAGMENTS
 from ugradsl_core.paper import NOTES, TABLES, read_rows
@@ -138,6 +139,12 @@ def test_the_scoreboard_links_every_claim_to_its_rule() -> None:
 
 def test_every_outcome_has_a_look() -> None:
     assert all(f"verdict-{pages_claims.CLASSES[outcome]}" for outcome in pages_claims.OUTCOMES)
+    assert {*records.OUTCOMES.values(), *of_paper.OUTCOMES.values()} <= set(pages_claims.OUTCOMES)
+
+
+def test_the_title_is_the_first_row_of_the_scoreboard() -> None:
+    first = pages_claims.board(scoreboard(root=BOOK)).split("* - ")[2]
+    assert first.startswith("{ref}`The smoothing itself helps <claim-smoothing>`")
 
 
 def test_the_errata_are_findings(paper: Audit) -> None:

@@ -116,7 +116,7 @@ def test_a_winner_at_the_edge_of_its_space_is_marked() -> None:
 
 def test_the_luck_of_a_search_is_its_best_beside_the_values_before(tmp_path: Path) -> None:
     assert pages_search.luck(tmp_path) == NOT_RUN_YET
-    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "before").mkdir(parents=True)
     name = "cifar10-random10"
 
     def trial(method: str, ua: float, note: str = "") -> Any:
@@ -128,9 +128,9 @@ def test_the_luck_of_a_search_is_its_best_beside_the_values_before(tmp_path: Pat
         trial("ft", 20.0), trial("ft", 32.0), trial("ft", 38.0, pages_search.INCUMBENT),
         trial("ga", 36.0), trial("ga", 0.0),
     ]  # fmt: skip
-    write_records(tmp_path / "results" / f"{name}-bench-search.jsonl", trials)
+    write_records(tmp_path / "results" / "before" / f"{name}-bench-search.jsonl", trials)
     assert lines_of(pages_search.luck(tmp_path))[4:7] == [
-        f"* - `{name}` | Best of the search | Values before",
+        f"* - `{name}` | Best of its own trials | Imported values",
         "* - FT | 2.00 | 0.50",
         "* - GA | 1.00 | among the trials",
     ]

@@ -1,9 +1,10 @@
-"""Tables and verdicts from records made by hand."""
+"""Tables from records made by hand."""
 
 import math
 from dataclasses import replace
 from pathlib import Path
 
+import campaign_records as campaign
 import pytest
 from records import record
 
@@ -11,8 +12,8 @@ from ugradsl_core.cli_tables import print_summary
 from ugradsl_core.errors import DataError
 from ugradsl_core.results import (
     best_in,
+    campaign_records,
     frame,
-    improves,
     natural_order,
     one_setting,
     paired,
@@ -111,30 +112,6 @@ def test_a_frame_has_a_row_for_each_record_even_of_none() -> None:
     assert list(frame([]).columns) == list(frame(RETRAIN).columns)
 
 
-@pytest.mark.parametrize(
-    ("better", "worse", "outcome"),
-    [
-        ((1, 1, 1), (2, 2, 2), "reproduced"),
-        ((1, 1, 3), (2, 2, 2), "partly"),  # smaller in the mean, not in every seed
-        ((1, 1), (2, 2), "partly"),  # two seeds only
-        ((2, 2, 2), (2, 2, 2), "not reproduced"),
-        ((3, 3, 1), (2, 2, 2), "not reproduced"),
-        ((), (2, 2), "not run"),
-    ],
-)
-def test_verdicts(better: tuple[float, ...], worse: tuple[float, ...], outcome: str) -> None:
-    runs = [*RETRAIN, *gaps("ugradsl", *better), *gaps("ga", *worse)]
-    verdict = improves(runs, "ugradsl", "ga")
-    assert verdict.outcome == outcome
-    assert verdict.claim == "UGradSL improves on GA"
-    if better:
-        assert f"of {len(better)} seeds" in verdict.evidence
-
-
-def test_a_verdict_without_retrain_is_not_run() -> None:
-    assert improves([*gaps("ugradsl", 1), *gaps("ga", 2)], "ugradsl", "ga").outcome == "not run"
-
-
 def test_tables_do_not_mix_settings_or_scales() -> None:
     assert one_setting(RETRAIN) is RETRAIN[0]
     with pytest.raises(DataError, match="there are none"):
@@ -142,6 +119,38 @@ def test_tables_do_not_mix_settings_or_scales() -> None:
     for change in ({"scale": "bench"}, {"setting_hash": "other"}):
         with pytest.raises(DataError, match="several settings"):
             one_setting([*RETRAIN, record("ga", 0, **change)])
+
+
+def test_records_of_two_protocols_never_meet_in_a_table() -> None:
+    mixed = [replace(RETRAIN[0], protocol="passes-1"), *RETRAIN[1:]]
+    with pytest.raises(DataError, match=r"several protocols \(none, passes-1\); a table shows one"):
+        one_setting(mixed)
+
+
+def test_the_protocols_records_come_before_others(tmp_path: Path) -> None:
+    write_records(tmp_path / "cifar10-random10-bench.jsonl", RETRAIN)
+    assert published("cifar10-random10", "bench", tmp_path) == RETRAIN
+    trials = campaign.references()
+    campaign.write(tmp_path, trials)
+    assert published("cifar10-random10", "bench", tmp_path) == RETRAIN  # there are trials alone
+    made = campaign.results({"ugradsl:adaptive": [1.0] * 3, "ga": [2.0] * 3})
+    campaign.write(tmp_path, [*trials, *made])
+    found = published("cifar10-random10", "bench", tmp_path)
+    assert sorted(found, key=repr) == sorted(made, key=repr)
+    every = campaign_records("cifar10-random10", "bench", tmp_path)
+    assert len(every) == len(made) + len(trials)
+    assert campaign_records("cifar10-class", "bench", tmp_path) == []
+
+
+def test_a_file_of_the_campaign_holds_one_method_by_the_protocol(tmp_path: Path) -> None:
+    folder = tmp_path / "passes-1" / "cifar10-random10-bench"
+    two = [campaign.run("ga", 0, 1.0), campaign.run("ft", 0, 1.0)]
+    write_records(folder / "ga.jsonl", two)
+    with pytest.raises(DataError, match=r"ga\.jsonl: should hold one method; found ft, ga"):
+        campaign_records("cifar10-random10", "bench", tmp_path)
+    write_records(folder / "ga.jsonl", [replace(two[0], protocol="")])
+    with pytest.raises(DataError, match=r"records of protocol passes-1; found one of none"):
+        campaign_records("cifar10-random10", "bench", tmp_path)
 
 
 def test_published_records_are_found_by_name_and_scale(tmp_path: Path) -> None:

@@ -144,16 +144,6 @@ def test_one_seed_may_come_as_a_number() -> None:
         RandomForgetting(seeds="0,0")
 
 
-def test_a_diverged_seed_forbids_reproduced() -> None:
-    runs = [record("retrain", s, *[50.0] * 4) for s in range(3)]
-    runs += [record("ga", s, *[80.0] * 4) for s in range(3)]
-    runs += [record("ugradsl", s, *[55.0] * 4) for s in range(3)]
-    assert results.improves(runs, "ugradsl", "ga").outcome == "reproduced"
-    verdict = results.improves([*runs, record("ugradsl", 3)], "ugradsl", "ga")
-    assert verdict.outcome == "partly"
-    assert "diverged in 1 more" in verdict.evidence
-
-
 def test_tables_refuse_trials_and_repeated_seeds() -> None:
     one = record("ga", 0, *[50.0] * 4)
     with pytest.raises(DataError, match="trials of a search"):

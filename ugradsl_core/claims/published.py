@@ -1,20 +1,18 @@
-"""Published records, arranged for the rules: settings that compare methods, and sweeps."""
+"""The protocol's records, arranged for the rules: settings that compare methods, and sweeps."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ugradsl_core.claims.rules import FEWEST_VALUES
-from ugradsl_core.errors import DataError
+from ugradsl_core.evidence import Evidence, load_evidence, transferred
 from ugradsl_core.metrics import average_gap
 from ugradsl_core.pages_markdown import name
-from ugradsl_core.results import RESULTS, by_label, one_setting, record_label
-from ugradsl_core.settings import completed, digest, is_retrained
+from ugradsl_core.results import PROTOCOL, RESULTS, one_setting, record_label
+from ugradsl_core.settings import completed, digest
 from ugradsl_core.store import read_records
 from ugradsl_core.types import Record
-
-Gaps = dict[str, dict[int, float]]
 
 
 @dataclass(frozen=True)
@@ -22,14 +20,18 @@ class Published:
     """The records of one scale.
 
     Attributes:
-        settings: name → the records of a file that compares methods in one setting.
-        results: every result on a test set, those of sweeps among them.
+        settings: name → results of the protocol that compare methods in one setting.
+        results: every result of the protocol, those of sweeps among them.
         others: records of other kinds, such as measurements of the theory.
+        trials: name → trials of the setting's search.
+        transferred: name → labels whose configurations come from another setting's search.
     """
 
     settings: Mapping[str, Sequence[Record]]
     results: tuple[Record, ...]
     others: tuple[Record, ...]
+    trials: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+    transferred: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,19 +60,32 @@ def load_published(scale: str = "bench", root: Path | None = None) -> Published:
         scale: of the records.
         root: folder of the record files; the repository's by default.
     """
-    settings, results, others = {}, [], []
-    for path in sorted((root or RESULTS).rglob("*.jsonl")):
-        records = [record for record in read_records(path) if record.scale == scale]
-        own = [record for record in records if record.kind == "result"]
-        results += own
-        others += [record for record in records if record.kind not in ("result", "trial")]
-        try:
-            one_setting(own)
-        except DataError:  # a sweep, a search, or nothing of this scale
-            continue
-        title = setting_title(own[0].setting)
-        settings[f"{title} ({path.stem})" if title in settings else title] = own
-    return Published(settings, tuple(results), tuple(others))
+    folder = root or RESULTS
+    results, others = [], []
+    for path in sorted(folder.rglob("*.jsonl")):
+        for record in read_records(path):
+            if record.scale != scale:
+                continue
+            if record.kind == "result" and record.protocol == PROTOCOL:
+                results.append(record)
+            elif record.kind not in ("result", "trial"):
+                others.append(record)
+    found: dict[str, Evidence] = {}
+    for place in sorted((folder / PROTOCOL).glob(f"*-{scale}")):
+        evidence = load_evidence(place.name.removesuffix(f"-{scale}"), scale, root)
+        if evidence.results:
+            title = setting_title(one_setting(evidence.results).setting)
+            found[f"{title} ({evidence.name})" if title in found else title] = evidence
+    return Published(
+        {title: evidence.results for title, evidence in found.items()},
+        tuple(results),
+        tuple(others),
+        {title: evidence.trials for title, evidence in found.items()},
+        {
+            title: frozenset(transferred([*evidence.trials, *evidence.results]))
+            for title, evidence in found.items()
+        },
+    )
 
 
 def setting_title(setting: Mapping[str, Any]) -> str:
@@ -81,22 +96,6 @@ def setting_title(setting: Mapping[str, Any]) -> str:
     if setting["paradigm"] == "random":
         return ", ".join([*parts, f"random {100 * setting['fraction']:g} %"])
     return ", ".join([*parts, str(setting["paradigm"])])
-
-
-def seed_gaps(records: Sequence[Record]) -> Gaps:
-    """Label → seed → Avg. Gap to the Retrain of that seed; without Retrain, and Retrain again."""
-    groups = by_label(records)
-    references = groups.get("retrain", {})
-    found = {
-        label: {
-            seed: average_gap(run.metrics, references[seed].metrics)
-            for seed, run in runs.items()
-            if seed in references
-        }
-        for label, runs in groups.items()
-        if not is_retrained(label)
-    }
-    return {label: gaps for label, gaps in found.items() if gaps}
 
 
 def mean(values: Mapping[Any, float]) -> float:
@@ -140,13 +139,12 @@ def sweeps(published: Published, method: str, varied: str) -> list[Sweep]:
     return found
 
 
-def by_size(published: Published) -> list[dict[float, Gaps]]:
-    """Settings that differ in the size of D_f alone, at least three: size → gaps."""
-    groups: dict[str, dict[float, Gaps]] = {}
+def by_size(published: Published) -> list[dict[float, Sequence[Record]]]:
+    """Settings that differ in the size of D_f alone, at least three: size → records."""
+    groups: dict[str, dict[float, Sequence[Record]]] = {}
     for records in published.settings.values():
         setting = records[0].setting
         if setting["paradigm"] == "random":
             rest = {key: value for key, value in setting.items() if key != "fraction"}
-            gaps = seed_gaps(records)
-            groups.setdefault(digest(rest), {})[float(setting["fraction"])] = gaps
+            groups.setdefault(digest(rest), {})[float(setting["fraction"])] = records
     return [group for group in groups.values() if len(group) >= FEWEST_VALUES]

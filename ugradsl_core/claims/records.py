@@ -1,54 +1,91 @@
-"""What our published records say about the claims. A claim without records is "not run"."""
+"""What our records say about the claims, by the rules of :mod:`ugradsl_core.ties`.
+
+All comparisons of one claim, over settings and pairs of methods, are one family for Holm's
+correction, for each measure of the gap. A claim without records is "not run".
+"""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ugradsl_core.claims.published import Published, mean, seed_gaps
+from ugradsl_core.claims.published import Published
 from ugradsl_core.claims.rules import (
     APART,
     BAD,
     DROP,
+    FEW,
     FEW_SETTINGS,
     FEWEST_SEEDS,
     GOOD,
     MARGINAL,
     PARTLY,
+    TIED,
     TOP,
+    UNDECIDED,
     Judgement,
     all_or_half,
-    all_or_some,
-    overall,
+    combined,
 )
-from ugradsl_core.results import improves as verdict_of
-from ugradsl_core.results import paired, record_label
+from ugradsl_core.evidence import SEARCH_SEEDS, passed, trial_gaps
+from ugradsl_core.results import record_label
 from ugradsl_core.settings import title_of
+from ugradsl_core.ties import (
+    BETTER,
+    NO_STEP,
+    NOT_RUN,
+    OUTSIDE,
+    WORSE,
+    Comparison,
+    Ranking,
+    compare,
+    decide,
+    gap_table,
+    measures_of,
+    rank,
+    seed_gaps,
+    sentence,
+    signed,
+)
+from ugradsl_core.ties import FEW as FEW_SEEDS
+from ugradsl_core.ties import TIED as TIED_OUTCOME
 from ugradsl_core.types import Record
 from ugradsl_core.unlearning import METHODS
 
-OUTCOMES = {GOOD: "reproduced", PARTLY: "partly", BAD: "not reproduced"}
-CODES = {outcome: code for code, outcome in OUTCOMES.items()}
-NOT_RUN = "not run"
+OUTCOMES = {
+    GOOD: "reproduced",
+    PARTLY: "partly",
+    BAD: "not reproduced",
+    TIED: "tied",
+    UNDECIDED: "undecided",
+    FEW: FEW_SEEDS,
+}
+OF_COMPARISON = {BETTER: GOOD, WORSE: BAD, TIED_OUTCOME: TIED, FEW_SEEDS: FEW}
 BASES = (("ugradsl", "ga"), ("ugradsl+", "ft"))
+SMOOTHING = (("ugradsl+", "neggrad+"), ("ugradsl", "neggrad+:forget"))
 ADAPTIVE = (("ugradsl:adaptive", "ugradsl"), ("ugradsl+:adaptive", "ugradsl+"))
 PROPOSED = ("ugradsl", "ugradsl+", "ugradsl:adaptive", "ugradsl+:adaptive")
+COMPARED = tuple(name for name in METHODS if name not in {*OUTSIDE, NO_STEP, "neggrad+"})
 FEWEST_METHODS = 4
-COMPARED = tuple(name for name in METHODS if name not in {"retrain", "no-step", "neggrad+"})
 
 Judge = Callable[[Published], Judgement]
+Seeds = Sequence[tuple[str, int]]
 
 
-def judgement(outcome: str, evidence: str, seeds: Sequence[tuple[str, int]]) -> Judgement:
+def judgement(
+    outcome: str, evidence: str, seeds: Seeds, transferred: Iterable[str] = ()
+) -> Judgement:
     """In the words for our records.
 
     Args:
-        outcome: good, partly or bad.
+        outcome: a code of ``OUTCOMES``.
         evidence: in sentences.
         seeds: a setting and a number of seeds, for each comparison.
+        transferred: settings whose configurations come from another one's search; they add
+            evidence, and no strength.
     """
     strength = "weak"
-    if min(count for _, count in seeds) >= FEWEST_SEEDS:
-        settings = len({setting for setting, _ in seeds})
-        strength = "strong" if settings >= FEW_SETTINGS else "moderate"
+    own = {setting for setting, _ in seeds} - set(transferred)
+    if min(count for _, count in seeds) >= FEWEST_SEEDS and own:
+        strength = "strong" if len(own) >= FEW_SETTINGS else "moderate"
     return Judgement(OUTCOMES[outcome], evidence, strength)
 
 
@@ -62,22 +99,73 @@ def no_records(reason: str) -> Judge:
     return lambda published: not_run(reason)
 
 
+def borrowed(published: Published, labels: Iterable[str]) -> set[str]:
+    """Settings in which one of the labels has no search of its own."""
+    asked = set(labels)
+    return {name for name, found in published.transferred.items() if asked & found}
+
+
+def marked(published: Published, name: str, *labels: str) -> str:
+    """The name of a setting, with a mark where a label's configurations are transferred."""
+    return f"{name} (transferred)" if name in borrowed(published, labels) else name
+
+
+def measures_in(published: Published) -> list[str]:
+    """The measures that any setting allows."""
+    found = [measures_of(records) for records in published.settings.values()]
+    return max(found, key=len, default=[])
+
+
+def pairwise(
+    published: Published, pairs: Sequence[tuple[str, str]], measure: str
+) -> list[tuple[str, Comparison]]:
+    """Every pair in every setting that has records of both, as one family."""
+    asked, names = [], []
+    for name, records in published.settings.items():
+        if measure in measures_of(records):
+            table = gap_table(records, measure)
+            asked += [(table, *pair) for pair in pairs]
+            names += [name] * len(pairs)
+    found = zip(names, compare(asked), strict=True)
+    return [(name, pair) for name, pair in found if pair.outcome != NOT_RUN]
+
+
+def code(found: Comparison) -> str:
+    """The code of a comparison's outcome."""
+    return OF_COMPARISON.get(found.outcome, UNDECIDED)
+
+
+def by_measure(outcomes: Mapping[str, str]) -> tuple[str, str]:
+    """One code from those of the measures, and a sentence where they differ."""
+    if len(set(outcomes.values())) == 1:
+        return next(iter(outcomes.values())), ""
+    parts = [f"by {measure} {OUTCOMES[outcome]}" for measure, outcome in outcomes.items()]
+    return combined(
+        list(outcomes.values())
+    ), f"The verdict depends on the measure: {', '.join(parts)}. "
+
+
 def improves(pairs: Sequence[tuple[str, str]]) -> Judge:
-    """``results.improves`` in every setting, for every pair."""
+    """The first of each pair is nearer to Retrain, in every setting and by both measures."""
 
     def judge(published: Published) -> Judgement:
-        outcomes, parts, seeds = [], [], []
-        for name, records in published.settings.items():
-            for better, worse in pairs:
-                verdict = verdict_of(records, better, worse)
-                if verdict.outcome != NOT_RUN:
-                    outcomes.append(CODES[verdict.outcome])
-                    what = f"{name}, {title_of(better)}" if len(pairs) > 1 else name
-                    parts.append(f"{what}: {verdict.evidence}")
-                    seeds.append((name, len(_pairs(records, better, worse))))
+        outcomes, parts, seeds = {}, [], []
+        for measure in measures_in(published):
+            found = pairwise(published, pairs, measure)
+            if not found:
+                continue
+            outcomes[measure] = combined([code(pair) for _, pair in found])
+            for name, pair in found:
+                title = (
+                    f"{marked(published, name, pair.first, pair.second)}, {title_of(pair.first)}"
+                )
+                parts.append(f"{title}: {pair.outcome}. {sentence(measure, pair)}")
+                seeds.append((name, pair.decision.n))
         if not outcomes:
             return not_run("No published setting has records of both methods.")
-        return judgement(overall(outcomes), " ".join(parts), seeds)
+        outcome, differ = by_measure(outcomes)
+        labels = [label for pair in pairs for label in pair]
+        return judgement(outcome, differ + " ".join(parts), seeds, borrowed(published, labels))
 
     return judge
 
@@ -87,6 +175,34 @@ def _pairs(records: Sequence[Record], *labels: str) -> set[int]:
     return set.intersection(*(set(gaps.get(label, {})) for label in labels))
 
 
+def _is(record: Record, label: str) -> bool:
+    return record.status == "ok" and record_label(record) == label
+
+
+def per_epoch(record: Record) -> float:
+    """Samples passed forward and backward, for each epoch of the method's config."""
+    return passed(record) / max(float(record.config.get("epochs", 1)), 1.0)
+
+
+def seconds_per_sample(record: Record) -> float:
+    """Seconds of unlearning for each sample that was passed."""
+    return record.seconds / max(passed(record), 1)
+
+
+def ratio(
+    records: Sequence[Record], costly: str, base: str, cost: Callable[[Record], float]
+) -> tuple[float, int] | None:
+    """The cost of one method over another's, in the mean over seeds that both have."""
+    both = _pairs(records, costly, base)
+    if not both:
+        return None
+    spent = [
+        sum(cost(r) for r in records if _is(r, label) and r.seed in both)
+        for label in (costly, base)
+    ]
+    return (spent[0] / spent[1] if spent[1] else math.inf), len(both)
+
+
 def costs(pairs: Sequence[tuple[str, str]], cost: Callable[[Record], float], unit: str) -> Judge:
     """A cost over that of the method which is improved, in the mean over seeds."""
 
@@ -94,122 +210,178 @@ def costs(pairs: Sequence[tuple[str, str]], cost: Callable[[Record], float], uni
         held, parts, seeds = [], [], []
         for name, records in published.settings.items():
             for costly, base in pairs:
-                both = _pairs(records, costly, base)
-                if not both:
-                    continue
-                spent = [
-                    sum(cost(r) for r in records if _is(r, label) and r.seed in both)
-                    for label in (costly, base)
-                ]
-                ratio = spent[0] / spent[1] if spent[1] else math.inf
-                held.append(ratio <= MARGINAL)
-                seeds.append((name, len(both)))
-                parts.append(f"{name}: {title_of(costly)} / {title_of(base)} {ratio:.2f}")
+                found = ratio(records, costly, base, cost)
+                if found is not None:
+                    held.append(found[0] <= MARGINAL)
+                    seeds.append((name, found[1]))
+                    parts.append(f"{name}: {title_of(costly)} / {title_of(base)} {found[0]:.2f}")
         if not held:
             return not_run("No published setting has records of both methods.")
-        text = f"{unit}: {'; '.join(parts)}."
-        return judgement(all_or_half(held), text, seeds)
+        return judgement(all_or_half(held), f"{unit}: {'; '.join(parts)}.", seeds)
 
     return judge
 
 
-def _is(record: Record, label: str) -> bool:
-    return record.status == "ok" and record_label(record) == label
+def cheapest(trials: Sequence[Record], label: str, gap: float) -> float:
+    """Samples that a method's cheapest trial passes among those with at most that gap; or inf."""
+    found = [
+        passed(record)
+        for record, own in trial_gaps(trials).get(label, ())
+        if own <= gap and record.seed == SEARCH_SEEDS[0]
+    ]
+    return min(found, default=math.inf)
 
 
-def samples(record: Record) -> float:
-    """Samples passed forward and backward."""
-    return record.forward_samples + record.backward_samples
+def at_equal_gap(trials: Sequence[Record], costly: str, base: str) -> tuple[float, float] | None:
+    """The gap that both searches reach, and the ratio of what it takes each to come as near.
+
+    The gap is the larger one of the two methods' best trials. Each method's cost is that of its
+    cheapest trial which comes at least as near.
+    """
+    gaps = {
+        label: [gap for record, gap in own if record.seed == SEARCH_SEEDS[0]]
+        for label, own in trial_gaps(trials).items()
+    }
+    if not gaps.get(costly) or not gaps.get(base):
+        return None
+    gap = max(min(gaps[costly]), min(gaps[base]))
+    return gap, cheapest(trials, costly, gap) / max(cheapest(trials, base, gap), 1)
 
 
-def seconds_per_sample(record: Record) -> float:
-    """Seconds of unlearning for each sample that was passed."""
-    return record.seconds / max(samples(record), 1)
+def marginal(pairs: Sequence[tuple[str, str]]) -> Judge:
+    """Samples passed in an epoch, and at equal gap: never by numbers of epochs that we chose."""
+
+    def judge(published: Published) -> Judgement:
+        held, parts, seeds = [], [], []
+        for name, records in published.settings.items():
+            for costly, base in pairs:
+                found = ratio(records, costly, base, per_epoch)
+                if found is None:
+                    continue
+                held.append(found[0] <= MARGINAL)
+                seeds.append((name, found[1]))
+                text = f"{name}: {title_of(costly)} / {title_of(base)} {found[0]:.2f} in an epoch"
+                equal = at_equal_gap(published.trials.get(name, ()), costly, base)
+                if equal is not None:
+                    held.append(equal[1] <= MARGINAL)
+                    text += f" and {equal[1]:.2f} at an equal validation gap of {equal[0]:.2f}"
+                parts.append(text)
+        if not held:
+            return not_run("No published setting has records of both methods.")
+        labels = [label for pair in pairs for label in pair]
+        text = f"Ratio of samples passed: {'; '.join(parts)}."
+        return judgement(all_or_half(held), text, seeds, borrowed(published, labels))
+
+    return judge
 
 
-def _ranked(published: Published) -> Iterable[tuple[str, dict[str, float], int]]:
+def ranked(published: Published, measure: str) -> Iterable[tuple[str, Ranking, list[str], int]]:
+    """Settings that rank at least four methods, the paper's two among them.
+
+    Yields name, ranking, the paper's methods that are missing, and the fewest seeds of a method.
+    """
     for name, records in published.settings.items():
-        gaps = {label: values for label, values in seed_gaps(records).items()}
-        if len(gaps) >= FEWEST_METHODS and set(PROPOSED[:2]) <= set(gaps):
-            fewest = min(len(values) for values in gaps.values())
-            means = {label: mean(values) for label, values in gaps.items()}
-            yield name, dict(sorted(means.items(), key=lambda item: item[1])), fewest
+        if measure in measures_of(records):
+            table = gap_table(records, measure)
+            found = rank(table)
+            if len(found.labels) >= FEWEST_METHODS and set(PROPOSED[:2]) <= set(found.labels):
+                absent = [label for label in COMPARED if label not in table.gaps]
+                yield name, found, absent, min(len(table.gaps[x]) for x in found.labels)
 
 
-def _against_all(held: Sequence[bool], absent: int) -> str:
-    """A first place among some of the paper's methods says "partly" at most."""
-    outcome = all_or_half(held)
-    return PARTLY if outcome == GOOD and absent else outcome
+def place(found: Ranking, labels: Sequence[str]) -> str:
+    """Good where every method that cannot be told from the best is one of the labels."""
+    if not found.labels:
+        return FEW
+    if found.best <= set(labels):
+        return GOOD
+    return TIED if found.best & set(labels) else BAD
 
 
-def _absent(gaps: Mapping[str, float]) -> list[str]:
-    """Methods that the paper compares and that a setting has no records of."""
-    return [label for label in COMPARED if label not in gaps]
+def among(found: Ranking, label: str) -> str:
+    """Good where the last rank that a label may have is one of the best three, bad below them."""
+    low, high = found.ranks[label]
+    if high <= TOP:
+        return GOOD
+    return BAD if low > TOP else TIED
 
 
-def _without(absent: Sequence[str]) -> str:
-    return f", without {len(absent)} of the paper's methods, not run yet" if absent else ""
+def _of_rankings(
+    rule: Callable[[Ranking], str], words: Callable[[Ranking], str], labels: Sequence[str]
+) -> Judge:
+    def judge(published: Published) -> Judgement:
+        outcomes: dict[str, str] = {}
+        parts, seeds = [], []
+        for measure in measures_in(published):
+            codes, missing = [], 0
+            for name, found, absent, count in ranked(published, measure):
+                codes.append(rule(found))
+                missing += len(absent)
+                seeds.append((name, count))
+                without = f", {len(absent)} of the paper's methods not run yet" if absent else ""
+                where = marked(published, name, *labels)
+                parts.append(f"{where}, {measure}: {words(found)}{without}.")
+            if codes:
+                outcome = combined(codes)
+                outcomes[measure] = PARTLY if outcome == GOOD and missing else outcome
+        if not outcomes:
+            return not_run("No published setting compares enough methods.")
+        outcome, differ = by_measure(outcomes)
+        return judgement(outcome, differ + " ".join(parts), seeds, borrowed(published, labels))
+
+    return judge
 
 
 def best(labels: Sequence[str]) -> Judge:
-    """One of the labels has the smallest mean gap, in every setting; partly until all have run."""
+    """Only the labels can be best, in every setting; partly until all methods have run."""
 
-    def judge(published: Published) -> Judgement:
-        held, parts, seeds, absent = [], [], [], 0
-        for name, gaps, count in _ranked(published):
-            missing = _absent(gaps)
-            absent += len(missing)
-            first = next(iter(gaps))
-            held.append(first in labels)
-            seeds.append((name, count))
-            own = min((label for label in labels if label in gaps), key=gaps.__getitem__)
-            parts.append(
-                f"{name}: {title_of(first)} is best of {len(gaps)} with {gaps[first]:.2f}"
-                + _without(missing)
-                + ("" if held[-1] else f"; {title_of(own)} has {gaps[own]:.2f}")
-            )
-        if not held:
-            return not_run("No published setting compares enough methods.")
-        return judgement(_against_all(held, absent), f"{'. '.join(parts)}.", seeds)
+    def words(found: Ranking) -> str:
+        tied = [title_of(label) for label in found.labels if label in found.best]
+        if len(tied) == 1:
+            text = f"{tied[0]} is the best"
+        else:
+            text = f"{', '.join(tied[:-1])} and {tied[-1]} cannot be told from the best"
+        return f"{text} of {len(found.labels)}, after correction for {found.family} comparisons"
 
-    return judge
+    return _of_rankings(lambda found: place(found, labels), words, labels)
 
 
 def among_best(label: str) -> Judge:
-    """The label is among the three smallest mean gaps, in every setting; partly until all ran."""
+    """The label is among the best three, whichever of its possible ranks is the true one."""
 
-    def judge(published: Published) -> Judgement:
-        held, parts, seeds, absent = [], [], [], 0
-        for name, gaps, count in _ranked(published):
-            missing = _absent(gaps)
-            absent += len(missing)
-            place = list(gaps).index(label) + 1
-            held.append(place <= TOP)
-            seeds.append((name, count))
-            parts.append(
-                f"{name}: {title_of(label)} is number {place} of {len(gaps)}" + _without(missing)
-            )
-        if not held:
-            return not_run("No published setting compares enough methods.")
-        return judgement(_against_all(held, absent), f"{'. '.join(parts)}.", seeds)
+    def words(found: Ranking) -> str:
+        low, high = found.ranks[label]
+        where = f"rank {low}" if low == high else f"rank {low} to {high}"
+        return f"{title_of(label)} has {where} of {len(found.labels)}"
 
-    return judge
+    return _of_rankings(lambda found: among(found, label), words, [label])
+
+
+def within(margins: Sequence[Sequence[float]]) -> list[str]:
+    """For each sample of differences beyond a margin: good below it, bad above, tied otherwise."""
+    signs = {-1: GOOD, 1: BAD, 0: TIED}
+    return [FEW if found.n < FEWEST_SEEDS else signs[found.sign] for found in decide(margins)]
 
 
 def accuracy_kept(published: Published) -> Judgement:
     """RA and TA against those of the method which is improved, class-wise, by seed."""
-    held, parts, seeds = [], [], []
+    samples, parts, seeds = [], [], []
     for name, records in _of_paradigm(published, "class-wise"):
         for method, base in BASES:
-            drops = _differences(records, base, method, ("RA", "TA"))
-            if drops:
-                held.append(max(drops.values()) <= DROP)
-                seeds.append((name, len(_pairs(records, method, base))))
-                falls = ", ".join(f"{metric} {-drop:+.2f}" for metric, drop in drops.items())
-                parts.append(f"{name}, {title_of(method)} against {title_of(base)}: {falls}")
-    if not held:
+            for metric in ("RA", "TA"):
+                falls = _differences(records, base, method, metric)
+                if falls:
+                    samples.append([fall - DROP for fall in falls])
+                    seeds.append((name, len(falls)))
+                    parts.append(
+                        f"{marked(published, name, method, base)}, {title_of(method)} against "
+                        f"{title_of(base)}: {metric} {signed(-sum(falls) / len(falls))}"
+                    )
+    if not samples:
         return not_run("No class-wise setting is published.")
-    return judgement(all_or_half(held), f"In points: {'; '.join(parts)}.", seeds)
+    labels = [label for pair in BASES for label in pair]
+    text = f"In points: {'; '.join(parts)}."
+    return judgement(combined(within(samples)), text, seeds, borrowed(published, labels))
 
 
 def _of_paradigm(published: Published, paradigm: str) -> Iterable[tuple[str, Sequence[Record]]]:
@@ -218,59 +390,49 @@ def _of_paradigm(published: Published, paradigm: str) -> Iterable[tuple[str, Seq
             yield name, records
 
 
-def _differences(
-    records: Sequence[Record], first: str, second: str, metrics: Sequence[str]
-) -> dict[str, float]:
-    """Mean over common seeds of first − second."""
+def _differences(records: Sequence[Record], first: str, second: str, metric: str) -> list[float]:
+    """first − second in the seeds that both have."""
     runs = {
-        label: {r.seed: r.metrics for r in records if _is(r, label)} for label in (first, second)
+        label: {r.seed: r.metrics for r in records if _is(r, label) and metric in r.metrics}
+        for label in (first, second)
     }
-    common = set(runs[first]) & set(runs[second])
-    found = {}
-    for metric in metrics:
-        values = [
-            runs[first][seed][metric] - runs[second][seed][metric]
-            for seed in common
-            if metric in runs[first][seed] and metric in runs[second][seed]
-        ]
-        values = [value for value in values if not math.isnan(value)]  # an attack without a signal
-        if values:
-            found[metric] = sum(values) / len(values)
-    return found
+    common = sorted(set(runs[first]) & set(runs[second]))
+    found = [runs[first][seed][metric] - runs[second][seed][metric] for seed in common]
+    return [value for value in found if not math.isnan(value)]
 
 
 def plus(published: Published) -> Judgement:
-    """UGradSL+ has a smaller gap than UGradSL in every seed, and passes more samples."""
-    outcomes, parts, seeds = [], [], []
+    """UGradSL+ is nearer to Retrain than UGradSL, and passes more samples in an epoch."""
+    nearer = improves((("ugradsl+", "ugradsl"),))(published)
+    if nearer.outcome == NOT_RUN:
+        return nearer
+    dearer, parts, seeds = [], [], []
     for name, records in published.settings.items():
-        both = _pairs(records, "ugradsl", "ugradsl+")
-        if both:
-            verdict = verdict_of(records, "ugradsl+", "ugradsl")
-            passed = {
-                label: sum(samples(r) for r in records if _is(r, label) and r.seed in both)
-                for label in ("ugradsl", "ugradsl+")
-            }
-            slower = passed["ugradsl+"] > passed["ugradsl"]
-            outcomes += [CODES[verdict.outcome], GOOD if slower else BAD]
-            seeds.append((name, len(both)))
-            ratio = passed["ugradsl+"] / max(passed["ugradsl"], 1)
-            parts.append(f"{name}: {verdict.evidence} It passes {ratio:.1f} times as many samples.")
-    if not outcomes:
-        return not_run("No published setting has records of both methods.")
-    return judgement(overall(outcomes), " ".join(parts), seeds)
+        found = ratio(records, "ugradsl+", "ugradsl", per_epoch)
+        if found is not None:
+            dearer.append(GOOD if found[0] > 1 else BAD)
+            seeds.append((name, found[1]))
+            parts.append(f"{name} {found[0]:.1f}")
+    if not dearer:
+        return nearer
+    codes = {word: key for key, word in OUTCOMES.items()}
+    text = f"{nearer.evidence} Ratio of samples passed in an epoch: {', '.join(parts)}."
+    outcome = combined([codes[nearer.outcome], *dearer])
+    return judgement(outcome, text, seeds, borrowed(published, ("ugradsl", "ugradsl+")))
 
 
 def not_conspicuous(published: Published) -> Judgement:
     """The additional attack's accuracy for random forgetting, above Retrain's, by seed."""
-    held, parts, seeds = [], [], []
+    samples, parts, seeds = [], [], []
     for name, records in _of_paradigm(published, "random"):
         for label in PROPOSED:
-            apart = _differences(records, label, "retrain", ("add_MIA",))
+            apart = _differences(records, label, "retrain", "add_MIA")
             if apart:
-                held.append(apart["add_MIA"] <= APART)
-                seeds.append((name, len(paired(records, label)[0])))
-                parts.append(f"{name}, {title_of(label)} {apart['add_MIA']:+.2f}")
-    if not held:
+                samples.append([value - APART for value in apart])
+                seeds.append((name, len(apart)))
+                where = marked(published, name, label)
+                parts.append(f"{where}, {title_of(label)} {signed(sum(apart) / len(apart))}")
+    if not samples:
         return not_run("No published setting has the additional attack.")
     text = f"Accuracy of the additional attack, in points above Retrain's: {'; '.join(parts)}."
-    return judgement(all_or_some(held), text, seeds)
+    return judgement(combined(within(samples)), text, seeds, borrowed(published, PROPOSED))

@@ -3,20 +3,23 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from ugradsl_core.claims.published import Gaps, Published, by_size, mean, seed_gaps, sweeps
-from ugradsl_core.claims.records import BASES, PROPOSED, Judge, judgement, not_run
+from ugradsl_core.claims.published import Published, by_size, mean, sweeps
+from ugradsl_core.claims.records import BASES, PROPOSED, Judge, judgement, not_run, place
 from ugradsl_core.claims.rules import (
     ALWAYS,
     BAD,
     FEWEST_VALUES,
     GOOD,
     PARTLY,
+    TIED,
     Judgement,
+    combined,
     judge_epochs,
     overall,
     sweep_parts,
 )
 from ugradsl_core.settings import title_of
+from ugradsl_core.ties import gap_table, rank, seed_gaps
 from ugradsl_core.types import Record
 
 DIRECTIONS = "directions"  # the kind of a record of Figure 6
@@ -78,26 +81,25 @@ def _means(values: Mapping[float, Mapping[int, float]]) -> dict[str, float]:
 def sizes(published: Published) -> Judgement:
     """Settings that differ in the size of D_f, at least three of them."""
     outcomes, parts, seeds = [], [], []
-    for place, group in enumerate(by_size(published)):
+    for number, group in enumerate(by_size(published)):
+        of_size = {size: seed_gaps(records) for size, records in group.items()}
         for label in ("ugradsl", "ugradsl+"):
-            known = {size: gaps[label] for size, gaps in group.items() if label in gaps}
+            known = {size: gaps[label] for size, gaps in of_size.items() if label in gaps}
             values = {f"{100 * size:g} %": mean(gaps) for size, gaps in known.items()}
             if len(values) >= FEWEST_VALUES:
                 found, text = sweep_parts({title_of(label): values}, {})
                 outcomes += found
                 parts += text
-                seeds += [(f"{place} {size}", len(gaps)) for size, gaps in known.items()]
-        won = sum(_first(gaps) in PROPOSED for gaps in group.values())
-        outcomes.append(GOOD if won == len(group) else BAD)
-        parts.append(f"one of the paper's methods is best at {won} of {len(group)} sizes")
+                seeds += [(f"{number} {size}", len(gaps)) for size, gaps in known.items()]
+        places = [place(rank(gap_table(records)), PROPOSED) for records in group.values()]
+        outcomes.append(GOOD if set(places) == {GOOD} else BAD if BAD in places else TIED)
+        parts.append(
+            f"at {places.count(GOOD)} of {len(group)} sizes only the paper's methods can be the "
+            f"best, at {places.count(BAD)} none of them can"
+        )
     if not seeds:
         return not_run("Fewer than three sizes of D_f are published.")
-    return judgement(overall(outcomes), f"{'; '.join(parts)}.", seeds)
-
-
-def _first(gaps: Gaps) -> str:
-    means = {label: mean(seeds) for label, seeds in gaps.items()}
-    return min(means, key=means.__getitem__)
+    return judgement(combined(outcomes), f"{'; '.join(parts)}.", seeds)
 
 
 def condition(published: Published) -> Judgement:

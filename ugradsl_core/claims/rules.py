@@ -1,8 +1,8 @@
 """Rules that turn numbers into verdicts: thresholds, and words for what came out.
 
-The paper's own numbers were known when they were written, and so were our records of the first
-setting, random forgetting on CIFAR-10; no others were. A threshold that a claim leaves open, such
-as what "marginal" is, is chosen here once.
+The paper's own numbers were known when they were written, and so were our records from before the
+protocol; no record of the protocol was. A threshold that a claim leaves open, such as what
+"marginal" is, is chosen here once.
 """
 
 import math
@@ -20,11 +20,13 @@ FEWEST_SEEDS = 3
 FEWEST_VALUES = 3  # of a sweep
 FEW_SETTINGS, MANY_SETTINGS = 3, 6
 GOOD, PARTLY, BAD = "good", "partly", "bad"
+TIED, UNDECIDED, FEW = "tied", "undecided", "few"
 STRENGTHS: dict[str, str] = {
     "none": "nothing to go by",
-    "weak": "fewer than three settings, or fewer than three seeds",
-    "moderate": "three to five settings (ours: one or two, with three seeds)",
-    "strong": "six settings or more (ours: three or more, with three seeds)",
+    "weak": "the paper: fewer than three settings; ours: fewer than three seeds, or no setting "
+    "with a search of its own",
+    "moderate": "the paper: three to five settings; ours: one or two with a search of their own",
+    "strong": "the paper: six settings or more; ours: three or more with a search of their own",
     "exact": "a formula, no experiment",
 }
 
@@ -35,8 +37,8 @@ class Judgement:
 
     Attributes:
         outcome: for the paper's numbers ``supported``, ``partly``, ``not supported`` or
-            ``no numbers``; for our records ``reproduced``, ``partly``, ``not reproduced`` or
-            ``not run``.
+            ``no numbers``; for our records ``reproduced``, ``partly``, ``tied``, ``undecided``,
+            ``not reproduced``, ``too few seeds`` or ``not run``.
         evidence: the numbers behind it, in a sentence or two.
         strength: a key of ``STRENGTHS``.
     """
@@ -64,6 +66,24 @@ def overall(outcomes: Sequence[str]) -> str:
         if all(found == outcome for found in outcomes):
             return outcome
     return PARTLY
+
+
+def combined(outcomes: Sequence[str]) -> str:
+    """One outcome from those of comparisons that noise may leave open.
+
+    Good: all are. Partly: some are good or partly so. Bad: none is, and some are bad. Otherwise
+    nothing could be told apart: tied, or undecided where all are below the noise floor. What has
+    too few seeds counts only where there is nothing else.
+    """
+    known = [outcome for outcome in outcomes if outcome != FEW]
+    if not known:
+        return FEW
+    if all(outcome == GOOD for outcome in known):
+        return GOOD
+    for outcome, sign in ((GOOD, PARTLY), (PARTLY, PARTLY), (BAD, BAD), (TIED, TIED)):
+        if outcome in known:
+            return sign
+    return UNDECIDED
 
 
 def sweep_parts(
