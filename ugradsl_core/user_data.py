@@ -161,7 +161,7 @@ def _as_labels(found: Any, n: int) -> Tensor | None:
     try:
         if hasattr(found, "to_numpy"):  # a Series of pandas
             found = found.to_numpy()
-        labels = torch.as_tensor(found if isinstance(found, Tensor) else np.asarray(found))
+        labels = found if isinstance(found, Tensor) else torch.from_numpy(np.array(found))
     except (TypeError, ValueError, RuntimeError):
         return None
     whole = not (labels.is_floating_point() or labels.is_complex())

@@ -127,11 +127,12 @@ class Source:
             if ours != theirs:
                 pairs = isinstance(ours, tuple) and len(ours) == len(theirs) == 2
                 part = int(pairs and ours[0] == theirs[0])
-                what, shapes = "items", (ours, theirs)
+                what, shapes = "", (ours, theirs)
                 if pairs:
-                    what, shapes = ("inputs", "labels")[part], (ours[part], theirs[part])
+                    what = ("the inputs of ", "the labels of ")[part]
+                    shapes = (ours[part], theirs[part])
                 return (
-                    f"the {what} of items {numbers[0]} and {number} make no batch, as their shapes "
+                    f"{what}items {numbers[0]} and {number} make no batch, as their shapes "
                     f"are {shapes[0]} and {shapes[1]}; bring them to one shape, pass "
                     "collate_fn=…, or take batch_size=1"
                 )

@@ -77,6 +77,12 @@ class _Crew:
     loader: DataLoader[Any]
     plan: list[tuple[str, list[int], int, bool]]
 
+    def end(self) -> None:
+        """End the processes now; the traceback of an error would keep them alive."""
+        running, self.loader._iterator = self.loader._iterator, None
+        if running is not None:
+            running._shutdown_workers()  # type: ignore[attr-defined]
+
 
 @dataclass(eq=False)
 class Workers:
@@ -92,6 +98,7 @@ class Workers:
 
     sources: Mapping[str, Source]
     count: int = 0
+    _crews: list[_Crew] = field(default_factory=list)
     _free: list[_Crew] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -100,7 +107,10 @@ class Workers:
     def __exit__(
         self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
     ) -> None:
-        self._free.clear()  # the processes end with their loaders
+        for crew in self._crews:
+            crew.end()
+        self._crews.clear()
+        self._free.clear()
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Any]:
         """What each of the jobs, all of one set, gives, in order.
@@ -117,18 +127,22 @@ class Workers:
             return
         crew = self._free.pop() if self._free else self._started()
         crew.plan[:] = [job.message() for job in jobs]
+        lives = True
         try:
             for found in crew.loader:
                 if isinstance(found, Failure):
                     raise DataError(found.sentence)
                 yield found
         except (RuntimeError, OSError, EOFError, pickle.PicklingError) as error:
+            lives = False
             raise DataError(
                 f"{source.name}: a process that reads it has ended ({one_line(error)}); say "
                 "workers=0, and where processes are spawned keep the script's own work under "
                 "if __name__ == '__main__'"
             ) from error
-        self._free.append(crew)  # only whole: what was left halfway ends here
+        finally:  # also where a plan is left halfway: a loader drops what is left of it
+            if lives and crew in self._crews:
+                self._free.append(crew)
 
     def _started(self) -> _Crew:
         if torch.multiprocessing.get_start_method() != "fork":
@@ -144,7 +158,8 @@ class Workers:
             persistent_workers=True,
             generator=torch.Generator(),  # its own: torch's global state stays as it is
         )
-        return _Crew(loader, plan)
+        self._crews.append(_Crew(loader, plan))
+        return self._crews[-1]
 
 
 def check_picklable(source: Source) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from pictures import write_image
+from PIL import Image
 
 from ugradsl_core import data
 from ugradsl_core.data.decoding import as_rgb, read_images
