@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset
@@ -98,8 +98,8 @@ class Made(Dataset):
         return self.n
 
     def __getitem__(self, index: int) -> Any:
-        x = X[self.start + index]
-        return self.item(x.to(self.dtype), self.label((self.start + index) % K))
+        place = self.start + int(index)  # a subset by a tensor asks with tensors
+        return self.item(X[place].to(self.dtype), self.label(place % K))
 
 
 def network(kind: str) -> nn.Module:
@@ -138,44 +138,37 @@ broken_items = st.tuples(
 other_dtypes = st.tuples(st.just(False), right, whole, st.sampled_from(DTYPES))
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(
-    st.sampled_from([m for m in METHODS if m != "iu"]),
+    st.sampled_from([*(m for m in METHODS if m not in {"iu", "pabi"}), *["evaluate"] * 5]),
     st.sampled_from(list(MODELS)),
     st.sampled_from(list(SAME)),
     usable | wrong_labels | broken_items | other_dtypes,
-    st.sampled_from([0] * 9 + [1]),
+    st.sampled_from([0] * 12 + [1]),
 )
 def test_any_combination(
     method: str, kind: str, wrapper: str, items: tuple[bool, Any, Any, torch.dtype], workers: int
 ) -> None:
-    assume(not (workers and wrapper == "joined"))  # slow enough without
     model = network(kind)
-    known = METHODS[method].config.model_fields
-    small = {k: v for k, v in {"epochs": 1, "batch_size": 4, "lr": 0.01}.items() if k in known}
     good, (_, label), (_, item), dtype = items
 
-    def own(start: int, n: int) -> Any:
-        return SAME[wrapper](Made(start, n, dtype, label, item))
+    def run(sets: dict[str, Any], count: int) -> Any:
+        if method == "evaluate":
+            return evaluate(model, **sets, workers=count, execution=CPU)
+        known = METHODS[method].config.model_fields
+        small = {k: v for k, v in {"epochs": 1, "batch_size": 4, "lr": 0.01}.items() if k in known}
+        sets = {name: sets[name] for name in ("retain", "forget")}
+        found = unlearn(method, model, **sets, **small, workers=count, execution=CPU)
+        return copied(found.model.state_dict())
 
-    def run(sets: dict[str, Any], count: int | None) -> Any:
-        return unlearn(method, model, **sets, **small, workers=count, execution=CPU)
-
-    sets = {"retain": own(6, N - 6), "forget": own(0, 6)}
-    found = attempt(model, lambda: run(sets, workers))
-    scores = attempt(
-        model,
-        lambda: evaluate(model, **sets, test=own(N, N), workers=workers, execution=CPU),
-    )
-    if not good:
-        for sentence in (found, scores):
-            assert isinstance(sentence, str)
-            assert sentence.startswith(ARGUMENTS), sentence
-            assert "\n" not in sentence, sentence
-        return
-    assert not isinstance(found, str), found
-    assert not isinstance(scores, str), scores
-    usual = {"retain": plain(6, N - 6), "forget": plain(0, 6)}
-    expected = run(usual, None)
-    assert same_bits(found.model.state_dict(), expected.model.state_dict())
-    assert scores == evaluate(model, **usual, test=plain(N, N), execution=CPU)
+    sizes = {"retain": (6, N - 6), "forget": (0, 6), "test": (N, 8)}
+    own = {n: SAME[wrapper](Made(*size, dtype, label, item)) for n, size in sizes.items()}
+    found = attempt(model, lambda: run(own, workers))
+    if good:
+        expected = run({name: plain(*size) for name, size in sizes.items()}, 0)
+        assert not isinstance(found, str), found
+        assert found == expected if method == "evaluate" else same_bits(found, expected)
+    else:
+        assert isinstance(found, str)
+        assert found.startswith(ARGUMENTS), found
+        assert "\n" not in found, found
