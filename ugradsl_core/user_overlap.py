@@ -15,7 +15,7 @@ from ugradsl_core.user_reading import LABELS, MapStyle, Source, subset_rows
 
 CheckOverlap = Literal["identity", "content", "off"]
 CHOICES = ("identity", "content", "off")
-MEMORY = "memory"  # the origin of items that are known by their address
+MEMORY, OBJECTS = "memory", "objects"  # origins of items that are known by an address
 NAMES = (*LABELS, "classes", "class_names")  # attributes that are no inputs
 DEPTH = 6  # of objects inside objects that are compared
 
@@ -32,7 +32,8 @@ def check_identity(sets: Mapping[str, MapStyle]) -> None:
     """Raise DataError where two sets hold the same item of one data set, however it is wrapped.
 
     Looked through are ``Subset``, ``ConcatDataset``, wrappers that hold one data set of their own
-    length, the memory of ``TensorDataset``, and copies that are equal to the original.
+    length, the memory of ``TensorDataset``, lists of items, and copies that are equal to the
+    original.
     """
     roots: list[MapStyle] = []
     seen: list[_Members] = []
@@ -63,14 +64,18 @@ def _origins(dataset: Any, rows: Tensor, roots: list[MapStyle]) -> Iterator[tupl
 
     ``roots`` are those known so far; one that equals an earlier one is the earlier one.
     """
+    if isinstance(dataset, list | tuple):
+        yield OBJECTS, torch.tensor([id(dataset[i]) for i in rows.tolist()], dtype=torch.long)
+        return
     if isinstance(dataset, ConcatDataset):
         ends = torch.tensor([0, *dataset.cumulative_sizes])
-        part = torch.bucketize(rows, ends[1:], right=True)
+        which = torch.bucketize(rows, ends[1:], right=True)
         for number, joined in enumerate(dataset.datasets):
-            yield from _origins(joined, rows[part == number] - ends[number], roots)
+            yield from _origins(joined, rows[which == number] - ends[number], roots)
         return
     inner: Any = getattr(dataset, "dataset", None)
-    indices = subset_rows(dataset) if _is_map_style(inner) and hasattr(dataset, "indices") else None
+    part = isinstance(dataset, Subset) or (_is_map_style(inner) and hasattr(dataset, "indices"))
+    indices = subset_rows(dataset) if part else None
     if indices is not None:
         chosen = indices[rows]
         chosen = torch.where(chosen < 0, chosen + len(inner), chosen)
@@ -134,7 +139,11 @@ def _holds(value: object, n: int) -> bool:
     """Whether a value may be the inputs of ``n`` items."""
     if isinstance(value, tuple) and value and isinstance(value[0], Tensor):
         value = value[0]  # TensorDataset.tensors
-    return isinstance(value, Tensor | np.ndarray | list | tuple) and np.size(value, 0) == n
+    sized = hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping | set)
+    try:
+        return sized and len(value) == n  # type: ignore[arg-type]
+    except TypeError:  # a tensor or array of one number
+        return False
 
 
 def _same(a: Any, b: Any, depth: int = 0) -> bool:
@@ -155,7 +164,8 @@ def _same(a: Any, b: Any, depth: int = 0) -> bool:
 
 def _says_equal(a: Any, b: Any) -> bool:
     try:
-        return (a == b) is True
+        equals = getattr(a, "equals", None)  # of tables, whose == is one for each cell
+        return bool(equals(b)) if callable(equals) else (a == b) is True
     except Exception:  # a class's own comparison may raise anything
         return False
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -89,6 +90,19 @@ def shared(retain: Any, forget: Any = FORGET) -> int:
     return 0
 
 
+class Frame(Dataset):
+    """Rows of a table of pandas."""
+
+    def __init__(self, shift: int = 0) -> None:
+        self.table = pd.DataFrame({"a": range(shift, shift + 40), "b": 1.5})
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> Any:
+        return torch.from_numpy(self.table.iloc[index].to_numpy(np.float32)), index % K
+
+
 ARRAYS, FILES = Arrays(), Files("a")
 OVERLAPPING: dict[str, Callable[[], Any]] = {
     "subset": lambda: Subset(WHOLE, range(4, 40)),
@@ -124,12 +138,21 @@ def test_four_shared_samples_are_found(case: str) -> None:
         unlearn("ft", line(), retain=OVERLAPPING[case](), forget=FORGET, epochs=1)
 
 
+def test_the_objects_of_lists_are_found() -> None:
+    items = [(X[i], i % K) for i in range(40)]
+    assert shared(items[4:], items[:8]) == 4
+    assert shared(Subset(items, range(4, 40)), tuple(items[:8])) == 4
+    assert shared(items[8:], items[:8]) == 0
+    assert shared([(X[i], i % K) for i in range(8)], items[:8]) == 0
+
+
 @pytest.mark.parametrize(
     ("original", "others"),
     [
         (ARRAYS, [Arrays(), copy.deepcopy(ARRAYS), ARRAYS]),
         (FILES, [Files("a"), copy.deepcopy(FILES)]),
         (Tables("a"), [Tables("a")]),
+        (Frame(), [Frame()]),
     ],
 )
 def test_copies_of_other_classes_are_found(original: Any, others: list[Any]) -> None:
@@ -149,6 +172,7 @@ def test_copies_of_other_classes_are_found(original: Any, others: list[Any]) -> 
         (Arrays(), Arrays(path="elsewhere")),
         (Files("a"), Files("b")),
         (Tables("a"), Tables("b")),
+        (Frame(), Frame(1)),
         (Numbered(0, 8), Numbered(8, 8)),
         (Pairs(8, 0), Pairs(8, 1)),
         (Items(8, number), Items(8, lambda i: number(i + 8))),
