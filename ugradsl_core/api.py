@@ -1,23 +1,29 @@
 """Unlearn samples from one's own model: any module that returns logits, any map-style data."""
 
 import copy
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from ugradsl_core import metrics
 from ugradsl_core.attack import Solver
+from ugradsl_core.checks import whole_number
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, ModelError
 from ugradsl_core.models import load_weights
+from ugradsl_core.progress import Progress
 from ugradsl_core.training import is_frozen, predict
 from ugradsl_core.types import Execution, Problem, UnlearnResult
 from ugradsl_core.unlearning import get_method
-from ugradsl_core.user_data import MapStyle, prepare
+from ugradsl_core.user_data import Reading, opened, prepare
+from ugradsl_core.user_overlap import CheckOverlap
+from ugradsl_core.user_reading import Collate, MapStyle
+
+UserSet = MapStyle | DataLoader[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +98,7 @@ def _shape_text(shape: torch.Size | None) -> str:
     return "missing" if shape is None else f"of shape {tuple(shape)}"
 
 
-def _check_types(model: object, execution: object, workers: object) -> None:
+def _check_types(model: object, execution: object, progress: object) -> None:
     """Raise ModelError or ConfigError unless the arguments that all functions share are usable."""
     if not isinstance(model, nn.Module):
         raise ModelError(f"model: should be a torch.nn.Module; found {type(model).__name__}")
@@ -101,31 +107,24 @@ def _check_types(model: object, execution: object, workers: object) -> None:
             f"execution: should be an Execution, such as Execution(device='cpu'); "
             f"found {execution!r}"
         )
-    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 0:
-        raise ConfigError(f"workers: should be a whole number from 0; found {workers!r}")
-
-
-def _checked_seed(seed: object) -> int:
-    try:
-        number = operator.index(seed)  # type: ignore[arg-type]
-    except TypeError:
-        number = -1
-    if number < 0:
-        raise ConfigError(f"seed: should be a whole number from 0; found {seed!r}")
-    return number
+    if not (progress is None or isinstance(progress, bool)):
+        raise ConfigError(f"progress: should be True, False or None; found {progress!r}")
 
 
 def unlearn(
     method: str,
     model: nn.Module,
     *,
-    retain: MapStyle,
-    forget: MapStyle,
+    retain: UserSet,
+    forget: UserSet,
     seed: int = 0,
     make_model: Callable[[], nn.Module] | None = None,
     head: str | None = None,
     execution: Execution | None = None,
-    workers: int = 0,
+    workers: int | None = None,
+    collate_fn: Collate | None = None,
+    check_overlap: CheckOverlap = "identity",
+    progress: bool | None = None,
     **parameters: Any,
 ) -> Unlearned:
     """Unlearn ``forget`` from ``model``, which is left as it was.
@@ -133,29 +132,39 @@ def unlearn(
     Args:
         method: a name of ``METHODS``, such as ``ft``, ``salun`` or ``ugradsl``.
         model: trained on ``retain`` and ``forget``; maps a batch of inputs to logits (n, K).
-        retain: D_r, a map-style data set of (input, label) pairs. Labels are read from its
-            ``targets``, ``labels`` or ``tensors`` where it has them, else by visiting it once.
+        retain: D_r, a map-style data set of (input, label) pairs or of mappings with a label, or
+            a ``DataLoader``, of which ``dataset``, ``collate_fn`` and ``num_workers`` are used
+            and the sampler and batch size are not. Only sets that the method reads are read.
         forget: D_f.
-        seed: of batches and of layers that draw random numbers. On one machine's CPU the same seed
-            gives the same weights; transforms that draw from ``random`` or NumPy are their own.
+        seed: of batches, of layers that draw random numbers, and of transforms that draw from
+            torch, ``random`` or NumPy. On one machine's CPU the same seed gives the same weights
+            with any number of workers.
         make_model: returns a freshly initialised model, for ``retrain`` and ``eu-k`` alone, which
             need it where a layer of ``model`` has no ``reset_parameters``. Without it, frozen
             layers are kept.
         head: name of the classification layer, for self-adaptive rates, ``be`` and ``ff``; found
             if not given.
         execution: device, AMP, compilation and memory format.
-        workers: processes that load data.
+        workers: processes that read each set; they stay from epoch to epoch. None takes those of
+            the loaders that are given, else none. Tensors in memory need none and use none.
+        collate_fn: makes a batch of a list of items; it should keep each item as one row.
+        check_overlap: how samples that the sets share are looked for. ``identity``: the same item
+            of one data set, seen through subsets, wrappers, views and copies, without reading it.
+            ``content``: also items with equal inputs, which reads every item once. ``off``: not.
+        progress: a bar for what takes more than two seconds; None shows it in a terminal or a
+            notebook.
         **parameters: hyperparameters of the method, such as ``lr``, ``epochs``, ``batch_size``,
             ``p``, and ``alpha`` (None is self-adaptive, with ``beta`` and ``distance``).
 
     Raises:
         ConfigError: unknown method or parameter, or a value that breaks its rule.
-        DataError: empty or overlapping sets, or labels outside 0…K−1.
+        DataError: empty or overlapping sets, and, when they are read, items that cannot be read
+            or joined and labels outside 0…K−1.
         ModelError: outputs that are not logits, weights that are not finite, or a ``make_model``
             that does not make models like ``model``.
         DivergenceError: the loss became NaN or infinite.
     """
-    _check_types(model, execution, workers)
+    _check_types(model, execution, progress)
     if make_model is not None and (isinstance(make_model, nn.Module) or not callable(make_model)):
         raise ModelError(
             "make_model: should be a function that returns a fresh model; "
@@ -165,24 +174,27 @@ def unlearn(
     config = chosen.config(**parameters)
     if getattr(config, "augment", "none") != "none":
         raise ConfigError("augment: has no effect on your own data; augment in the data set")
-    generator = torch.Generator().manual_seed(_checked_seed(seed))
-    sets = {"retain": retain, "forget": forget}
-    samples, execution = prepare(model, sets, execution or Execution(), workers)
+    generator = torch.Generator().manual_seed(whole_number(seed, "seed"))
+    reading = Reading(workers, collate_fn, check_overlap, Progress(progress, method))
+    symbols = {"retain": "D_r", "forget": "D_f"}
+    reads = [name for name, symbol in symbols.items() if symbol in chosen.reads]
 
     def build() -> nn.Module:
         if not chosen.fresh:
             return copy.deepcopy(model)
         return _fresh_copy(model) if make_model is None else _made(make_model, model)
 
-    problem = Problem(
-        make_model=build,
-        trained_state={name: value.clone() for name, value in model.state_dict().items()},
-        retain=samples["retain"],
-        forget=samples["forget"],
-        execution=execution,
-        head=head,
-    )
-    result = chosen(problem, config, generator=generator)
+    with opened({"retain": retain, "forget": forget}, reading) as sets:
+        samples, execution = prepare(model, sets, execution or Execution(), reads)
+        problem = Problem(
+            make_model=build,
+            trained_state={name: value.clone() for name, value in model.state_dict().items()},
+            retain=samples["retain"],
+            forget=samples["forget"],
+            execution=execution,
+            head=head,
+        )
+        result = chosen(problem, config, generator=generator)
     unlearned = copy.deepcopy(model)
     unlearned = load_weights(unlearned, result.state_dict)
     return Unlearned(unlearned.eval(), method, config, result)
@@ -191,11 +203,14 @@ def unlearn(
 def evaluate(
     model: nn.Module,
     *,
-    retain: MapStyle,
-    forget: MapStyle,
-    test: MapStyle,
+    retain: UserSet,
+    forget: UserSet,
+    test: UserSet,
     execution: Execution | None = None,
-    workers: int = 0,
+    workers: int | None = None,
+    collate_fn: Collate | None = None,
+    check_overlap: CheckOverlap = "identity",
+    progress: bool | None = None,
     batch_size: int = 512,
     solver: Solver = "newton",
     seed: int = 0,
@@ -207,26 +222,30 @@ def evaluate(
 
     Args:
         model: maps a batch of inputs to logits (n, K).
-        retain: D_r.
+        retain: D_r, a data set or a ``DataLoader`` as for :func:`unlearn`.
         forget: D_f.
         test: D_te.
         execution: device and switches.
-        workers: processes that load data.
+        workers: as for :func:`unlearn`, and so the next three.
+        collate_fn: makes a batch of a list of items.
+        check_overlap: ``identity``, ``content`` or ``off``.
+        progress: a bar for what takes more than two seconds.
         batch_size: of forward passes.
         solver: of the membership attack, see ``metrics.mia``.
         seed: of the retain samples that the attack is fitted on.
 
     Raises:
-        DataError: empty or overlapping sets, or labels outside 0…K−1.
+        DataError: empty or overlapping sets, items that cannot be read or joined, or labels
+            outside 0…K−1.
         ModelError: outputs that are not logits, or weights that are not finite.
     """
-    _check_types(model, execution, workers)
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ConfigError(f"batch_size: should be at least 1; found {batch_size!r}")
-    sets = {"retain": retain, "forget": forget, "test": test}
-    samples, execution = prepare(model, sets, execution or Execution(), workers)
-    placed = copy.deepcopy(model).to(execution.resolve())
-    with torch.random.fork_rng(devices=[]):
-        out = [predict(placed, samples[name], execution, batch_size) for name in sets]
+    _check_types(model, execution, progress)
+    batch_size, seed = whole_number(batch_size, "batch_size", 1), whole_number(seed, "seed")
+    reading = Reading(workers, collate_fn, check_overlap, Progress(progress, "evaluate"))
+    given = {"retain": retain, "forget": forget, "test": test}
+    with opened(given, reading) as sets, torch.random.fork_rng(devices=[]):
+        samples, execution = prepare(model, sets, execution or Execution())
+        placed = copy.deepcopy(model).to(execution.resolve())
+        out = [predict(placed, samples[name], execution, batch_size) for name in given]
     pairs = [(prediction.logits, prediction.labels) for prediction in out]
     return metrics.report(*pairs, solver=solver, seed=seed)

@@ -1,9 +1,29 @@
 """Checks of weights, logits and labels, each one sentence."""
 
+import operator
+from contextlib import suppress
+
 import torch
 from torch import Tensor
 
-from ugradsl_core.errors import DataError, ModelError
+from ugradsl_core.errors import ConfigError, DataError, ModelError
+
+LARGEST = 2**63 - 1
+
+
+def whole_number(value: object, name: str, least: int = 0) -> int:
+    """A whole number of any type, NumPy's and tensors of one included.
+
+    Raises:
+        ConfigError: it is none, is a truth value, or lies outside ``least``…2⁶³ − 1.
+    """
+    number = least - 1
+    if not isinstance(value, bool):
+        with suppress(TypeError):
+            number = operator.index(value)  # type: ignore[arg-type]
+    if not least <= number <= LARGEST:
+        raise ConfigError(f"{name}: should be a whole number from {least}; found {value!r}")
+    return number
 
 
 def check_finite(state: dict[str, Tensor], what: str) -> None:

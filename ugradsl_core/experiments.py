@@ -59,7 +59,7 @@ def warm_up(problem: Problem, batch_size: int) -> None:
     if execution.channels_last:
         model.to(memory_format=torch.channels_last)
     for inputs, labels in problem.retain.batches(plan):
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=execution.amp):
+        with torch.autocast(labels.device.type, torch.bfloat16, enabled=execution.amp):
             value = nn.functional.cross_entropy(model(inputs), labels)
         value.backward()  # type: ignore[no-untyped-call]
 

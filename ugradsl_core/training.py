@@ -16,6 +16,7 @@ from ugradsl_core.checkpoint import Checkpoint, capture, restore
 from ugradsl_core.config import Config
 from ugradsl_core.distributed import in_step, other_noise, spread
 from ugradsl_core.errors import DivergenceError, ModelError
+from ugradsl_core.inputs import to_device
 from ugradsl_core.steps import StepLoss, check_accumulation, step_gradient
 from ugradsl_core.types import Augmentation, Batch, Execution, Samples
 
@@ -54,10 +55,11 @@ class TrainLog:
 def shuffled(size: int, batch_size: int, generator: Generator) -> list[Tensor]:
     """A random order of ``size`` indices in batches; a last batch of one joins the one before.
 
-    BatchNorm cannot train on one sample, and leaving it out would change what an epoch is.
+    BatchNorm cannot train on one sample, and leaving it out would change what an epoch is. Where
+    batches of one are asked for, all are.
     """
     batches = list(torch.split(torch.randperm(size, generator=generator), batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
+    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
 
@@ -183,13 +185,16 @@ def train(
     network = spread(network, world)
     seed = torch.initial_seed()
     gradient = step_gradient(loss, network, execution, device)
-    if scheduler is not None and first_epoch:
-        optimiser.step()  # without gradients: PyTorch wants one before the scheduler's
-        for _ in range(sum(counts[:first_epoch])):
-            scheduler.step()
+    done = sum(counts[:first_epoch])
+    if scheduler is not None and done:
+        _fast_forward(scheduler, optimiser, done)
     synchronise(device)
     start = time.perf_counter()
-    with modes(model, True, frozen_statistics), in_step(model, device, world):
+    with (
+        modes(model, True, frozen_statistics),
+        in_step(model, device, world),
+        execution.progress.bar("", sum(counts), "step", done) as advance,
+    ):
         for epoch in range(first_epoch, sgd.epochs):
             other_noise(world, seed, epoch)
             epoch_losses = []
@@ -203,6 +208,7 @@ def train(
                 if scheduler is not None:
                     scheduler.step()
                 epoch_losses.append(value)
+                advance(1, value)
                 samples += sum(len(labels) for _, labels in batches)
             losses += torch.stack(epoch_losses).tolist() if epoch_losses else []
             _check_losses(losses[len(losses) - len(epoch_losses) :], epoch)
@@ -223,6 +229,15 @@ def train(
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
         raise DivergenceError("training diverged: the weights are no longer finite")
     return TrainLog(tuple(losses), samples, seconds)
+
+
+def _fast_forward(
+    scheduler: torch.optim.lr_scheduler.LRScheduler, optimiser: torch.optim.Optimizer, steps: int
+) -> None:
+    """Bring a schedule to where it was after that many steps."""
+    optimiser.step()  # without gradients: PyTorch wants one before the scheduler's
+    for _ in range(steps):
+        scheduler.step()
 
 
 def _resume(
@@ -273,9 +288,11 @@ def predict(
             order[-2:] = [torch.cat(order[-2:])]
     own = [rows[world.share(len(rows))] for rows in order]
     logits, labels = [], []
-    with modes(model, training=False), torch.inference_mode():
+    with modes(model, training=False):
+        # data sets are read outside inference mode: what they keep could not be changed later
         for rows, (inputs, targets) in zip(order, samples.batches(own), strict=True):
-            found = model(inputs.to(device)).float()
-            logits.append(world.gather(found, len(rows)).cpu())
-            labels.append(world.gather(targets.to(device), len(rows)).cpu())
+            with torch.inference_mode():
+                found = model(to_device(inputs, device)).float()
+                logits.append(world.gather(found, len(rows)).cpu())
+                labels.append(world.gather(targets.to(device), len(rows)).cpu())
     return Predictions(torch.cat(logits), torch.cat(labels))

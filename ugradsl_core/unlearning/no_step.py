@@ -59,7 +59,8 @@ def no_step(problem: Problem, config: NoStepConfig, *, generator: Generator) -> 
         for _ in range(config.epochs):
             for samples, stream in parts:
                 order = shuffled(len(samples), config.batch_size, stream)
-                for inputs, _ in samples.batches(order, augment=config.augment, generator=stream):
+                batches = samples.batches(order, augment=config.augment, generator=stream)
+                for inputs, labels in batches:
                     model(inputs)
-                    passed += len(inputs)
+                    passed += len(labels)
     return UnlearnResult(state_of(model), 0, passed, 0, seconds[0])

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
+from ugradsl_core.inputs import Inputs, cat, size
 from ugradsl_core.training import cycled, shuffled
 from ugradsl_core.types import Batch, Problem, UnlearnResult
 from ugradsl_core.unlearning.common import UnlearnConfig, evaluation_model, run_training, spawn
@@ -88,26 +89,27 @@ def scrub(problem: Problem, config: SCRUBConfig, *, generator: Generator) -> Unl
         else:
             yield from ((batch, nothing) for batch in kept)
 
-    def distance(logits: Tensor, inputs: Tensor) -> Tensor:
+    def distance(logits: Tensor, inputs: Inputs) -> Tensor:
         nonlocal taught
-        taught += len(inputs)
+        taught += size(inputs)
         with torch.no_grad():
             target = teacher(inputs)
         return divergence(logits, target, config.temperature)
 
     def loss(student: nn.Module, batches: tuple[Batch, ...]) -> Tensor:
-        (inputs, labels), (forgotten, _) = batches
+        (inputs, labels), (forgotten, others) = batches
         terms = []
-        if config.bn_mode == "joint" and len(inputs) and len(forgotten):
-            parts = student(torch.cat([inputs, forgotten])).split([len(inputs), len(forgotten)])
-        else:
-            parts = tuple(student(x) if len(x) else x for x in (inputs, forgotten))
-        logits, forgotten_logits = parts
-        if len(inputs):
+        joint = config.bn_mode == "joint" and len(labels) > 0 and len(others) > 0
+        if joint:
+            both = student(cat([inputs, forgotten]))
+            logits, forgotten_logits = both.split([len(labels), len(others)])
+        if len(labels):
+            logits = logits if joint else student(inputs)
             terms.append(config.gamma * F.cross_entropy(logits, labels))
             if config.alpha:
                 terms.append(config.alpha * distance(logits, inputs))
-        if len(forgotten):
+        if len(others):
+            forgotten_logits = forgotten_logits if joint else student(forgotten)
             terms.append(-distance(forgotten_logits, forgotten))
         return torch.stack(terms).sum() if len(terms) > 1 else terms[0]
 
