@@ -178,9 +178,7 @@ def train(
     scheduler = _scheduler(optimiser, sgd, sum(counts))
     if execution.channels_last and any(p.ndim == 4 for p in parameters):
         model.to(memory_format=torch.channels_last)
-    network: nn.Module = model
-    if execution.compile:
-        network = torch.compile(model)  # type: ignore[assignment]
+    network: nn.Module = torch.compile(model) if execution.compile else model  # type: ignore[assignment]
     losses, samples, first_epoch, earlier = _resume(checkpoint, model, optimiser)
     network = spread(network, world)
     seed = torch.initial_seed()
@@ -213,13 +211,8 @@ def train(
             losses += torch.stack(epoch_losses).tolist() if epoch_losses else []
             _check_losses(losses[len(losses) - len(epoch_losses) :], epoch)
             if checkpoint is not None and checkpoint.is_due(epoch + 1, sgd.epochs):
-                seconds = earlier + time.perf_counter() - start
-                kept = {
-                    "losses": losses,
-                    "samples": samples,
-                    "epoch": epoch + 1,
-                    "seconds": seconds,
-                }
+                kept = {"losses": losses, "samples": samples, "epoch": epoch + 1}
+                kept["seconds"] = earlier + time.perf_counter() - start
                 tensors = {k: torch.tensor(v, dtype=torch.float64) for k, v in kept.items()}
                 checkpoint.save({**capture(model, optimiser, checkpoint.generators), **tensors})
             if on_epoch is not None:
