@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ugradsl_core import (
+    interactive,
     pages_backbones,
     pages_cards,
     pages_claims,
@@ -27,7 +28,7 @@ from ugradsl_core import (
     pages_time,
     provenance,
 )
-from ugradsl_core.pages_markdown import NOT_RUN_YET, list_table
+from ugradsl_core.pages_markdown import NOT_RUN_YET, list_table, raw_html
 from ugradsl_core.pages_search import BEFORE
 from ugradsl_core.paper import load_table
 from ugradsl_core.results import PROTOCOL, record_label
@@ -133,9 +134,15 @@ def _short(commit: str) -> str:
     return digits[:10] + mark + rest
 
 
+def playground(_: Path) -> str:
+    """The interactive figure of the landing page."""
+    return raw_html(interactive.playground())
+
+
 FRAGMENTS: dict[str, Fragment] = {
     "landing.md": pages_landing.landing,
     pages_landing.FIGURE: pages_landing.landing_figure,
+    "playground.md": playground,
     "notation.md": notation,
     "status-versions.md": status_versions,
     "status-records.md": status_records,
