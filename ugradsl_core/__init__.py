@@ -4,7 +4,7 @@
 what there is to choose from.
 """
 
-from ugradsl_core.api import Unlearned, evaluate, unlearn
+from ugradsl_core.api import Epoch, evaluate, unlearn
 from ugradsl_core.errors import (
     ConfigError,
     DataError,
@@ -15,6 +15,7 @@ from ugradsl_core.errors import (
 )
 from ugradsl_core.metrics import Report
 from ugradsl_core.types import Execution
+from ugradsl_core.unlearned import Unlearned, load_result
 from ugradsl_core.unlearning import METHODS
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DivergenceError",
+    "Epoch",
     "Execution",
     "ModelError",
     "Report",
@@ -31,5 +33,6 @@ __all__ = [
     "UGradSLError",
     "Unlearned",
     "evaluate",
+    "load_result",
     "unlearn",
 ]

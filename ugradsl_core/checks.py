@@ -9,7 +9,8 @@ from ugradsl_core.errors import DataError, ModelError
 def check_finite(state: dict[str, Tensor], what: str) -> None:
     """Raise ModelError if any floating-point tensor of ``state`` holds NaN or infinity."""
     for name, value in state.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        floating = isinstance(value, Tensor) and value.is_floating_point()
+        if floating and not bool(torch.isfinite(value).all()):
             raise ModelError(f"{what}: the weights {name!r} hold NaN or infinite values")
 
 

@@ -21,7 +21,7 @@ class Config(BaseModel):
     def __init__(self, **values: Any) -> None:
         for name, value in values.items():
             field = type(self).model_fields.get(name)
-            if isinstance(value, bool) and field is not None and not _is_switch(field.annotation):
+            if is_truth(value) and field is not None and not _is_switch(field.annotation):
                 raise ConfigError(f"{name}: should be a value and no truth value; found {value}")
         try:
             super().__init__(**values)
@@ -32,6 +32,13 @@ class Config(BaseModel):
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, validated anew."""
         return type(self)(**{**self.model_dump(), **changes})
+
+
+def is_truth(value: object) -> bool:
+    """Whether a value is a truth value of Python, NumPy or PyTorch, which no number should be."""
+    return not isinstance(value, str) and str(value) in {
+        "True", "False", "tensor(True)", "tensor(False)",
+    }  # fmt: skip
 
 
 def _is_switch(annotation: object) -> bool:

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from ugradsl_core.checkpoint import Checkpoint, capture, restore
 from ugradsl_core.config import Config
@@ -90,6 +91,11 @@ def is_frozen(module: nn.Module) -> bool:
     return bool(own) and not any(parameter.requires_grad for parameter in own)
 
 
+def _has_spectral_hook(module: nn.Module) -> bool:
+    """Whether a module's weight is divided by its norm the old way, which each pass estimates."""
+    return any(isinstance(hook, SpectralNorm) for hook in module._forward_pre_hooks.values())
+
+
 @contextmanager
 def modes(
     model: nn.Module, training: bool, frozen_statistics: bool | Collection[nn.Module] = False
@@ -106,7 +112,7 @@ def modes(
         else:
             keep = module in frozen_statistics
         if (isinstance(module, STATISTICS) and (keep or is_frozen(module))) or (
-            isinstance(module, _SpectralNorm) and keep
+            (isinstance(module, _SpectralNorm) or _has_spectral_hook(module)) and keep
         ):
             module.eval()
     try:
@@ -114,6 +120,14 @@ def modes(
     finally:
         for module, mode in before.items():
             module.training = mode
+
+
+def in_memory_format(model: nn.Module, execution: Execution) -> nn.Module:
+    """The model, changed in place to NHWC where it has four axes to reorder, and no fifth one."""
+    axes = {tensor.ndim for tensor in (*model.parameters(), *model.buffers())}
+    if execution.channels_last and 4 in axes and 5 not in axes:
+        model.to(memory_format=torch.channels_last)
+    return model
 
 
 def synchronise(device: torch.device) -> None:
@@ -132,7 +146,7 @@ def train(
     *,
     frozen_statistics: bool | Collection[nn.Module] = False,
     after_step: Callable[[], None] | None = None,
-    on_epoch: Callable[[int, float], None] | None = None,
+    on_epoch: Callable[[int, float], bool | None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> TrainLog:
     """Minimise ``loss`` by SGD, changing ``model`` in place.
@@ -147,7 +161,8 @@ def train(
         frozen_statistics: BatchNorm layers, or those of a collection, use and keep their running
             statistics; those whose parameters are frozen always do. Likewise spectral norms.
         after_step: called after each step of the optimiser.
-        on_epoch: called with the epoch's number (from 1) and its mean loss.
+        on_epoch: called with the epoch's number (from 1) and its mean loss, off the clock;
+            training ends where it returns True.
         checkpoint: where to continue from, and where to leave the state from time to time.
 
     Raises:
@@ -169,9 +184,7 @@ def train(
         fused=device.type in {"cpu", "cuda"},
     )
     scheduler = _scheduler(optimiser, sgd, sgd.epochs * steps_per_epoch)
-    if execution.channels_last and any(p.ndim == 4 for p in parameters):
-        model.to(memory_format=torch.channels_last)
-    network: nn.Module = model
+    network: nn.Module = in_memory_format(model, execution)
     if execution.compile:
         network = torch.compile(model)  # type: ignore[assignment]
     losses, samples, first_epoch, earlier = _resume(checkpoint, model, optimiser)
@@ -212,7 +225,13 @@ def train(
                 tensors = {k: torch.tensor(v, dtype=torch.float64) for k, v in kept.items()}
                 checkpoint.save({**capture(model, optimiser, checkpoint.generators), **tensors})
             if on_epoch is not None:
-                on_epoch(epoch + 1, math.fsum(losses[-len(epoch_losses) :]) / len(epoch_losses))
+                synchronise(device)
+                paused = time.perf_counter()
+                mean = math.fsum(losses[-len(epoch_losses) :]) / len(epoch_losses)
+                stopped = on_epoch(epoch + 1, mean)
+                earlier -= time.perf_counter() - paused
+                if stopped is True:
+                    break
     synchronise(device)
     seconds = earlier + time.perf_counter() - start
     if not all(bool(torch.isfinite(p).all()) for p in parameters):

@@ -1,6 +1,5 @@
 """A user's own data sets: labels found, checks made, batches on the device."""
 
-import copy
 import operator
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,8 +10,16 @@ from torch import Generator, Tensor, nn
 from torch.utils.data import DataLoader, Subset, default_collate
 
 from ugradsl_core import checks
-from ugradsl_core.errors import DataError, ModelError
+from ugradsl_core.errors import DataError
+from ugradsl_core.fields import field_names, placed
 from ugradsl_core.types import Augmentation, Batch, Execution
+from ugradsl_core.user_model import (
+    Interface,
+    check_kind,
+    check_weights,
+    probe,
+    works_with_channels_last,
+)
 
 
 class MapStyle(Protocol):
@@ -66,7 +73,8 @@ class UserSamples:
 
     def _placed(self, batch: Any) -> Batch:
         inputs, labels = batch
-        return inputs.to(self.device), torch.as_tensor(labels).to(self.device).long().reshape(-1)
+        found = torch.as_tensor(labels).to(self.device).long().reshape(-1)
+        return placed(inputs, self.device), found
 
 
 def _labels_of(dataset: MapStyle, name: str) -> Tensor:
@@ -134,8 +142,8 @@ def _check_disjoint(sets: Mapping[str, MapStyle]) -> None:
         seen.append((name, root, items))
 
 
-def _probe(dataset: MapStyle, name: str) -> Tensor:
-    """The first input of a data set as a batch of one.
+def _probe(dataset: MapStyle, name: str) -> Any:
+    """The first input of a data set as a batch of one: a tensor, or a mapping of tensors.
 
     Raises:
         DataError: the item is not an (input, label) pair of what PyTorch can collate.
@@ -147,7 +155,7 @@ def _probe(dataset: MapStyle, name: str) -> Tensor:
             f"{name}: items should be (input, label) pairs of tensors, arrays or numbers; images "
             f"need a transform to tensors ({str(error).splitlines()[0]})"
         ) from error
-    if not isinstance(inputs, Tensor):
+    if not (isinstance(inputs, Tensor) or field_names(inputs)):
         raise DataError(
             f"{name}: items should be (input, label) pairs with a tensor as input; "
             f"found {type(inputs).__name__}"
@@ -155,22 +163,18 @@ def _probe(dataset: MapStyle, name: str) -> Tensor:
     return inputs
 
 
-def _logits(model: nn.Module, inputs: Tensor, name: str) -> Tensor:
-    try:
-        return model(inputs)  # type: ignore[no-any-return]
-    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as error:
-        raise ModelError(f"model: cannot process an item of {name} ({error})") from error
-
-
 def prepare(
     model: nn.Module,
     sets: Mapping[str, MapStyle],
     execution: Execution,
     workers: int,
-) -> tuple[dict[str, UserSamples], Execution]:
+    *,
+    training: bool,
+) -> tuple[dict[str, UserSamples], Execution, Interface]:
     """Check model and data before anything is computed, and wrap the data.
 
-    The execution that comes back keeps the memory format contiguous where the model cannot work
+    ``training`` says whether the model is to be trained, and so called in training mode. The
+    execution that comes back keeps the memory format contiguous where the model cannot work
     with channels last, for example because it flattens with ``view``.
     """
     for name, dataset in sets.items():
@@ -182,23 +186,24 @@ def prepare(
         if len(dataset) == 0:
             raise DataError(f"{name}: is empty")
     _check_disjoint(sets)
-    checks.check_finite(model.state_dict(), "model")
+    check_kind(model)
+    check_weights(model)
     device = execution.resolve()
-    probe_model = copy.deepcopy(model).to(device).eval()
-    with torch.inference_mode(), torch.random.fork_rng(devices=[]):
-        probes = {name: _probe(dataset, name).to(device) for name, dataset in sets.items()}
+    with torch.random.fork_rng(devices=[]):
+        items = {name: _probe(dataset, name) for name, dataset in sets.items()}
         labels = {name: _labels_of(dataset, name) for name, dataset in sets.items()}
-        for name, inputs in probes.items():
-            num_classes = checks.check_logits(_logits(probe_model, inputs, name), 1)
-            checks.check_labels(labels[name], num_classes, name)
-        if execution.channels_last and any(p.ndim == 4 for p in probe_model.parameters()):
-            probe_model.to(memory_format=torch.channels_last)
-            try:
-                probe_model(next(iter(probes.values())))
-            except RuntimeError:
-                execution = replace(execution, channels_last=False)
+    probes = {name: placed(inputs, device) for name, inputs in items.items()}
+    names = {field_names(inputs) for inputs in items.values()}
+    if len(names) > 1:
+        found = " and ".join(", ".join(each or ("one tensor",)) for each in names)
+        raise DataError(f"{', '.join(sets)}: should have inputs of the same names; found {found}")
+    interface = probe(model, probes, names.pop(), device, training=training)
+    for name in sets:
+        checks.check_labels(labels[name], interface.num_classes, name)
+    if execution.channels_last and not works_with_channels_last(model, interface, probes, device):
+        execution = replace(execution, channels_last=False)
     samples = {
-        name: UserSamples(dataset, labels[name].clone(), num_classes, device, workers)
+        name: UserSamples(dataset, labels[name].clone(), interface.num_classes, device, workers)
         for name, dataset in sets.items()
     }
-    return samples, execution
+    return samples, execution, interface
