@@ -17,11 +17,13 @@ from ugradsl_core.metrics import Report
 from ugradsl_core.types import Execution
 from ugradsl_core.unlearned import Unlearned, load_result
 from ugradsl_core.unlearning import METHODS
+from ugradsl_core.user_comparison import Comparison, compare
 
 __version__ = "0.1.0"
 
 __all__ = [
     "METHODS",
+    "Comparison",
     "ConfigError",
     "DataError",
     "DivergenceError",
@@ -32,6 +34,7 @@ __all__ = [
     "StoreError",
     "UGradSLError",
     "Unlearned",
+    "compare",
     "evaluate",
     "load_result",
     "unlearn",

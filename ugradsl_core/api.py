@@ -22,10 +22,18 @@ from ugradsl_core.unlearned import Unlearned, with_weights
 from ugradsl_core.unlearning import Method, get_method
 from ugradsl_core.unlearning.common import state_of
 from ugradsl_core.user_data import MapStyle, prepare
-from ugradsl_core.user_model import copied, core_of, first_line, usual_modes, working
+from ugradsl_core.user_model import (
+    check_unscripted,
+    copied,
+    core_of,
+    first_line,
+    on_device,
+    usual_modes,
+    working,
+)
 
 LOG = logging.getLogger("ugradsl_core")
-HINTS = {"Checkpointing is not compatible": "; checkpoint with use_reentrant=False"}
+HINTS = {"use_reentrant": "; checkpoint with use_reentrant=False"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +144,7 @@ def unlearn(
     sets = {"retain": retain, "forget": forget}
     execution = execution or Execution()
     core = core_of(model)
+    check_unscripted(core)
     with usual_modes(model, execution):
         samples, execution, interface = prepare(
             core, sets, execution, _whole("workers", workers), training=trains
@@ -144,7 +153,7 @@ def unlearn(
         def call(fresh: nn.Module) -> Any:
             place = next(fresh.parameters(), torch.empty(0)).device
             ((inputs, _),) = samples["retain"].batches([torch.arange(1)])
-            return interface.adapted(fresh)(inputs.to(place))
+            return interface.adapted(fresh)(on_device(inputs, place))
 
         def build() -> nn.Module:
             if not chosen.fresh:

@@ -68,13 +68,13 @@ def regime(
         record = regimes.regime_record(
             setting, loaded, seed, opened, execution, lambda text: print(text, file=sys.stderr)
         )
+        if publish is not None:
+            regimes.publish(publish, record)
         for model, metrics in (
             ("original", regimes.original_metrics(record)),
             ("Retrain", record.metrics),
         ):
             cells = "".join(f"{metrics.get(m, float('nan')):8.2f}" for m in METRICS)
             print(f"{name:{width}}  {model:10}{cells}")
-        if publish is not None:
-            regimes.publish(publish, record)
     if publish is not None:
         print(f"{len(found)} records written to {publish}")

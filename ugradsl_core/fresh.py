@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from ugradsl_core.errors import ModelError
 from ugradsl_core.training import is_frozen
@@ -191,9 +191,7 @@ def _check_fresh(fresh: nn.Module, model: nn.Module) -> None:
 
 def _shapes(model: nn.Module) -> dict[str, object]:
     return {
-        name: "without a shape yet"
-        if isinstance(value, UninitializedTensorMixin)
-        else getattr(value, "shape", None)
+        name: "without a shape yet" if is_lazy(value) else getattr(value, "shape", None)
         for name, value in model.state_dict().items()
         if isinstance(value, Tensor)
     }

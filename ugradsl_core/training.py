@@ -216,20 +216,12 @@ def train(
             _check_losses(losses[len(losses) - len(epoch_losses) :], epoch)
             if checkpoint is not None and checkpoint.is_due(epoch + 1, sgd.epochs):
                 seconds = earlier + time.perf_counter() - start
-                kept = {
-                    "losses": losses,
-                    "samples": samples,
-                    "epoch": epoch + 1,
-                    "seconds": seconds,
-                }
-                tensors = {k: torch.tensor(v, dtype=torch.float64) for k, v in kept.items()}
-                checkpoint.save({**capture(model, optimiser, checkpoint.generators), **tensors})
+                done = {"samples": samples, "epoch": epoch + 1, "seconds": seconds}
+                _keep(checkpoint, model, optimiser, {"losses": losses, **done})
             if on_epoch is not None:
-                synchronise(device)
-                paused = time.perf_counter()
                 mean = math.fsum(losses[-len(epoch_losses) :]) / len(epoch_losses)
-                stopped = on_epoch(epoch + 1, mean)
-                earlier -= time.perf_counter() - paused
+                stopped, pause = _off_the_clock(on_epoch, device, epoch + 1, mean)
+                earlier -= pause
                 if stopped is True:
                     break
     synchronise(device)
@@ -237,6 +229,27 @@ def train(
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
         raise DivergenceError("training diverged: the weights are no longer finite")
     return TrainLog(tuple(losses), samples, seconds)
+
+
+def _off_the_clock(
+    on_epoch: Callable[[int, float], object], device: torch.device, epoch: int, mean: float
+) -> tuple[object, float]:
+    """What ``on_epoch`` returns, and the seconds that it took."""
+    synchronise(device)
+    start = time.perf_counter()
+    found = on_epoch(epoch, mean)
+    synchronise(device)
+    return found, time.perf_counter() - start
+
+
+def _keep(
+    checkpoint: Checkpoint,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    kept: dict[str, list[float] | float],
+) -> None:
+    tensors = {name: torch.tensor(value, dtype=torch.float64) for name, value in kept.items()}
+    checkpoint.save({**capture(model, optimiser, checkpoint.generators), **tensors})
 
 
 def _resume(

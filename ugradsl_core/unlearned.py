@@ -86,7 +86,7 @@ def load_result(path: str | Path, model: nn.Module) -> Unlearned:
     except (OSError, SafetensorError) as error:
         raise StoreError(f"{path}: cannot be read ({first_line(error)})") from error
     if told.get("format") != FORMAT:
-        raise StoreError(f"{path}: was not written by save(); found {sorted(told) or 'no metadata'}")
+        raise StoreError(f"{path}: was not written by save(); found format {told.get('format')!r}")
     config = get_method(told["method"]).config(**json.loads(told["config"]))
     counts: dict[str, Any] = json.loads(told["counts"])
     result = UnlearnResult(state, **{**counts, "losses": tuple(counts["losses"])})

@@ -11,7 +11,6 @@ from torch.utils.data import DataLoader, Subset, default_collate
 
 from ugradsl_core import checks
 from ugradsl_core.errors import DataError
-from ugradsl_core.fields import field_names, placed
 from ugradsl_core.types import Augmentation, Batch, Execution
 from ugradsl_core.user_model import (
     Interface,
@@ -73,8 +72,7 @@ class UserSamples:
 
     def _placed(self, batch: Any) -> Batch:
         inputs, labels = batch
-        found = torch.as_tensor(labels).to(self.device).long().reshape(-1)
-        return placed(inputs, self.device), found
+        return inputs.to(self.device), torch.as_tensor(labels).to(self.device).long().reshape(-1)
 
 
 def _labels_of(dataset: MapStyle, name: str) -> Tensor:
@@ -142,8 +140,8 @@ def _check_disjoint(sets: Mapping[str, MapStyle]) -> None:
         seen.append((name, root, items))
 
 
-def _probe(dataset: MapStyle, name: str) -> Any:
-    """The first input of a data set as a batch of one: a tensor, or a mapping of tensors.
+def _probe(dataset: MapStyle, name: str) -> Tensor:
+    """The first input of a data set as a batch of one.
 
     Raises:
         DataError: the item is not an (input, label) pair of what PyTorch can collate.
@@ -155,7 +153,7 @@ def _probe(dataset: MapStyle, name: str) -> Any:
             f"{name}: items should be (input, label) pairs of tensors, arrays or numbers; images "
             f"need a transform to tensors ({str(error).splitlines()[0]})"
         ) from error
-    if not (isinstance(inputs, Tensor) or field_names(inputs)):
+    if not isinstance(inputs, Tensor):
         raise DataError(
             f"{name}: items should be (input, label) pairs with a tensor as input; "
             f"found {type(inputs).__name__}"
@@ -190,14 +188,9 @@ def prepare(
     check_weights(model)
     device = execution.resolve()
     with torch.random.fork_rng(devices=[]):
-        items = {name: _probe(dataset, name) for name, dataset in sets.items()}
+        probes = {name: _probe(dataset, name).to(device) for name, dataset in sets.items()}
         labels = {name: _labels_of(dataset, name) for name, dataset in sets.items()}
-    probes = {name: placed(inputs, device) for name, inputs in items.items()}
-    names = {field_names(inputs) for inputs in items.values()}
-    if len(names) > 1:
-        found = " and ".join(", ".join(each or ("one tensor",)) for each in names)
-        raise DataError(f"{', '.join(sets)}: should have inputs of the same names; found {found}")
-    interface = probe(model, probes, names.pop(), device, training=training)
+    interface = probe(model, probes, device, training=training)
     for name in sets:
         checks.check_labels(labels[name], interface.num_classes, name)
     if execution.channels_last and not works_with_channels_last(model, interface, probes, device):

@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 from torch.optim.swa_utils import AveragedModel
 from torch.overrides import TorchFunctionMode
 
 from ugradsl_core import checks
 from ugradsl_core.errors import ModelError
-from ugradsl_core.fields import Fields
 from ugradsl_core.models import seeded
 from ugradsl_core.training import STATISTICS, in_memory_format, modes
 from ugradsl_core.types import Execution
 
+Inputs = Tensor | Mapping[str, Tensor]
 # Attributes that a copy may share with the original, since they hold no weights.
 SHARED = (
     type(threading.Lock()),
@@ -105,7 +105,7 @@ def check_kind(model: nn.Module) -> None:
             if base.__name__ in UNSUPPORTED:
                 raise ModelError(f"model: {UNSUPPORTED[base.__name__]}")
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if isinstance(tensor, UninitializedTensorMixin):
+        if is_lazy(tensor):
             raise ModelError(
                 f"model: the lazy weights {name!r} have no shape yet; call the model once"
             )
@@ -113,6 +113,15 @@ def check_kind(model: nn.Module) -> None:
             raise ModelError(f"model: the weights {name!r} are on the meta device and hold nothing")
         if type(tensor.data).__name__ == "DTensor":
             raise ModelError(f"model: {UNSUPPORTED['FullyShardedDataParallel']}")
+
+
+def check_unscripted(model: nn.Module) -> None:
+    """Raise ModelError for TorchScript, whose copies cannot be trained and take no hooks."""
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise ModelError(
+            "model: is TorchScript, which cannot be trained once copied; pass the module that was "
+            "scripted or traced"
+        )
 
 
 def check_weights(model: nn.Module) -> None:
@@ -193,9 +202,7 @@ def _places(model: nn.Module, trained: bool) -> set[tuple[torch.device, int]]:
     tensors = [p for p in model.parameters() if p.requires_grad or not trained]
     tensors += [] if trained else model.buffers()  # type: ignore[arg-type]
     return {
-        (t.device, t.untyped_storage().data_ptr())
-        for t in tensors
-        if not isinstance(t, UninitializedTensorMixin) and t.numel()
+        (t.device, t.untyped_storage().data_ptr()) for t in tensors if not is_lazy(t) and t.numel()
     }
 
 
@@ -203,7 +210,7 @@ def working(model: nn.Module) -> nn.Module:
     """The copy ``model``, changed in place so that it can be trained: gradients are dense."""
     for module in model.modules():
         if module.__dict__.get("sparse") is True:  # of embeddings: SGD's weight decay needs all
-            module.sparse = False
+            setattr(module, "sparse", False)  # noqa: B010
     return model
 
 
@@ -224,23 +231,20 @@ class LogitsOf(nn.Module):
     """A model whose inputs may have names, and whose output may hold more than logits.
 
     Its weights, buffers and layers are the model's own, under the model's own names.
-
-    Args:
-        core: the model.
-        names: by which it takes its inputs; None for one input without a name.
     """
 
-    def __init__(self, core: nn.Module, names: tuple[str, ...] | None) -> None:
+    core: nn.Module
+
+    def __init__(self, core: nn.Module) -> None:
         mode = core.training
         self.__dict__["core"] = core  # no layer of its own, or all names would change
         super().__init__()
         for part in ("_parameters", "_buffers", "_non_persistent_buffers_set", "_modules"):
             self.__dict__[part] = core.__dict__[part]
-        self.names = names
         self.training = mode
 
     @property
-    def training(self) -> bool:  # type: ignore[override]
+    def training(self) -> bool:
         """The mode of the model."""
         return bool(self.core.training)
 
@@ -248,12 +252,10 @@ class LogitsOf(nn.Module):
     def training(self, mode: bool) -> None:
         self.core.training = mode
 
-    def forward(self, inputs: Any) -> Any:
+    def forward(self, inputs: Inputs) -> Any:
         """Logits (n, K)."""
-        if isinstance(inputs, Fields):
-            return main_output(self.core(**inputs.tensors))
-        if self.names is not None:
-            return main_output(self.core(**{self.names[0]: inputs}))
+        if isinstance(inputs, Mapping):
+            return main_output(self.core(**inputs))
         return main_output(self.core(inputs))
 
     def train(self, mode: bool = True) -> "LogitsOf":
@@ -262,7 +264,7 @@ class LogitsOf(nn.Module):
         return self
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "LogitsOf":
-        self.core._apply(fn, recurse)
+        self.core._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
@@ -280,25 +282,22 @@ class Interface:
 
     Attributes:
         num_classes: K.
-        names: of its inputs, or None.
         plain: whether it returns logits alone for inputs without a name.
         running: buffers that a forward pass in training mode changes.
     """
 
     num_classes: int
-    names: tuple[str, ...] | None
     plain: bool
     running: frozenset[str] = frozenset()
 
     def adapted(self, model: nn.Module) -> nn.Module:
         """The model itself where it is plain, else what calls it for its logits."""
-        return model if self.plain else LogitsOf(model, self.names)
+        return model if self.plain else LogitsOf(model)
 
 
 def probe(
     model: nn.Module,
-    inputs: Mapping[str, Any],
-    names: tuple[str, ...] | None,
+    inputs: Mapping[str, Inputs],
     device: torch.device,
     *,
     training: bool,
@@ -307,8 +306,7 @@ def probe(
 
     Args:
         model: left as it was.
-        inputs: by the set's name, batches of one, on the device.
-        names: by which the model takes them, or None.
+        inputs: by the set's name, batches of one: tensors, or mappings of them.
         device: to call it on.
         training: whether it will be trained, and so is called and differentiated in training mode.
 
@@ -316,16 +314,16 @@ def probe(
         ModelError: a pass fails, or its output holds no logits (n, K) or NaN.
     """
     model = working(copied(model)).to(device)
-    asked = model if names is None else LogitsOf(model, names)
-    plain = names is None
+    plain = not any(isinstance(x, Mapping) for x in inputs.values())
+    asked = model if plain else LogitsOf(model)
     found: set[int] = set()
     with seeded(Generator().manual_seed(0)):
         for name, x in inputs.items():
             with _failing(f"an item of {name}"), modes(asked, training=False), torch.no_grad():
-                output = asked(x)
+                output = asked(on_device(x, device))
             plain = plain and isinstance(output, Tensor)
             logits = main_output(output)
-            found.add(checks.check_logits(logits, 1))
+            found.add(checks.check_logits(logits, _size(x)))
             if bool(logits.isnan().any()):
                 raise ModelError(f"model: returns NaN for the first item of {name}")
         if len(found) > 1:
@@ -335,20 +333,38 @@ def probe(
         num_classes, running = found.pop(), frozenset[str]()
         if training:
             name, x = next(iter(inputs.items()))
-            trained, running = _trained(asked, torch.cat([x, x]), name, num_classes)
+            twice = on_device(_twice(x), device)
+            trained, running = _trained(asked, twice, name, num_classes)
             plain = plain and trained
-    return Interface(num_classes, names, plain, running)
+    return Interface(num_classes, plain, running)
+
+
+def on_device(inputs: Inputs, device: torch.device) -> Inputs:
+    """Inputs of a batch on ``device``."""
+    if isinstance(inputs, Mapping):
+        return {name: value.to(device) for name, value in inputs.items()}
+    return inputs.to(device)
+
+
+def _size(inputs: Inputs) -> int:
+    return len(next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs)
+
+
+def _twice(inputs: Inputs) -> Inputs:
+    if isinstance(inputs, Mapping):
+        return {name: torch.cat([value, value]) for name, value in inputs.items()}
+    return torch.cat([inputs, inputs])
 
 
 def works_with_channels_last(
-    model: nn.Module, interface: Interface, inputs: Mapping[str, Any], device: torch.device
+    model: nn.Module, interface: Interface, inputs: Mapping[str, Inputs], device: torch.device
 ) -> bool:
     """Whether a model works in NHWC; one that flattens with ``view`` does not."""
     nhwc = Execution(device.type)
     asked = interface.adapted(in_memory_format(copied(model).to(device), nhwc).eval())
     try:
         with seeded(Generator().manual_seed(0)), torch.no_grad():
-            asked(next(iter(inputs.values())))
+            asked(on_device(next(iter(inputs.values())), device))
     except RuntimeError:
         return False
     return True
@@ -364,7 +380,7 @@ def _failing(what: str) -> Iterator[None]:
 
 
 def _trained(
-    asked: nn.Module, twice: Any, name: str, num_classes: int
+    asked: nn.Module, twice: Inputs, name: str, num_classes: int
 ) -> tuple[bool, frozenset[str]]:
     """One training pass of two samples: whether a tensor came out, and buffers that it changed."""
     before = {key: b.detach().clone() for key, b in asked.named_buffers()}
@@ -378,7 +394,7 @@ def _trained(
             f"model: should return a tensor of logits in training mode, too; "
             f"found {type(logits).__name__}"
         )
-    if checks.check_logits(logits, 2) != num_classes:
+    if checks.check_logits(logits, _size(twice)) != num_classes:
         raise ModelError(
             f"model: returns {num_classes} logits in evaluation mode and {logits.shape[1]} in "
             "training mode"

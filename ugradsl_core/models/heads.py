@@ -84,8 +84,8 @@ class FeatureTap:
         self._handle = layer.register_forward_pre_hook(self._keep, with_kwargs=True)
 
     def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
-        (first, *_) = (*inputs, *named.values())
-        self.features = first.detach().flatten(1)
+        given = [*inputs, *named.values()]
+        self.features = given[0].detach().flatten(1)
 
     def check(self, model: nn.Module, inputs: Tensor) -> None:
         """Raise ModelError unless a forward pass of ``model`` calls the layer."""
@@ -158,11 +158,8 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     Only boundary expanding in its upstream variant leaves such a state behind.
     """
     own = model.state_dict()
-    wider = [
-        name
-        for name, value in state.items()
-        if isinstance(own.get(name), Tensor) and own[name].shape != value.shape
-    ]
+    both = [name for name in state if isinstance(own.get(name), Tensor)]
+    wider = [name for name in both if own[name].shape != state[name].shape]
     if wider:
         name = wider[0].rpartition(".")[0]
         model = copy.deepcopy(model)

@@ -77,8 +77,9 @@ class FewSamples:
 def _forward_mode(model: nn.Module) -> Iterator[None]:
     """Forward-mode derivatives, with kernels that have them.
 
-    The fast path of attention and oneDNN's LSTM have none. PyTorch compiles functions with TorchScript when it first differentiates so; its own note that
-    TorchScript is deprecated is not for our users.
+    The fast path of attention and oneDNN's LSTM have none. PyTorch compiles functions with
+    TorchScript when it first differentiates so; its own note that TorchScript is deprecated is not
+    for our users.
     """
     recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
     onednn = torch.backends.mkldnn.flags(enabled=False) if recurrent else nullcontext()
