@@ -23,7 +23,7 @@ from ugradsl_core.unlearning import Method, get_method
 from ugradsl_core.unlearning.common import state_of
 from ugradsl_core.user_data import MapStyle, prepare
 from ugradsl_core.user_model import (
-    check_unscripted,
+    check_trainable,
     copied,
     core_of,
     first_line,
@@ -144,7 +144,7 @@ def unlearn(
     sets = {"retain": retain, "forget": forget}
     execution = execution or Execution()
     core = core_of(model)
-    check_unscripted(core)
+    check_trainable(core)
     with usual_modes(model, execution):
         samples, execution, interface = prepare(
             core, sets, execution, _whole("workers", workers), training=trains
@@ -275,7 +275,7 @@ def evaluate(
         ModelError: outputs that are not logits, or weights that are not finite.
     """
     _check_types(model, execution, workers)
-    size = _whole("batch_size", batch_size, 1)
+    size, chosen_seed = _whole("batch_size", batch_size, 1), _whole("seed", seed)
     sets = {"retain": retain, "forget": forget, "test": test}
     execution = execution or Execution()
     core = core_of(model)
@@ -286,5 +286,5 @@ def evaluate(
         placed = interface.adapted(copied(core)).to(execution.resolve())
         with torch.random.fork_rng(devices=[]):
             out = [predict(placed, samples[name], execution, size) for name in sets]
-    pairs = [(prediction.logits, prediction.labels) for prediction in out]
-    return metrics.report(*pairs, solver=solver, seed=_whole("seed", seed))
+        pairs = [(prediction.logits, prediction.labels) for prediction in out]
+        return metrics.report(*pairs, solver=solver, seed=chosen_seed)

@@ -10,7 +10,7 @@ def check_finite(state: dict[str, Tensor], what: str) -> None:
     """Raise ModelError if any floating-point tensor of ``state`` holds NaN or infinity."""
     for name, value in state.items():
         floating = isinstance(value, Tensor) and value.is_floating_point()
-        if floating and not bool(torch.isfinite(value).all()):
+        if floating and not bool(torch.isfinite(value.detach()).all()):
             raise ModelError(f"{what}: the weights {name!r} hold NaN or infinite values")
 
 

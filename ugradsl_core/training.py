@@ -181,7 +181,7 @@ def train(
         lr=sgd.lr,
         momentum=sgd.momentum,
         weight_decay=sgd.weight_decay,
-        fused=device.type in {"cpu", "cuda"},
+        fused=device.type in {"cpu", "cuda"} and all(p.is_floating_point() for p in parameters),
     )
     scheduler = _scheduler(optimiser, sgd, sgd.epochs * steps_per_epoch)
     network: nn.Module = in_memory_format(model, execution)

@@ -115,8 +115,10 @@ def check_kind(model: nn.Module) -> None:
             raise ModelError(f"model: {UNSUPPORTED['FullyShardedDataParallel']}")
 
 
-def check_unscripted(model: nn.Module) -> None:
-    """Raise ModelError for TorchScript, whose copies cannot be trained and take no hooks."""
+def check_trainable(model: nn.Module) -> None:
+    """Raise ModelError where nothing is trainable, or nothing of a copy, as with TorchScript."""
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ModelError("model: has no trainable parameter; all are frozen")
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise ModelError(
             "model: is TorchScript, which cannot be trained once copied; pass the module that was "

@@ -79,16 +79,21 @@ def _forward_mode(model: nn.Module) -> Iterator[None]:
 
     The fast path of attention and oneDNN's LSTM have none. PyTorch compiles functions with
     TorchScript when it first differentiates so; its own note that TorchScript is deprecated is not
-    for our users.
+    for our users, nor is its note on TF32 when oneDNN's switches are put back.
     """
     recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
-    onednn = torch.backends.mkldnn.flags(enabled=False) if recurrent else nullcontext()
     fast = torch.backends.mha.get_fastpath_enabled()
-    with warnings.catch_warnings(), onednn:
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.script", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="TF32 acceleration", category=UserWarning)
         torch.backends.mha.set_fastpath_enabled(False)
         try:
-            with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), forward_ad.dual_level():
+            with (
+                torch.backends.mkldnn.flags(enabled=False) if recurrent else nullcontext(),
+                torch.no_grad(),
+                sdpa_kernel(SDPBackend.MATH),
+                forward_ad.dual_level(),
+            ):
                 yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast)
