@@ -89,8 +89,10 @@ def load_result(path: str | Path, model: nn.Module) -> Unlearned:
         raise StoreError(f"{path}: was not written by save(); found format {told.get('format')!r}")
     config = get_method(told["method"]).config(**json.loads(told["config"]))
     counts: dict[str, Any] = json.loads(told["counts"])
-    result = UnlearnResult(state, **{**counts, "losses": tuple(counts["losses"])})
-    return Unlearned(with_weights(model, state), told["method"], config, result)
+    found = with_weights(model, state)
+    ordered = {name: state[name] for name in found.state_dict() if name in state}
+    result = UnlearnResult(ordered, **{**counts, "losses": tuple(counts["losses"])})
+    return Unlearned(found, told["method"], config, result)
 
 
 def with_weights(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
