@@ -18,7 +18,7 @@ book: $(READY) ## execute every notebook, build the pages into _build/html
 
 test: $(READY) ## unit tests, then every notebook against its committed outputs (JOBS=2 at a time)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadscope
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadfile \
+	OMP_NUM_THREADS=1 TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadfile \
 		--nbval notebooks --nbval-sanitize-with tests/sanitize.cfg
 
 results: $(READY) ## the published records, at the bench scale (hours; resumes; UGRADSL_DATA)

@@ -96,6 +96,7 @@ def run_notebooks(notebooks: list[Path], jobs: int) -> None:
     The processor's cores are shared out among them.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
+    os.environ.setdefault("TQDM_DISABLE", "1")  # a bar in a page would show how busy we were
     width = max((len(path.stem) for path in notebooks), default=0)
     heads = [
         f"[{number}/{len(notebooks)}] {path.stem:<{width}}"

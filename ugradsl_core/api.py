@@ -2,35 +2,40 @@
 
 import copy
 import logging
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from ugradsl_core import metrics
 from ugradsl_core.attack import Solver
-from ugradsl_core.config import Config, is_truth
+from ugradsl_core.checks import whole_number
+from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, ModelError, UGradSLError
 from ugradsl_core.fresh import fresh_copy, made
+from ugradsl_core.inputs import one_line, to_device
 from ugradsl_core.passes import announced
+from ugradsl_core.progress import Progress
 from ugradsl_core.training import predict
 from ugradsl_core.types import Execution, Problem, UnlearnResult
 from ugradsl_core.unlearned import Unlearned, with_weights
 from ugradsl_core.unlearning import Method, get_method
 from ugradsl_core.unlearning.common import state_of
-from ugradsl_core.user_data import MapStyle, prepare
+from ugradsl_core.user_data import Reading, opened, prepare
 from ugradsl_core.user_model import (
     check_trainable,
     copied,
     core_of,
-    first_line,
-    on_device,
     usual_modes,
     working,
 )
+from ugradsl_core.user_overlap import CheckOverlap
+from ugradsl_core.user_reading import Collate, MapStyle
+
+UserSet = MapStyle | DataLoader[Any]
 
 LOG = logging.getLogger("ugradsl_core")
 HINTS = {"use_reentrant": "; checkpoint with use_reentrant=False"}
@@ -51,7 +56,7 @@ class Epoch:
     model: nn.Module
 
 
-def _check_types(model: object, execution: object, workers: object) -> None:
+def _check_types(model: object, execution: object, progress: object) -> None:
     """Raise ModelError or ConfigError unless the arguments that all functions share are usable."""
     if not isinstance(model, nn.Module):
         raise ModelError(f"model: should be a torch.nn.Module; found {type(model).__name__}")
@@ -60,35 +65,24 @@ def _check_types(model: object, execution: object, workers: object) -> None:
             f"execution: should be an Execution, such as Execution(device='cpu'); "
             f"found {execution!r}"
         )
-    _whole("workers", workers)
-
-
-def _whole(name: str, value: object, least: int = 0) -> int:
-    """A whole number of any type, such as NumPy's or a tensor's.
-
-    Raises:
-        ConfigError: it is none, or below ``least``.
-    """
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, RuntimeError):
-        number = least - 1
-    if number < least or is_truth(value):
-        raise ConfigError(f"{name}: should be a whole number from {least}; found {value!r}")
-    return number
+    if not (progress is None or isinstance(progress, bool)):
+        raise ConfigError(f"progress: should be True, False or None; found {progress!r}")
 
 
 def unlearn(
     method: str,
     model: nn.Module,
     *,
-    retain: MapStyle,
-    forget: MapStyle,
+    retain: UserSet,
+    forget: UserSet,
     seed: int = 0,
     make_model: Callable[[], nn.Module] | None = None,
     head: str | None = None,
     execution: Execution | None = None,
-    workers: int = 0,
+    workers: int | None = None,
+    collate_fn: Collate | None = None,
+    check_overlap: CheckOverlap = "identity",
+    progress: bool | None = None,
     on_epoch: Callable[[Epoch], object] | None = None,
     evaluate_every: int = 1,
     **parameters: Any,
@@ -100,18 +94,27 @@ def unlearn(
         model: trained on ``retain`` and ``forget``; maps a batch of inputs to logits (n, K), or to
             an output whose ``logits`` they are. It may be wrapped by ``DataParallel``,
             ``torch.compile`` and the like; the result is wrapped alike.
-        retain: D_r, a map-style data set of (input, label) pairs. Labels are read from its
-            ``targets``, ``labels`` or ``tensors`` where it has them, else by visiting it once.
+        retain: D_r, a map-style data set of (input, label) pairs or of mappings with a label, or
+            a ``DataLoader``, of which ``dataset``, ``collate_fn`` and ``num_workers`` are used
+            and the sampler and batch size are not. Only sets that the method reads are read.
         forget: D_f.
-        seed: of batches and of layers that draw random numbers. On one machine's CPU the same seed
-            gives the same weights; transforms that draw from ``random`` or NumPy are their own.
+        seed: of batches, of layers that draw random numbers, and of transforms that draw from
+            torch, ``random`` or NumPy. On one machine's CPU the same seed gives the same weights
+            with any number of workers.
         make_model: returns a freshly initialised model, for ``retrain`` and ``eu-k`` alone, which
             need it where ``model`` has weights that no ``reset_parameters`` sets. Without it,
             frozen layers are kept, and of LoRA the adapters alone are fresh.
         head: name of the classification layer, for self-adaptive rates, ``be`` and ``ff``; found
             if not given.
         execution: device, AMP, compilation and memory format.
-        workers: processes that load data.
+        workers: processes that read each set; they stay from epoch to epoch. None takes those of
+            the loaders that are given, else none. Tensors in memory need none and use none.
+        collate_fn: makes a batch of a list of items; it should keep each item as one row.
+        check_overlap: how samples that the sets share are looked for. ``identity``: the same item
+            of one data set, seen through subsets, wrappers, views and copies, without reading it.
+            ``content``: also items with equal inputs, which reads every item once. ``off``: not.
+        progress: a bar for what takes more than two seconds; None shows it in a terminal or a
+            notebook.
         on_epoch: called with an :class:`Epoch`, off the clock; unlearning ends where it returns
             True, for example as a wanted gap is reached.
         evaluate_every: epochs between two calls of it; the last epoch counts too.
@@ -120,12 +123,13 @@ def unlearn(
 
     Raises:
         ConfigError: unknown method or parameter, or a value that breaks its rule.
-        DataError: empty or overlapping sets, or labels outside 0…K−1.
+        DataError: empty or overlapping sets, and, when they are read, items that cannot be read
+            or joined and labels outside 0…K−1.
         ModelError: outputs that are not logits, weights that are not finite, or a ``make_model``
             that does not make models like ``model``.
         DivergenceError: the loss became NaN or infinite.
     """
-    _check_types(model, execution, workers)
+    _check_types(model, execution, progress)
     if make_model is not None and (isinstance(make_model, nn.Module) or not callable(make_model)):
         raise ModelError(
             "make_model: should be a function that returns a fresh model; "
@@ -135,25 +139,26 @@ def unlearn(
     config = chosen.config(**parameters)
     if getattr(config, "augment", "none") != "none":
         raise ConfigError("augment: has no effect on your own data; augment in the data set")
-    every = _whole("evaluate_every", evaluate_every, 1)
+    every = whole_number(evaluate_every, "evaluate_every", 1)
     trains = "epochs" in type(config).model_fields
     if on_epoch is not None and not (trains and callable(on_epoch)):
         why = f"{method} has no epochs" if callable(on_epoch) else "should be a function"
         raise ConfigError(f"on_epoch: {why}; found {on_epoch!r}")
-    generator = torch.Generator().manual_seed(_whole("seed", seed) % 2**64)
-    sets = {"retain": retain, "forget": forget}
+    generator = torch.Generator().manual_seed(whole_number(seed, "seed") % 2**64)
+    reading = Reading(workers, collate_fn, check_overlap, Progress(progress, method))
+    symbols = {"retain": "D_r", "forget": "D_f"}
+    reads = [name for name, symbol in symbols.items() if symbol in chosen.reads]
     execution = execution or Execution()
     core = core_of(model)
     check_trainable(core)
-    with usual_modes(model, execution):
-        samples, execution, interface = prepare(
-            core, sets, execution, _whole("workers", workers), training=trains
-        )
+    given = {"retain": retain, "forget": forget}
+    with usual_modes(model, execution), opened(given, reading) as sets:
+        samples, execution, interface = prepare(core, sets, execution, reads, training=trains)
 
         def call(fresh: nn.Module) -> Any:
             place = next(fresh.parameters(), torch.empty(0)).device
             ((inputs, _),) = samples["retain"].batches([torch.arange(1)])
-            return interface.adapted(fresh)(on_device(inputs, place))
+            return interface.adapted(fresh)(to_device(inputs, place))
 
         def build() -> nn.Module:
             if not chosen.fresh:
@@ -236,7 +241,7 @@ def _run(
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as error:
         if listener is not None and listener.failure is error:
             raise
-        said = first_line(error)
+        said = one_line(error)
         hint = next((hint for text, hint in HINTS.items() if text in said), "")
         kind = type(error).__name__
         raise ModelError(f"model: {method} does not work with it ({kind}: {said}){hint}") from error
@@ -245,11 +250,14 @@ def _run(
 def evaluate(
     model: nn.Module,
     *,
-    retain: MapStyle,
-    forget: MapStyle,
-    test: MapStyle,
+    retain: UserSet,
+    forget: UserSet,
+    test: UserSet,
     execution: Execution | None = None,
-    workers: int = 0,
+    workers: int | None = None,
+    collate_fn: Collate | None = None,
+    check_overlap: CheckOverlap = "identity",
+    progress: bool | None = None,
     batch_size: int = 512,
     solver: Solver = "newton",
     seed: int = 0,
@@ -261,30 +269,33 @@ def evaluate(
 
     Args:
         model: maps a batch of inputs to logits (n, K).
-        retain: D_r.
+        retain: D_r, a data set or a ``DataLoader`` as for :func:`unlearn`.
         forget: D_f.
         test: D_te.
         execution: device and switches.
-        workers: processes that load data.
+        workers: as for :func:`unlearn`, and so the next three.
+        collate_fn: makes a batch of a list of items.
+        check_overlap: ``identity``, ``content`` or ``off``.
+        progress: a bar for what takes more than two seconds.
         batch_size: of forward passes.
         solver: of the membership attack, see ``metrics.mia``.
         seed: of the retain samples that the attack is fitted on.
 
     Raises:
-        DataError: empty or overlapping sets, or labels outside 0…K−1.
+        DataError: empty or overlapping sets, items that cannot be read or joined, or labels
+            outside 0…K−1.
         ModelError: outputs that are not logits, or weights that are not finite.
     """
-    _check_types(model, execution, workers)
-    size, chosen_seed = _whole("batch_size", batch_size, 1), _whole("seed", seed)
-    sets = {"retain": retain, "forget": forget, "test": test}
+    _check_types(model, execution, progress)
+    batch_size, seed = whole_number(batch_size, "batch_size", 1), whole_number(seed, "seed")
+    reading = Reading(workers, collate_fn, check_overlap, Progress(progress, "evaluate"))
+    given = {"retain": retain, "forget": forget, "test": test}
     execution = execution or Execution()
     core = core_of(model)
-    with usual_modes(model, execution):
-        samples, execution, interface = prepare(
-            core, sets, execution, _whole("workers", workers), training=False
-        )
+    with usual_modes(model, execution), opened(given, reading) as sets:
+        samples, execution, interface = prepare(core, sets, execution, training=False)
         placed = interface.adapted(copied(core)).to(execution.resolve())
         with torch.random.fork_rng(devices=[]):
-            out = [predict(placed, samples[name], execution, size) for name in sets]
+            out = [predict(placed, samples[name], execution, batch_size) for name in given]
         pairs = [(prediction.logits, prediction.labels) for prediction in out]
-        return metrics.report(*pairs, solver=solver, seed=chosen_seed)
+        return metrics.report(*pairs, solver=solver, seed=seed)

@@ -1,9 +1,36 @@
 """Checks of weights, logits and labels, each one sentence."""
 
+import operator
+from contextlib import suppress
+
 import torch
 from torch import Tensor
 
-from ugradsl_core.errors import DataError, ModelError
+from ugradsl_core.errors import ConfigError, DataError, ModelError
+
+LARGEST = 2**63 - 1
+
+
+def is_truth(value: object) -> bool:
+    """Whether a value is a truth value of Python, NumPy or PyTorch, which no number should be."""
+    return not isinstance(value, str) and str(value) in {
+        "True", "False", "tensor(True)", "tensor(False)",
+    }  # fmt: skip
+
+
+def whole_number(value: object, name: str, least: int = 0) -> int:
+    """A whole number of any type, NumPy's and tensors of one included.
+
+    Raises:
+        ConfigError: it is none, is a truth value, or lies outside ``least``…2⁶³ − 1.
+    """
+    number = least - 1
+    if not is_truth(value):
+        with suppress(TypeError, ValueError, RuntimeError):
+            number = operator.index(value)  # type: ignore[arg-type]
+    if not least <= number <= LARGEST:
+        raise ConfigError(f"{name}: should be a whole number from {least}; found {value!r}")
+    return number
 
 
 def check_finite(state: dict[str, Tensor], what: str) -> None:

@@ -1,11 +1,12 @@
 """Frozen, validated configuration objects whose errors name field, rule and value."""
 
 import re
-from typing import Any, Self, get_args
+from typing import Annotated, Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from ugradsl_core.checks import is_truth
 from ugradsl_core.errors import ConfigError, unknown_name
 
 
@@ -34,11 +35,17 @@ class Config(BaseModel):
         return type(self)(**{**self.model_dump(), **changes})
 
 
-def is_truth(value: object) -> bool:
-    """Whether a value is a truth value of Python, NumPy or PyTorch, which no number should be."""
-    return not isinstance(value, str) and str(value) in {
-        "True", "False", "tensor(True)", "tensor(False)",
-    }  # fmt: skip
+def comma_list(value: Any) -> Any:
+    """A parameter that is a comma-separated list, also given as a list or as its only entry.
+
+    ``papermill -y "{seeds: [0, 1]}"`` gives lists, and ``-p seeds 3`` a number.
+    """
+    if isinstance(value, list | tuple | set):
+        return ",".join(map(str, value))
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+CommaList = Annotated[str, BeforeValidator(comma_list)]
 
 
 def _is_switch(annotation: object) -> bool:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ugradsl_core.errors import ModelError
+from ugradsl_core.inputs import Inputs, size, take
 from ugradsl_core.world import World
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
@@ -59,17 +60,17 @@ class Spread(nn.Module):
         super().__init__()
         self.model, self.world, self.started = model, world, False
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Inputs) -> Tensor:
         """Logits (n, K) of the whole batch (n, …).
 
         Raises:
             ConfigError: the first batch, which is the largest, has fewer samples than processes.
         """
-        n = len(inputs)
+        n = size(inputs)
         if not self.started:
             self.world.check_batch(n)
             self.started = True
-        own = self.model(inputs[self.world.share(n)])
+        own = self.model(take(inputs, self.world.share(n)))
         return _Gather.apply(own, self.world, n)  # type: ignore[no-any-return]
 
 

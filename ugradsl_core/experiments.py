@@ -57,7 +57,7 @@ def warm_up(problem: Problem, batch_size: int) -> None:
     plan = [torch.arange(size)] * 2 if size > 1 else []
     model = in_memory_format(problem.trained_model().train(), execution)
     for inputs, labels in problem.retain.batches(plan):
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=execution.amp):
+        with torch.autocast(labels.device.type, torch.bfloat16, enabled=execution.amp):
             value = nn.functional.cross_entropy(model(inputs), labels)
         value.backward()  # type: ignore[no-untyped-call]
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ugradsl_core.errors import ModelError
+from ugradsl_core.inputs import one_line
 from ugradsl_core.training import is_frozen
-from ugradsl_core.user_model import copied, core_of, first_line, shares_weights
+from ugradsl_core.user_model import copied, core_of, shares_weights
 
 ASK = "cannot be initialised anew{}; pass make_model=…, a function that returns a fresh model"
 
@@ -116,7 +117,7 @@ def _tried(reset: Callable[[], Any], name: str, module: nn.Module) -> None:
         with torch.no_grad():
             reset()
     except Exception as error:  # somebody else's initialisation may raise anything
-        raise _refusal(name, module, f" ({first_line(error)})") from error
+        raise _refusal(name, module, f" ({one_line(error)})") from error
 
 
 def _refusal(name: str, module: nn.Module, reason: str = "") -> ModelError:

@@ -1,8 +1,13 @@
 """A user's own forget set: a file that lists indices of training samples."""
 
+import codecs
 import csv
 import hashlib
+import io
 import json
+import pickle
+import re
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +19,19 @@ from torch import Tensor
 from ugradsl_core.errors import ConfigError, DataError
 
 DIGITS = 19  # of 2**63 - 1, the largest index
-DAMAGE = (ValueError, OSError, EOFError, RecursionError, csv.Error)
+EXACT = 2**53  # whole numbers up to which a float is one of them and no other
+HEADERS = ("index", "idx", "indices")  # of a column, in any case
+FLOAT = re.compile(r"[0-9]+\.?[0-9]*(?:[eE]\+?[0-9]+)?")
+DAMAGE = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    RuntimeError,  # RecursionError and what torch.load raises
+    csv.Error,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
 
 
 def file_sha256(path: str | Path) -> str:
@@ -30,24 +47,38 @@ def file_sha256(path: str | Path) -> str:
         raise ConfigError(f"index_file: {path} {reason or error}") from None
 
 
-def read_index(path: str | Path) -> Tensor:
+def read_index(path: str | Path, size: int | None = None) -> Tensor:
     """The indices in a file, sorted, int64, (n,); counted from 0.
 
-    ``.npy`` holds a one-dimensional array of integers, ``.json`` a list, ``.csv`` a column named
-    ``index`` or nothing but indices; any other file is text with indices between blanks, commas
-    or line ends, where ``#`` begins a comment.
+    ``.npy``, ``.npz`` and ``.pt`` hold one array of integers, ``.json`` a list, ``.csv`` a column
+    named ``index``, ``idx`` or ``indices``, or nothing but indices; any other file is text with
+    indices between blanks, commas or line ends, where ``#`` begins a comment. Text is UTF-8, or
+    UTF-16 with its mark. Floats that are whole numbers are taken for them, and an array or list
+    of truth values for a mask with an entry for each training sample.
+
+    Args:
+        path: of the file.
+        size: training samples, which a mask should have an entry for.
 
     Raises:
         ConfigError: the file does not exist or cannot be read.
-        DataError: it is damaged or empty, or an entry is no whole number from 0 or stands twice.
+        DataError: it is damaged or empty, an entry is no whole number from 0 or stands twice, or
+            a mask has another length.
     """
     path = Path(path)
     file_sha256(path)
     try:
         entries = list(_READERS.get(path.suffix.lower(), _from_text)(path))
     except DAMAGE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(f"index_file: {path} cannot be read ({reason})") from None
+    if entries and all(isinstance(entry, bool) for entry in entries):
+        if size is not None and len(entries) != size:
+            raise DataError(
+                f"index_file: {path} is a mask and should have {size} entries, one for each "
+                f"training sample; found {len(entries)}"
+            )
+        entries = [place for place, entry in enumerate(entries) if entry]
     if not entries:
         raise DataError(f"index_file: {path} holds no index")
     values = [_whole(entry, place, path) for place, entry in enumerate(entries, start=1)]
@@ -73,9 +104,12 @@ def check_range(index: Tensor, size: int, path: str | Path, name: str) -> None:
 
 def _whole(entry: Any, place: int, path: Path) -> int:
     text = str(entry).strip()
-    whole = text.isdecimal() and text.isascii() and len(text) <= DIGITS
-    value = int(text) if whole else -1
-    if isinstance(entry, bool | float) or not 0 <= value < 2**63:
+    value = -1
+    if text.isdecimal() and text.isascii() and len(text) <= DIGITS:
+        value = int(text)
+    elif FLOAT.fullmatch(text) and float(text).is_integer() and float(text) <= EXACT:
+        value = int(float(text))
+    if isinstance(entry, bool) or not 0 <= value < 2**63:
         raise DataError(
             f"index_file: {path}, entry {place}: should be a whole number from 0; "
             f"found {text[:40]!r}"
@@ -83,33 +117,73 @@ def _whole(entry: Any, place: int, path: Path) -> int:
     return value
 
 
+def _listed(array: np.ndarray) -> list[Any]:
+    """The entries of an array with one axis, or with one that is longer than 1."""
+    if array.ndim == 0 or array.size != max(array.shape):
+        raise ValueError(f"should be one-dimensional; found shape {array.shape}")
+    return list(array.reshape(-1).tolist())
+
+
 def _from_npy(path: Path) -> Iterable[Any]:
     with path.open("rb") as file:  # not np.load, which also opens archives
-        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
-    if array.ndim != 1:
-        raise ValueError(f"should be one-dimensional; found shape {array.shape}")
-    return list(array.tolist())
+        return _listed(np.lib.format.read_array(file, allow_pickle=False))
+
+
+def _from_npz(path: Path) -> Iterable[Any]:
+    with path.open("rb") as file:
+        archive = np.load(file, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            return _listed(archive)
+        names = [name for name in archive.files if name.lower() in HEADERS] or archive.files
+        if len(names) != 1:
+            raise ValueError(
+                f"should hold one array, or one called index; found {', '.join(names) or 'none'}"
+            )
+        return _listed(archive[names[0]])
+
+
+def _from_pt(path: Path) -> Iterable[Any]:
+    found = torch.load(path, map_location="cpu", weights_only=True)
+    if isinstance(found, list | tuple):
+        return list(found)
+    if not isinstance(found, Tensor):
+        raise ValueError(f"should be a tensor or a list; found {type(found).__name__}")
+    return _listed(found.numpy())
+
+
+def _text(path: Path) -> str:
+    """UTF-8, or UTF-16 as PowerShell writes it; marks at the start are no text."""
+    raw = path.read_bytes()
+    wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return raw.decode("utf-16" if wide else "utf-8-sig")
 
 
 def _from_json(path: Path) -> Iterable[Any]:
-    found = json.loads(path.read_text("utf-8"))
+    found = json.loads(_text(path))
     if not isinstance(found, list):
         raise ValueError(f"should be a list; found {type(found).__name__}")
     return found
 
 
 def _from_csv(path: Path) -> Iterable[Any]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
-    if rows and "index" in (header := [cell.strip() for cell in rows[0]]):
-        column = header.index("index")
+    rows = [row for row in csv.reader(io.StringIO(_text(path), newline="")) if row]
+    header = [cell.strip().lower() for cell in rows[0]] if rows else []
+    column = next((header.index(name) for name in HEADERS if name in header), None)
+    if column is not None:
         return [row[column] if column < len(row) else "" for row in rows[1:]]
     return [cell for row in rows for cell in row]
 
 
 def _from_text(path: Path) -> Iterable[Any]:
-    lines = (line.partition("#")[0] for line in path.read_text("utf-8-sig").splitlines())
-    return [part for line in lines for part in line.replace(",", " ").split()]
+    lines = (line.partition("#")[0] for line in _text(path).splitlines())
+    parts = [part for line in lines for part in line.replace(",", " ").split()]
+    return parts[1:] if parts and parts[0].lower() in HEADERS else parts
 
 
-_READERS = {".npy": _from_npy, ".json": _from_json, ".csv": _from_csv}
+_READERS = {
+    ".npy": _from_npy,
+    ".npz": _from_npz,
+    ".pt": _from_pt,
+    ".json": _from_json,
+    ".csv": _from_csv,
+}

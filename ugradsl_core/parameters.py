@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ugradsl_core.config import Config
+from ugradsl_core.config import CommaList, Config
 from ugradsl_core.data import find_loader
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.parameters_paper import PaperAudit
@@ -62,8 +62,8 @@ class Experiment(Config):
 
     dataset: str = Field("digits", description="a data set of `ugradsl datasets`")
     scale: Literal["smoke", "bench", "paper"] = "smoke"
-    methods: str = Field("all", description="all, or comma-separated labels with retrain")
-    seeds: str = Field("0,1,2", description="comma-separated whole numbers")
+    methods: CommaList = Field("all", description="all, or comma-separated labels with retrain")
+    seeds: CommaList = Field("0,1,2", description="comma-separated whole numbers")
     alpha: float | None = Field(None, le=1, description="smooth rate α; None keeps the preset's")
     p: float | None = Field(None, ge=0, le=1, description="retain weight; None keeps the preset's")
     data_root: str | None = Field(None, description="directory of the data; None: UGRADSL_DATA")
@@ -84,11 +84,6 @@ class Experiment(Config):
         if "retrain" not in labels:
             raise ConfigError("should name retrain, from which gaps are measured")
         return value
-
-    @field_validator("seeds", mode="before")
-    @classmethod
-    def _text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int) else value  # papermill reads -p seeds 3 so
 
     @field_validator("seeds")
     @classmethod
@@ -118,7 +113,7 @@ class GroupForgetting(Experiment):
     """Parameters of *Group forgetting*."""
 
     dataset: str = Field("digits-parity", description="a data set with groups")
-    methods: str = Field(
+    methods: CommaList = Field(
         "retrain,ft,ga,iu,salun,neggrad+,ugradsl,ugradsl:adaptive,ugradsl+,ugradsl+:adaptive",
         description="all, or comma-separated labels with retrain",
     )

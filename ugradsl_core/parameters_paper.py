@@ -1,23 +1,16 @@
 """Parameters of the notebook that audits the paper's tables."""
 
-from typing import Any
-
 from pydantic import Field, field_validator
 
 from ugradsl_core.audit.lines import RESULT_TABLES, TOLERANCE
-from ugradsl_core.config import Config
+from ugradsl_core.config import CommaList, Config
 
 
 class PaperAudit(Config):
     """Parameters of *An audit of the paper's tables*."""
 
-    tables: str = Field("all", description="all, or comma-separated numbers of result tables")
+    tables: CommaList = Field("all", description="all, or comma-separated numbers of result tables")
     tolerance: float | None = Field(None, ge=0, description="in points; None is rounding's limit")
-
-    @field_validator("tables", mode="before")
-    @classmethod
-    def _text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int) else value  # papermill reads -p tables 3 so
 
     @field_validator("tables")
     @classmethod

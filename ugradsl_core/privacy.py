@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ugradsl_core.errors import ConfigError, DataError
+from ugradsl_core.inputs import one_tensor
 from ugradsl_core.minima import Minimum, minimise
 from ugradsl_core.risks import Risk, model_at, parameter_vector
 from ugradsl_core.smoothing import gls_loss
@@ -178,7 +179,7 @@ def predictions_by_label(
     batches = list(risk.batches)
     if len(batches) != 1:
         raise DataError(f"batches: should be one, with all of D_tr; found {len(batches)}")
-    inputs, labels = batches[0]
+    inputs, labels = one_tensor(batches[0][0]), batches[0][1]
     first = parameter_vector(risk.model) if start is None else start
     with torch.no_grad():
         num_classes = risk.model(inputs[:1]).shape[1]

@@ -125,7 +125,7 @@ def _listed(setting: Setting, total: int) -> Tensor:
     path = str(setting.index_file)
     if file_sha256(path) != setting.index_sha256:
         raise DataError(f"index_file: {path} has changed since the setting was made")
-    index = read_index(path)
+    index = read_index(path, total)
     check_range(index, total, path, setting.dataset)
     return index
 

@@ -16,6 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ugradsl_core.errors import ConfigError, DataError, ModelError
+from ugradsl_core.inputs import cat, one_tensor
 from ugradsl_core.types import Batch, Samples
 
 Product = Callable[[Tensor], Tensor]
@@ -69,13 +70,14 @@ class Risk:
 def whole(samples: Samples, dtype: torch.dtype = torch.float64) -> list[Batch]:
     """All samples as one batch of ``dtype``, for data that fit into memory."""
     ((inputs, labels),) = samples.batches([torch.arange(len(samples))])
-    return [(inputs.to(dtype).contiguous(), labels)]
+    return [(one_tensor(inputs).to(dtype).contiguous(), labels)]
 
 
 def rows(batches: Iterable[Batch], index: Tensor) -> list[Batch]:
     """The samples ``index`` of data in memory, as one batch."""
     parts = list(batches)
-    inputs, labels = (torch.cat([part[i] for part in parts]) for i in (0, 1))
+    inputs = one_tensor(cat([x for x, _ in parts]))
+    labels = torch.cat([y for _, y in parts])
     return [(inputs[index], labels[index])]
 
 

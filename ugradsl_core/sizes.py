@@ -145,7 +145,7 @@ def _forgotten(setting: Setting, source: DataSource, whole: int, classes: int, t
         case "class-wise":
             field, what, forget = "forgotten_class", "one class", total // classes
         case "index":
-            index = read_index(str(setting.index_file))
+            index = read_index(str(setting.index_file), whole)
             check_range(index, whole, str(setting.index_file), setting.dataset)
             check_listed(len(index), total)
             return len(index)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ugradsl_core.errors import ConfigError
+from ugradsl_core.inputs import take
 from ugradsl_core.types import Batch, Execution
 
 StepLoss = Callable[[nn.Module, tuple[Batch, ...]], Tensor]
@@ -40,7 +41,7 @@ def micro_batches(
     (size,) = sizes
     for rows in torch.arange(size).tensor_split(min(parts, size)):
         chosen = slice(int(rows[0]), int(rows[-1]) + 1)
-        yield tuple((x[chosen], y[chosen]) for x, y in batches), len(rows) / size
+        yield tuple((take(x, chosen), y[chosen]) for x, y in batches), len(rows) / size
 
 
 def step_gradient(

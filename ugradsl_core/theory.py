@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from ugradsl_core import data, splits
 from ugradsl_core.errors import ConfigError, DataError, unknown_name
+from ugradsl_core.inputs import one_tensor
 from ugradsl_core.minima import Minimum, minimise
 from ugradsl_core.models import resnet18, seeded
 from ugradsl_core.risks import Risk, gradient, parameter_vector, rows, whole
@@ -155,7 +156,7 @@ def worked(
     generator = torch.Generator().manual_seed(seed)
     chosen = splits.stratified_sample(bundle.train.labels, train_size, generator)
     batches = whole(bundle.train.take(chosen))
-    model = make_model(kind, hidden, batches[0][0], generator)
+    model = make_model(kind, hidden, one_tensor(batches[0][0]), generator)
     start = parameter_vector(model)
     if any(isinstance(module, STATISTICS) for module in model.modules()):
         _settle(model, batches, generator)

@@ -17,6 +17,7 @@ from ugradsl_core.checkpoint import Checkpoint, capture, restore
 from ugradsl_core.config import Config
 from ugradsl_core.distributed import in_step, other_noise, spread
 from ugradsl_core.errors import DivergenceError, ModelError
+from ugradsl_core.inputs import to_device
 from ugradsl_core.steps import StepLoss, check_accumulation, step_gradient
 from ugradsl_core.types import Augmentation, Batch, Execution, Samples
 
@@ -55,10 +56,11 @@ class TrainLog:
 def shuffled(size: int, batch_size: int, generator: Generator) -> list[Tensor]:
     """A random order of ``size`` indices in batches; a last batch of one joins the one before.
 
-    BatchNorm cannot train on one sample, and leaving it out would change what an epoch is.
+    BatchNorm cannot train on one sample, and leaving it out would change what an epoch is. Where
+    batches of one are asked for, all are.
     """
     batches = list(torch.split(torch.randperm(size, generator=generator), batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
+    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     return batches
 
@@ -197,7 +199,13 @@ def train(
             scheduler.step()
     synchronise(device)
     start = time.perf_counter()
-    with modes(model, True, frozen_statistics), in_step(model, device, world):
+    with (
+        modes(model, True, frozen_statistics),
+        in_step(model, device, world),
+        execution.progress.bar(
+            "", sgd.epochs * steps_per_epoch, "step", first_epoch * steps_per_epoch
+        ) as advance,
+    ):
         for epoch in range(first_epoch, sgd.epochs):
             other_noise(world, seed, epoch)
             epoch_losses = []
@@ -211,6 +219,7 @@ def train(
                 if scheduler is not None:
                     scheduler.step()
                 epoch_losses.append(value)
+                advance(1, value)
                 samples += sum(len(labels) for _, labels in batches)
             losses += torch.stack(epoch_losses).tolist() if epoch_losses else []
             _check_losses(losses[len(losses) - len(epoch_losses) :], epoch)
@@ -219,8 +228,9 @@ def train(
                 done = {"samples": samples, "epoch": epoch + 1, "seconds": seconds}
                 _keep(checkpoint, model, optimiser, {"losses": losses, **done})
             if on_epoch is not None:
-                mean = math.fsum(losses[-len(epoch_losses) :]) / len(epoch_losses)
-                stopped, pause = _off_the_clock(on_epoch, device, epoch + 1, mean)
+                stopped, pause = _off_the_clock(
+                    on_epoch, device, epoch + 1, losses[len(losses) - len(epoch_losses) :]
+                )
                 earlier -= pause
                 if stopped is True:
                     break
@@ -232,12 +242,12 @@ def train(
 
 
 def _off_the_clock(
-    on_epoch: Callable[[int, float], object], device: torch.device, epoch: int, mean: float
+    on_epoch: Callable[[int, float], object], device: torch.device, epoch: int, losses: list[float]
 ) -> tuple[object, float]:
     """What ``on_epoch`` returns, and the seconds that it took."""
     synchronise(device)
     start = time.perf_counter()
-    found = on_epoch(epoch, mean)
+    found = on_epoch(epoch, math.fsum(losses) / len(losses))
     synchronise(device)
     return found, time.perf_counter() - start
 
@@ -299,10 +309,14 @@ def predict(
             order[-2:] = [torch.cat(order[-2:])]
     own = [rows[world.share(len(rows))] for rows in order]
     logits, labels = [], []
-    with modes(model, training=False), torch.inference_mode():
+    with modes(model, training=False):
+        # data sets are read outside inference mode: what they keep could not be changed later
         for rows, (inputs, targets) in zip(order, samples.batches(own), strict=True):
-            with torch.autocast(device.type, torch.bfloat16, enabled=execution.amp):
-                found = model(inputs.to(device)).float()
-            logits.append(world.gather(found, len(rows)).cpu())
-            labels.append(world.gather(targets.to(device), len(rows)).cpu())
+            with (
+                torch.inference_mode(),
+                torch.autocast(device.type, torch.bfloat16, enabled=execution.amp),
+            ):
+                found = model(to_device(inputs, device)).float()
+                logits.append(world.gather(found, len(rows)).cpu())
+                labels.append(world.gather(targets.to(device), len(rows)).cpu())
     return Predictions(torch.cat(logits), torch.cat(labels))

@@ -9,9 +9,11 @@ from torch import Generator, Tensor, nn
 
 from ugradsl_core.checkpoint import Checkpoint
 from ugradsl_core.errors import ConfigError
+from ugradsl_core.inputs import Inputs
+from ugradsl_core.progress import SILENT, Progress
 from ugradsl_core.world import ALONE, World
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Inputs, Tensor]
 StateDict = Mapping[str, Tensor]
 Augmentation = Literal["none", "flip", "crop-flip"]
 
@@ -95,6 +97,7 @@ class Execution:
         channels_last: NHWC memory format for four-dimensional inputs.
         accumulate: micro-batches of a step, whose gradients add up to that of the whole batch.
         world: the processes that share the batches of this run.
+        progress: bars of what is computed; none by default.
     """
 
     device: str = "auto"
@@ -103,6 +106,7 @@ class Execution:
     channels_last: bool = True
     accumulate: int = 1
     world: World = ALONE
+    progress: Progress = field(default=SILENT, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.accumulate < 1:

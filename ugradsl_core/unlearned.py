@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ModelError, StoreError
 from ugradsl_core.files import write_atomically
+from ugradsl_core.inputs import one_line
 from ugradsl_core.models import load_weights
 from ugradsl_core.types import UnlearnResult
 from ugradsl_core.unlearning import get_method
-from ugradsl_core.user_model import copied, core_of, first_line, with_core
+from ugradsl_core.user_model import copied, core_of, with_core
 
 FORMAT = "ugradsl-unlearned-1"
 COUNTS = ("steps", "forward_samples", "backward_samples", "seconds", "losses")
@@ -84,7 +85,7 @@ def load_result(path: str | Path, model: nn.Module) -> Unlearned:
             told = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise StoreError(f"{path}: cannot be read ({first_line(error)})") from error
+        raise StoreError(f"{path}: cannot be read ({one_line(error)})") from error
     if told.get("format") != FORMAT:
         raise StoreError(f"{path}: was not written by save(); found format {told.get('format')!r}")
     config = get_method(told["method"]).config(**json.loads(told["config"]))

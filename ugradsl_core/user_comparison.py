@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from ugradsl_core.api import evaluate
+from ugradsl_core.api import UserSet, evaluate
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.files import write_text
 from ugradsl_core.metrics import GAP_METRICS, Report, average_gap
 from ugradsl_core.unlearned import Unlearned
-from ugradsl_core.user_data import MapStyle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -133,9 +132,9 @@ def compare(
     original: Model | None = None,
     unlearned: Model | Mapping[str, Model],
     retrained: Model | None = None,
-    retain: MapStyle,
-    forget: MapStyle,
-    test: MapStyle,
+    retain: UserSet,
+    forget: UserSet,
+    test: UserSet,
     **options: Any,
 ) -> Comparison:
     """Evaluate models on the same three sets, as :func:`evaluate` does, and set them side by side.

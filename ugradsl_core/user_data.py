@@ -1,49 +1,96 @@
 """A user's own data sets: labels found, checks made, batches on the device."""
 
-import operator
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+import inspect
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
-from torch.utils.data import DataLoader, Subset, default_collate
+from torch.utils.data import DataLoader, IterableDataset, Subset, default_collate, default_convert
 
 from ugradsl_core import checks
-from ugradsl_core.errors import DataError
+from ugradsl_core.errors import ConfigError, DataError, unknown_name
+from ugradsl_core.inputs import Inputs, to_device
+from ugradsl_core.progress import SILENT, Progress
 from ugradsl_core.types import Augmentation, Batch, Execution
 from ugradsl_core.user_model import (
     Interface,
     check_kind,
     check_weights,
+    core_of,
     probe,
     works_with_channels_last,
 )
+from ugradsl_core.user_overlap import CHOICES, CheckOverlap, check_contents, check_identity
+from ugradsl_core.user_reading import Collate, MapStyle, Source, subset_rows
+from ugradsl_core.user_workers import Job, Workers
 
-
-class MapStyle(Protocol):
-    """A map-style data set of (input, label) pairs, as ``torch.utils.data`` defines it."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> Any: ...
+BLOCK = 256  # items that are read at a time for their labels or contents
+COMPARED = 16  # items whose labels are held against those that their data set declares
+DECLARED = ("targets", "labels", "y", "label")  # attributes and columns that may hold labels
 
 
 @dataclass(frozen=True, eq=False)
 class UserSamples:
     """A user's data set behind the interface of ``types.Samples``.
 
-    Augmentation is the data set's own. ``workers`` processes load it.
+    Augmentation is the data set's own.
+
+    Attributes:
+        dataset: map-style.
+        known: the labels, int64, (N,), where they are known to be those of the items.
+        num_classes: K.
+        device: of the batches.
+        name: in messages.
+        collate: makes a batch of a list of items; None is ``default_collate``.
+        columns: of items that are mappings, those that the model takes; None is all, and one
+            without a name is the only one, as a tensor.
+        workers: processes that read; None reads here.
+        progress: bars.
     """
 
     dataset: MapStyle
-    labels: Tensor
+    known: Tensor | None
     num_classes: int
     device: torch.device
-    workers: int = 0
+    name: str = "samples"
+    collate: Collate | None = None
+    columns: tuple[str, ...] | None = None
+    workers: Workers | None = None
+    progress: Progress = SILENT
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.dataset)
+
+    @cached_property
+    def source(self) -> Source:
+        """The data set and how it is read."""
+        return Source(self.name, self.dataset, self.collate)
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """int64, (N,): those declared, where they are those of some items, else all are read.
+
+        Raises:
+            DataError: an item cannot be read, or a label is no class.
+        """
+        if self.known is not None:
+            return self.known
+        declared = declared_labels(self.dataset)
+        if declared is not None and self._agree(declared):
+            return declared
+        rows = torch.split(torch.arange(len(self)), BLOCK)
+        return torch.cat([labels.cpu() for _, labels in self.batches(rows)])
+
+    def _agree(self, declared: Tensor) -> bool:
+        spread = torch.linspace(0, len(self) - 1, min(COMPARED, len(self)))
+        rows = torch.unique(spread.long())
+        ((_, labels),) = self.batches([rows])
+        return torch.equal(labels.cpu(), declared[rows])
 
     def batches(
         self,
@@ -52,151 +99,280 @@ class UserSamples:
         augment: Augmentation = "none",
         generator: Generator | None = None,
     ) -> Iterator[Batch]:
-        """Collated items of each index tensor, on the device."""
-        if self.workers == 0:
-            for rows in plan:
-                yield self._placed(default_collate([self.dataset[i] for i in rows.tolist()]))
-            return
-        rows_of_all = [rows.tolist() for rows in plan]
+        """Items of each index tensor, collated and on the device.
+
+        Random transforms follow ``generator``, which stays as it is, and the place of the batch
+        in ``plan``: they do not depend on the number of processes.
+
+        Raises:
+            DataError: an item cannot be read, items make no batch, or a label is no class.
+        """
+        orders = list(plan)
         seeds = torch.Generator()
-        if generator is not None:  # a copy: the loader must not disturb the order of later epochs
+        if generator is not None:
             seeds.set_state(generator.get_state())
-        loader: DataLoader[Any] = DataLoader(
-            self.dataset,  # type: ignore[arg-type]
-            batch_sampler=rows_of_all,
-            num_workers=self.workers,
-            generator=seeds,
-        )
-        for batch in loader:
-            yield self._placed(batch)
+        drawn = torch.randint(2**62, (len(orders),), generator=seeds).tolist()
+        jobs = [Job(self.name, rows, seed) for rows, seed in zip(orders, drawn, strict=True)]
+        workers = self.workers or Workers({self.name: self.source})
+        found = self.progress.over(self.name, workers.run(jobs), len(jobs))
+        for rows, batch in zip(orders, found, strict=True):
+            yield self._placed(batch, rows)
 
-    def _placed(self, batch: Any) -> Batch:
+    def _placed(self, batch: tuple[Inputs, Tensor], rows: Tensor) -> Batch:
         inputs, labels = batch
-        return inputs.to(self.device), torch.as_tensor(labels).to(self.device).long().reshape(-1)
+        if self.known is None and len(labels):
+            low, high = labels.min(), labels.max()
+            if low < 0 or high >= self.num_classes:
+                place = int(((labels < 0) | (labels >= self.num_classes)).nonzero()[0])
+                raise DataError(
+                    f"{self.name}: labels should lie in 0…{self.num_classes - 1}; found "
+                    f"{int(labels[place])} (item {int(rows[place])})"
+                )
+        if self.columns is not None and not isinstance(inputs, Tensor):
+            inputs = _chosen(inputs, self.columns)
+        return to_device(inputs, self.device), labels.to(self.device)
 
 
-def _labels_of(dataset: MapStyle, name: str) -> Tensor:
-    """All labels, read from an attribute where there is one, else by visiting every item."""
-    declared = _declared_labels(dataset)
-    return _visited_labels(dataset, name) if declared is None else declared
+def _chosen(inputs: Mapping[str, Tensor], columns: tuple[str, ...]) -> Inputs:
+    if not columns:
+        (only,) = inputs.values()
+        return only
+    return {name: inputs[name] for name in columns}
 
 
-def _declared_labels(dataset: MapStyle) -> Tensor | None:
-    """Integer labels that the data set holds as ``targets``, ``labels`` or its second tensor."""
+def declared_labels(dataset: Any) -> Tensor | None:
+    """Labels that a data set holds beside its items, int64, (N,); they may be stale.
+
+    Looked for in ``targets``, ``labels``, ``y`` and ``label``, as attributes or columns, also of
+    the data set that a ``Subset`` is of; in any container of whole numbers.
+    """
     if isinstance(dataset, Subset):
-        parent = _declared_labels(_sized(dataset.dataset))
-        rows = torch.as_tensor(dataset.indices, dtype=torch.long)
-        return None if parent is None else parent[rows]
+        parent, rows = declared_labels(dataset.dataset), subset_rows(dataset)
+        return None if parent is None or rows is None else parent[rows]
     if getattr(dataset, "target_transform", None) is not None:
         return None
-    tensors = getattr(dataset, "tensors", None)
-    second = tensors[1] if isinstance(tensors, tuple) and len(tensors) > 1 else None
-    for found in (getattr(dataset, "targets", None), getattr(dataset, "labels", None), second):
-        try:
-            labels = torch.as_tensor(found)
-        except (TypeError, ValueError, RuntimeError):
-            continue
-        if labels.shape == (len(dataset),) and not labels.is_floating_point():
-            return labels.long().cpu()
+    columns = getattr(dataset, "column_names", None)
+    for name in DECLARED:
+        found = getattr(dataset, name, None)
+        if found is None and isinstance(columns, list) and name in columns:
+            found = dataset[name]
+        labels = _as_labels(found, len(dataset))
+        if labels is not None:
+            return labels
     return None
 
 
-def _visited_labels(dataset: MapStyle, name: str) -> Tensor:
-    labels = []
-    for i in range(len(dataset)):
-        try:
-            _, label = dataset[i]
-            labels.append(operator.index(label))
-        except (LookupError, TypeError, ValueError, RuntimeError) as error:
-            raise DataError(
-                f"{name}: items should be (input, integer label) pairs; item {i} is not ({error})"
-            ) from error
-    return torch.tensor(labels)
+def _as_labels(found: Any, n: int) -> Tensor | None:
+    if found is None or isinstance(found, str | bytes | Mapping) or callable(found):
+        return None
+    try:
+        if hasattr(found, "to_numpy"):  # a Series of pandas
+            found = found.to_numpy()
+        labels = found if isinstance(found, Tensor) else torch.from_numpy(np.array(found))
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    whole = not (labels.is_floating_point() or labels.is_complex())
+    return labels.reshape(-1).long().cpu() if whole and labels.numel() == n else None
 
 
-def _origin(dataset: MapStyle) -> tuple[object, list[int]]:
-    """The innermost data set and which of its items this one holds, in order."""
-    if not isinstance(dataset, Subset):
-        return dataset, list(range(len(dataset)))
-    root, items = _origin(_sized(dataset.dataset))
-    return root, [items[int(i)] for i in dataset.indices]
+@dataclass(frozen=True)
+class Reading:
+    """How :func:`unlearn` and :func:`evaluate` read a user's sets.
+
+    Attributes:
+        workers: processes; None takes those of a ``DataLoader`` that is given, else none.
+        collate_fn: makes a batch of a list of items; None takes that of a ``DataLoader``.
+        check_overlap: how shared samples are looked for.
+        progress: bars.
+    """
+
+    workers: int | None = None
+    collate_fn: Collate | None = None
+    check_overlap: CheckOverlap = "identity"
+    progress: Progress = field(default_factory=lambda: SILENT)
+
+    def __post_init__(self) -> None:
+        if self.check_overlap not in CHOICES:
+            raise unknown_name("check_overlap", self.check_overlap, CHOICES)
+        if self.collate_fn is not None and not callable(self.collate_fn):
+            raise ConfigError(
+                "collate_fn: should be a function of a list of items; found "
+                f"{type(self.collate_fn).__name__}"
+            )
+        if self.workers is not None:
+            count = checks.whole_number(self.workers, "workers")
+            object.__setattr__(self, "workers", count)
 
 
-def _sized(dataset: object) -> MapStyle:
-    return dataset  # type: ignore[return-value]
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A user's sets, found to be usable and disjoint, and what reads them."""
+
+    sources: Mapping[str, Source]
+    workers: Workers
+    progress: Progress
 
 
-def _check_disjoint(sets: Mapping[str, MapStyle]) -> None:
-    seen: list[tuple[str, object, set[int]]] = []
-    for name, dataset in sets.items():
-        root, members = _origin(dataset)
-        items = set(members)
-        for other, other_root, other_items in seen:
-            shared = len(items & other_items) if root is other_root else 0
-            if shared:
-                raise DataError(
-                    f"{other} and {name}: should be disjoint; {shared} samples are shared"
-                )
-        seen.append((name, root, items))
-
-
-def _probe(dataset: MapStyle, name: str) -> Tensor:
-    """The first input of a data set as a batch of one.
+@contextmanager
+def opened(sets: Mapping[str, object], reading: Reading) -> Iterator[Opened]:
+    """The sets, data sets or loaders of them, until the block ends and with it their processes.
 
     Raises:
-        DataError: the item is not an (input, label) pair of what PyTorch can collate.
+        DataError: a set is no map-style data set, is empty or shares samples with another one.
     """
-    try:
-        inputs, _ = default_collate([dataset[0]])
-    except (TypeError, ValueError, LookupError, RuntimeError) as error:
+    sources, asked = {}, [0]
+    for name, given in sets.items():
+        dataset, collate = given, reading.collate_fn
+        if isinstance(given, DataLoader):
+            dataset = given.dataset
+            asked.append(given.num_workers)
+            if collate is None and given.collate_fn not in (default_collate, default_convert):
+                collate = given.collate_fn
+        sources[name] = Source(name, _checked(dataset, name), collate)
+    if reading.check_overlap != "off":
+        check_identity({name: source.dataset for name, source in sources.items()})
+    count = max(asked) if reading.workers is None else reading.workers
+    with Workers(sources, count) as workers:
+        if reading.check_overlap == "content":
+            check_contents({name: _contents(name, workers, reading.progress) for name in sources})
+        yield Opened(sources, workers, reading.progress)
+
+
+def _checked(dataset: object, name: str) -> MapStyle:
+    """The data set, if it is a map-style one with items."""
+    usable = hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
+    if isinstance(dataset, IterableDataset) or not usable:
         raise DataError(
-            f"{name}: items should be (input, label) pairs of tensors, arrays or numbers; images "
-            f"need a transform to tensors ({str(error).splitlines()[0]})"
-        ) from error
-    if not isinstance(inputs, Tensor):
-        raise DataError(
-            f"{name}: items should be (input, label) pairs with a tensor as input; "
-            f"found {type(inputs).__name__}"
+            f"{name}: should be a map-style data set with __len__ and __getitem__; "
+            f"found {type(dataset).__name__}"
         )
-    return inputs
+    found = cast(MapStyle, dataset)
+    try:
+        empty = len(found) == 0
+    except Exception as error:  # a data set's own code may raise anything
+        raise DataError(f"{name}: its length cannot be found ({error})") from error
+    if empty:
+        raise DataError(f"{name}: is empty")
+    return found
+
+
+def _contents(name: str, workers: Workers, progress: Progress) -> list[bytes]:
+    """A hash of the input of each item."""
+    rows = torch.split(torch.arange(len(workers.sources[name].dataset)), BLOCK)
+    jobs = [Job(name, part, 0, hashed=True) for part in rows]
+    found = progress.over(f"comparing {name}", workers.run(jobs), len(jobs))
+    return [content for part in found for content in part]
+
+
+def input_columns(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> tuple[str, ...]:
+    """Those of the named inputs that the model's ``forward`` takes by name.
+
+    All where it takes any name; none where it takes no such name but there is only one input,
+    which then comes as a tensor.
+
+    Raises:
+        DataError: there are several inputs and the model takes none of them.
+    """
+    parameters = _forward_parameters(model)
+    named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    taken = tuple(column for column in inputs if column in named)
+    if taken:
+        return taken
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return tuple(inputs)
+    if len(inputs) == 1:
+        return ()
+    raise DataError(
+        f"{name}: the items hold {', '.join(inputs)}, of which the model's forward takes none; it "
+        f"takes {', '.join(sorted(named)) or 'nothing by name'}"
+    )
+
+
+def _forward_parameters(model: nn.Module) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(core_of(model).forward).parameters.values())
+    except (TypeError, ValueError):
+        return []
+
+
+def _first(sets: Opened, name: str) -> tuple[Inputs, Tensor]:
+    """The first item of a set as a batch of one, read as all others are."""
+    (found,) = sets.workers.run([Job(name, torch.zeros(1, dtype=torch.long), 0)])
+    return found  # type: ignore[no-any-return]
+
+
+def _known_labels(source: Source, num_classes: int) -> Tensor | None:
+    """All labels where they need not be read; those that a data set declares are held to K.
+
+    Raises:
+        DataError: a label outside 0…K−1.
+    """
+    labels = source.all_labels
+    if labels is not None:
+        checks.check_labels(labels, num_classes, source.name)
+        return labels
+    declared = declared_labels(source.dataset)
+    if declared is not None:
+        wrong = ((declared < 0) | (declared >= num_classes)).nonzero()
+        if len(wrong):  # a mistake, unless the items have other labels than their data set says
+            _, own = source.read(wrong[0])
+            if torch.equal(own, declared[wrong[0]]):
+                checks.check_labels(own, num_classes, source.name)
+    return None
 
 
 def prepare(
     model: nn.Module,
-    sets: Mapping[str, MapStyle],
+    sets: Opened,
     execution: Execution,
-    workers: int,
+    reads: Collection[str] | None = None,
     *,
     training: bool,
 ) -> tuple[dict[str, UserSamples], Execution, Interface]:
     """Check model and data before anything is computed, and wrap the data.
 
-    ``training`` says whether the model is to be trained, and so called in training mode. The
-    execution that comes back keeps the memory format contiguous where the model cannot work
+    The execution that comes back keeps the memory format contiguous where the model cannot work
     with channels last, for example because it flattens with ``view``.
+
+    Args:
+        model: whose logits are asked for, without wrappers.
+        sets: what :func:`opened` gives.
+        execution: device and switches.
+        reads: the sets whose items will be read, all by default; of the others none is.
+        training: whether the model will be trained, and so is probed in training mode.
     """
-    for name, dataset in sets.items():
-        if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
-            raise DataError(
-                f"{name}: should be a map-style data set with __len__ and __getitem__; "
-                f"found {type(dataset).__name__}"
-            )
-        if len(dataset) == 0:
-            raise DataError(f"{name}: is empty")
-    _check_disjoint(sets)
     check_kind(model)
     check_weights(model)
     device = execution.resolve()
-    with torch.random.fork_rng(devices=[]):
-        probes = {name: _probe(dataset, name).to(device) for name, dataset in sets.items()}
-        labels = {name: _labels_of(dataset, name) for name, dataset in sets.items()}
+    probed = {name: _first(sets, name) for name in (sets.sources if reads is None else reads)}
+    columns = {
+        name: None if isinstance(inputs, Tensor) else input_columns(model, inputs, name)
+        for name, (inputs, _) in probed.items()
+    }
+    probes = {
+        name: to_device(
+            inputs if isinstance(inputs, Tensor) else _chosen(inputs, columns[name] or ()), device
+        )
+        for name, (inputs, _) in probed.items()
+    }
     interface = probe(model, probes, device, training=training)
-    for name in sets:
-        checks.check_labels(labels[name], interface.num_classes, name)
+    num_classes = interface.num_classes
+    for name, (_, labels) in probed.items():
+        checks.check_labels(labels, num_classes, name)
     if execution.channels_last and not works_with_channels_last(model, interface, probes, device):
         execution = replace(execution, channels_last=False)
     samples = {
-        name: UserSamples(dataset, labels[name].clone(), interface.num_classes, device, workers)
-        for name, dataset in sets.items()
+        name: UserSamples(
+            source.dataset,
+            _known_labels(source, num_classes) if name in probes else None,
+            num_classes,
+            device,
+            name,
+            source.collate,
+            columns.get(name),
+            sets.workers,
+            sets.progress,
+        )
+        for name, source in sets.sources.items()
     }
-    return samples, execution, interface
+    return samples, replace(execution, progress=sets.progress), interface

@@ -19,11 +19,11 @@ from torch.overrides import TorchFunctionMode
 
 from ugradsl_core import checks
 from ugradsl_core.errors import ModelError
+from ugradsl_core.inputs import Inputs, cat, one_line, size, to_device
 from ugradsl_core.models import seeded
 from ugradsl_core.training import STATISTICS, in_memory_format, modes
 from ugradsl_core.types import Execution
 
-Inputs = Tensor | Mapping[str, Tensor]
 # Attributes that a copy may share with the original, since they hold no weights.
 SHARED = (
     type(threading.Lock()),
@@ -40,11 +40,6 @@ UNSUPPORTED = {
     "after .remove_hooks()",
     "FullyShardedDataParallel": "is sharded over processes; pass the whole model",
 }
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an exception's message, or its name where there is none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def core_of(model: nn.Module) -> nn.Module:
@@ -173,7 +168,7 @@ def copied(model: nn.Module) -> nn.Module:
             found = copy.deepcopy(model, dict(memo))
     except Exception as error:  # __deepcopy__ and __reduce__ of anything may raise anything
         raise ModelError(
-            f"model: cannot be copied ({first_line(error)}){_hindrance(model, memo)}"
+            f"model: cannot be copied ({one_line(error)}){_hindrance(model, memo)}"
         ) from error
     if shares_weights(found, model):
         raise ModelError("model: cannot be copied; its __deepcopy__ shares weights with it")
@@ -322,10 +317,10 @@ def probe(
     with seeded(Generator().manual_seed(0)):
         for name, x in inputs.items():
             with _failing(f"an item of {name}"), modes(asked, training=False), torch.no_grad():
-                output = asked(on_device(x, device))
+                output = asked(to_device(x, device))
             plain = plain and isinstance(output, Tensor)
             logits = main_output(output)
-            found.add(checks.check_logits(logits, _size(x)))
+            found.add(checks.check_logits(logits, size(x)))
             if bool(logits.isnan().any()):
                 raise ModelError(f"model: returns NaN for the first item of {name}")
         if len(found) > 1:
@@ -335,27 +330,10 @@ def probe(
         num_classes, running = found.pop(), frozenset[str]()
         if training:
             name, x = next(iter(inputs.items()))
-            twice = on_device(_twice(x), device)
+            twice = to_device(cat([x, x]), device)
             trained, running = _trained(asked, twice, name, num_classes)
             plain = plain and trained
     return Interface(num_classes, plain, running)
-
-
-def on_device(inputs: Inputs, device: torch.device) -> Inputs:
-    """Inputs of a batch on ``device``."""
-    if isinstance(inputs, Mapping):
-        return {name: value.to(device) for name, value in inputs.items()}
-    return inputs.to(device)
-
-
-def _size(inputs: Inputs) -> int:
-    return len(next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs)
-
-
-def _twice(inputs: Inputs) -> Inputs:
-    if isinstance(inputs, Mapping):
-        return {name: torch.cat([value, value]) for name, value in inputs.items()}
-    return torch.cat([inputs, inputs])
 
 
 def works_with_channels_last(
@@ -366,7 +344,7 @@ def works_with_channels_last(
     asked = interface.adapted(in_memory_format(copied(model).to(device), nhwc).eval())
     try:
         with seeded(Generator().manual_seed(0)), torch.no_grad():
-            asked(on_device(next(iter(inputs.values())), device))
+            asked(to_device(next(iter(inputs.values())), device))
     except RuntimeError:
         return False
     return True
@@ -378,7 +356,7 @@ def _failing(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # a forward pass may raise anything
-        raise ModelError(f"model: cannot process {what} ({first_line(error)})") from error
+        raise ModelError(f"model: cannot process {what} ({one_line(error)})") from error
 
 
 def _trained(
@@ -396,7 +374,7 @@ def _trained(
             f"model: should return a tensor of logits in training mode, too; "
             f"found {type(logits).__name__}"
         )
-    if checks.check_logits(logits, _size(twice)) != num_classes:
+    if checks.check_logits(logits, size(twice)) != num_classes:
         raise ModelError(
             f"model: returns {num_classes} logits in evaluation mode and {logits.shape[1]} in "
             "training mode"

@@ -14,7 +14,19 @@ PACKAGE = Path(ugradsl_core.__file__).parent
 
 # Each module imports only from those above it. A new module needs its place here.
 LAYERS = [
-    ["errors", "checks", "world", "checkpoint", "types", "config", "config_docs", "files", "hub"],
+    [
+        "errors",
+        "inputs",
+        "progress",
+        "checks",
+        "world",
+        "checkpoint",
+        "types",
+        "config",
+        "config_docs",
+        "files",
+        "hub",
+    ],
     ["measurements"],
     ["data.sources", "data.arrays", "data.roots", "data.originals", "data.cache", "data.decoding"],
     ["data.digits", "data.cifar_names", "data.cifar", "data.svhn", "data.fashion"],
@@ -36,6 +48,7 @@ LAYERS = [
     ["unlearning.rl", "unlearning.salun"],
     ["unlearning.ugradsl", "unlearning.limits", "unlearning"],
     ["attack", "metrics", "theory_measures"],
+    ["user_reading", "user_overlap", "user_workers"],
     ["passes", "user_model", "fresh", "unlearned", "user_data", "api", "user_comparison"],
     ["__init__"],
     ["provenance", "settings", "store", "problems", "feasible", "experiments", "search"],

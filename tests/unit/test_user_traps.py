@@ -13,6 +13,7 @@ from ugradsl_core import evaluate, results, unlearn
 from ugradsl_core.errors import ConfigError, DataError
 from ugradsl_core.metrics import accuracy, mia
 from ugradsl_core.parameters import RandomForgetting
+from ugradsl_core.parameters_paper import PaperAudit
 from ugradsl_core.problems import load_data
 from ugradsl_core.settings import Setting, preset_config
 from ugradsl_core.types import Execution
@@ -140,6 +141,12 @@ def test_a_method_without_a_preset_trains_as_the_setting_does() -> None:
 
 def test_one_seed_may_come_as_a_number() -> None:
     assert RandomForgetting(seeds=3).seeds == "3"
+    assert RandomForgetting(seeds=[0, 1]).seeds == "0,1"
+    assert RandomForgetting(methods=["retrain", "ft"]).methods == "retrain,ft"
+    assert PaperAudit(tables=[1, 3]).numbers == (1, 3)
+    for wrong in ([], [0, 0], [0.5], [True], True, {"a": 1}):
+        with pytest.raises(ConfigError, match="seeds: "):
+            RandomForgetting(seeds=wrong)
     with pytest.raises(ConfigError, match="seeds: should be different"):
         RandomForgetting(seeds="0,0")
 

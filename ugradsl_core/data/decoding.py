@@ -14,6 +14,34 @@ from ugradsl_core.errors import DataError
 Prepare = Callable[[Image.Image], Image.Image]
 
 
+WIDE = 65535 / 255  # of 16-bit grey values to 8-bit ones
+SIXTEEN_BITS = ("PNG", "PPM")  # formats in which Pillow's 32-bit mode I stands for 16 bits
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """An opened image as RGB, 16-bit grey scaled by its range; transparency is ignored.
+
+    Raises:
+        ValueError: its mode has no fixed range that could be scaled, or is no colour of a screen.
+    """
+    mode = image.mode
+    if mode.startswith("I;16") or (mode == "I" and image.format in SIXTEEN_BITS):
+        values = np.asarray(image, dtype=np.float32)
+        return Image.fromarray(np.rint(values / WIDE).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if mode in {"I", "F"}:
+        kind = "32-bit whole numbers" if mode == "I" else "32-bit floats"
+        raise ValueError(
+            f"its mode is {mode}, {kind} without a fixed range; save it with 8 or 16 bits a channel"
+        )
+    try:
+        return image.convert("RGB")
+    except ValueError as error:
+        straight = {"La": "LA", "RGBa": "RGBA"}.get(mode)
+        if straight is None:
+            raise ValueError(f"its mode is {mode}, which has no conversion to RGB") from error
+        return image.convert(straight).convert("RGB")
+
+
 def read_images(
     paths: Sequence[Path], name: str, size: int, prepare: Prepare | None = None
 ) -> np.ndarray:
@@ -34,7 +62,7 @@ def read_images(
         path = paths[place]
         try:
             with Image.open(path) as opened:
-                image = opened.convert("RGB")
+                image = as_rgb(opened)
         except FileNotFoundError as error:
             raise DataError(f"{name}: the image {path} is missing") from error
         except (OSError, SyntaxError, ValueError) as error:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ugradsl_core.data.decoding import as_rgb
 from ugradsl_core.errors import DataError
 
 SEPARATOR = ord("/")  # no file name holds it
@@ -34,14 +35,16 @@ class Framing:
         """The image at ``path``: uint8, (size, size, 3).
 
         As ``Resize`` (bilinear, antialiased) and ``CenterCrop`` of torchvision do it; greyscale,
-        palette and CMYK images become RGB, transparency and EXIF orientation are ignored.
+        palette and CMYK images become RGB, 16-bit grey is scaled to 8 bits by its range,
+        transparency and EXIF orientation are ignored.
 
         Raises:
-            DataError: the file cannot be read as an image; the message names it.
+            DataError: the file cannot be read as an image, or its values have no fixed range, as
+                those of floats; the message names it.
         """
         try:
             with Image.open(path) as opened:
-                image = opened.convert("RGB")
+                image = as_rgb(opened)
         except Exception as error:  # Pillow's decoders raise whatever a damaged file provokes
             said = getattr(error, "strerror", None) or str(error) or type(error).__name__
             reason = said.replace(f" {path!r}", "")

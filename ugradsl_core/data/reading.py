@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ugradsl_core.data.arrays import DataBundle, Transform
+from ugradsl_core.data.decoding import as_rgb
 from ugradsl_core.data.file_list import FileList, Folder, Framing
 from ugradsl_core.data.stream import StreamedDataset, default_workers
 from ugradsl_core.errors import ConfigError, DataError
@@ -153,7 +154,7 @@ def _framing_of_first(name: str, files: FileList, *, skip_corrupt: bool) -> Fram
             with Image.open(files.path(number)) as image:
                 size = min(*image.size, LARGEST)
                 if skip_corrupt:  # one that breaks off is left out, whatever its header says
-                    image.convert("RGB")
+                    as_rgb(image)
             return Framing(size, size)
         except Exception as error:  # Pillow's decoders raise whatever a damaged file provokes
             if not skip_corrupt:

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ugradsl_core.errors import ModelError, unknown_name
+from ugradsl_core.inputs import Inputs
 from ugradsl_core.models.layers import forward
 
 
@@ -25,7 +26,7 @@ def seeded(generator: Generator) -> Iterator[None]:
 
 
 def find_head(
-    model: nn.Module, num_classes: int, name: str | None = None, inputs: Tensor | None = None
+    model: nn.Module, num_classes: int, name: str | None = None, inputs: Inputs | None = None
 ) -> nn.Module:
     """The classification layer, whose input is the feature h_θ(x) of Table 5.
 
@@ -87,7 +88,7 @@ class FeatureTap:
         given = [*inputs, *named.values()]
         self.features = given[0].detach().flatten(1)
 
-    def check(self, model: nn.Module, inputs: Tensor) -> None:
+    def check(self, model: nn.Module, inputs: Inputs) -> None:
         """Raise ModelError unless a forward pass of ``model`` calls the layer."""
         forward(model, inputs)
         if not self.features.numel():
@@ -102,7 +103,7 @@ class FeatureTap:
 
 
 def head_name(
-    model: nn.Module, num_classes: int, name: str | None = None, inputs: Tensor | None = None
+    model: nn.Module, num_classes: int, name: str | None = None, inputs: Inputs | None = None
 ) -> str:
     """The name of :func:`find_head`'s layer in ``model.named_modules()``."""
     head = find_head(model, num_classes, name, inputs)

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from ugradsl_core.errors import ModelError
+from ugradsl_core.inputs import Inputs
 from ugradsl_core.models import head_name, seeded, widen_head
 from ugradsl_core.training import shuffled
 from ugradsl_core.types import Batch, Problem, Samples, UnlearnResult
@@ -79,7 +80,7 @@ def nearest_labels(model: nn.Module, samples: Samples, step: float, batch_size: 
     """
     found = []
     for inputs, labels in samples.batches(in_order(len(samples), batch_size)):
-        if inputs.is_floating_point():
+        if _movable(inputs):
             moved = _moved_inputs(
                 model, inputs, labels, step, getattr(samples, "input_range", None)
             )
@@ -90,22 +91,35 @@ def nearest_labels(model: nn.Module, samples: Samples, step: float, batch_size: 
     return torch.cat(found)
 
 
+def _movable(inputs: Inputs) -> list[str]:
+    """The names of the tensors that a gradient can move, ``""`` for the only one; masks stay."""
+    named = {"": inputs} if isinstance(inputs, Tensor) else inputs
+    return [name for name, x in named.items() if x.is_floating_point() and "mask" not in name]
+
+
 def _moved_inputs(
     model: nn.Module,
-    inputs: Tensor,
+    inputs: Inputs,
     labels: Tensor,
     step: float,
     bounds: tuple[Tensor, Tensor] | None,
-) -> Tensor:
-    start = inputs.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(F.cross_entropy(model(start), labels, reduction="sum"), start)
-    if bounds is None:
-        return inputs + step * gradient.sign()
-    low, high = bounds
-    return (inputs + step * (high - low) * gradient.sign()).clamp(low, high)
+) -> Inputs:
+    single = isinstance(inputs, Tensor)
+    named = {"": inputs} if isinstance(inputs, Tensor) else dict(inputs)
+    starts = {name: named[name].detach().requires_grad_() for name in _movable(inputs)}
+    logits = model(starts[""] if single else {**named, **starts})
+    value = F.cross_entropy(logits, labels, reduction="sum")
+    gradients = torch.autograd.grad(value, list(starts.values()), materialize_grads=True)
+    for name, gradient in zip(starts, gradients, strict=True):
+        if bounds is None:
+            named[name] = named[name] + step * gradient.sign()
+        else:
+            low, high = bounds
+            named[name] = (named[name] + step * (high - low) * gradient.sign()).clamp(low, high)
+    return named[""] if single else named
 
 
-def _moved_embeddings(model: nn.Module, inputs: Tensor, labels: Tensor, step: float) -> Tensor:
+def _moved_embeddings(model: nn.Module, inputs: Inputs, labels: Tensor, step: float) -> Tensor:
     shift: list[Tensor] = []
 
     def move(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from ugradsl_core.checkpoint import Checkpoint
-from ugradsl_core.errors import ModelError
+from ugradsl_core.errors import DataError, ModelError
+from ugradsl_core.inputs import Inputs
 from ugradsl_core.models import seeded
 from ugradsl_core.steps import StepLoss
 from ugradsl_core.training import (
@@ -149,10 +150,16 @@ def stopwatch(device: torch.device) -> Iterator[list[float]]:
     seconds.append(time.perf_counter() - start)
 
 
-def first_input(samples: Samples, rows: Tensor | None = None) -> Tensor:
-    """The inputs of the first two samples, or of the first of ``rows``, to call a model with."""
+def first_input(samples: Samples, rows: Tensor | None = None) -> Inputs:
+    """The inputs of the first two samples, or of the first of ``rows``, to call a model with.
+
+    One sample where two make no batch, as images of unequal sizes do.
+    """
     rows = torch.arange(len(samples)) if rows is None else rows
-    ((inputs, _),) = samples.batches([rows[:2]])
+    try:
+        ((inputs, _),) = samples.batches([rows[:2]])
+    except DataError:
+        ((inputs, _),) = samples.batches([rows[:1]])
     return inputs
 
 

@@ -8,7 +8,9 @@ from torch import Generator, Tensor, nn
 
 from ugradsl_core.config import Config
 from ugradsl_core.errors import DivergenceError
+from ugradsl_core.inputs import Inputs, take
 from ugradsl_core.models import find_head
+from ugradsl_core.progress import SILENT, Progress
 from ugradsl_core.types import Problem, Samples, UnlearnResult
 from ugradsl_core.unlearning.common import (
     evaluation_model,
@@ -44,7 +46,12 @@ FEWEST = 8  # which for fewer classes is slower than one after the other
 
 
 def fisher_diagonal(
-    model: nn.Module, parameters: list[nn.Parameter], samples: Samples, rows: Tensor, batch: int
+    model: nn.Module,
+    parameters: list[nn.Parameter],
+    samples: Samples,
+    rows: Tensor,
+    batch: int,
+    progress: Progress = SILENT,
 ) -> list[Tensor]:
     """F = (1/N) Σ_x Σ_y p_y(x) (∂CE(f(x), y))², sample by sample.
 
@@ -54,15 +61,18 @@ def fisher_diagonal(
         samples: D_r.
         rows: the N samples that are read.
         batch: samples that are read at a time.
+        progress: counts the samples.
 
     Returns:
         A tensor for each parameter. Costs N forward and K·N backward passes of one sample; of a
         small model the gradients of several classes are taken together, within 8 MiB.
     """
     total = [torch.zeros_like(p) for p in parameters]
-    for inputs, _ in samples.batches(torch.split(rows, batch)):
-        for sample in torch.split(inputs, 1):
-            add_fisher(total, model, parameters, sample)
+    with progress.bar("Fisher", len(rows), "sample") as advance:
+        for inputs, labels in samples.batches(torch.split(rows, batch)):
+            for i in range(len(labels)):
+                add_fisher(total, model, parameters, take(inputs, slice(i, i + 1)))
+                advance()
     return [t / len(rows) for t in total]
 
 
@@ -70,7 +80,7 @@ def add_fisher(
     total: list[Tensor],
     model: nn.Module,
     parameters: list[nn.Parameter],
-    sample: Tensor,
+    sample: Inputs,
     most: int | None = None,
 ) -> int:
     """Add Σ_y p_y(x) (∂CE(f(x), y))² of one sample, a batch of one, to ``total``.
@@ -158,7 +168,9 @@ def ff(problem: Problem, config: FFConfig, *, generator: Generator) -> UnlearnRe
     last = {id(p) for p in head.parameters()}
     row = erased_row(retain.labels, problem.forget.labels, num_classes) if upstream else None
     with stopwatch(problem.execution.resolve()) as seconds:
-        fisher = fisher_diagonal(model, parameters, retain, rows, config.batch_size)
+        fisher = fisher_diagonal(
+            model, parameters, retain, rows, config.batch_size, problem.execution.progress
+        )
         with torch.no_grad():
             for p, f in zip(parameters, fisher, strict=True):
                 is_head = p.shape[:1] == (num_classes,) if upstream else id(p) in last

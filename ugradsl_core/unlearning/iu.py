@@ -17,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ugradsl_core.config import Config
 from ugradsl_core.errors import DivergenceError, ModelError
+from ugradsl_core.progress import SILENT, Progress
 from ugradsl_core.types import Batch, Problem, Samples, UnlearnResult
 from ugradsl_core.unlearning.common import (
     evaluation_model,
@@ -155,6 +156,7 @@ def inverse_fisher_product(
     tolerance: float,
     max_iterations: int,
     loss: nn.Module | None = None,
+    progress: Progress = SILENT,
 ) -> tuple[list[Tensor], int, bool]:
     """H⁻¹v for H = λI + (1/N)Σ g·gᵀ by conjugate gradients; O(parameters) memory.
 
@@ -167,6 +169,7 @@ def inverse_fisher_product(
         tolerance: of ‖Hx − v‖/‖v‖.
         max_iterations: after which the search stops, with a warning.
         loss: with reduction "mean"; cross-entropy without one.
+        progress: counts the products, of which there are ``max_iterations`` at most.
 
     Returns:
         The product, the number of products with the Fisher, and whether it has converged.
@@ -179,6 +182,7 @@ def inverse_fisher_product(
     def apply(array: np.ndarray) -> np.ndarray:
         nonlocal products
         products += 1
+        advance()
         point = torch.from_numpy(array).to(target)
         parts = fisher_product(
             model, parameters, batches, shaped(point, vector), loss or nn.CrossEntropyLoss()
@@ -189,7 +193,8 @@ def inverse_fisher_product(
     precision = torch.promote_types(target.dtype, torch.float32)  # NumPy has no bfloat16
     right = target.to(precision).cpu().numpy()
     operator = LinearOperator((right.size, right.size), matvec=apply, dtype=right.dtype)
-    solution, stopped = cg(operator, right, rtol=tolerance, maxiter=max_iterations)
+    with progress.bar("products with the Fisher", max_iterations, "product") as advance:
+        solution, stopped = cg(operator, right, rtol=tolerance, maxiter=max_iterations)
     if stopped:
         warnings.warn(
             f"iu: conjugate gradients did not reach the relative residual {tolerance:g} in "
@@ -256,6 +261,7 @@ def iu(problem: Problem, config: IUConfig, *, generator: Generator) -> UnlearnRe
                 damping=config.damping,
                 tolerance=config.tolerance,
                 max_iterations=config.max_iterations,
+                progress=problem.execution.progress,
             )
             forward, backward = 2 * products * size, products * size
         with torch.no_grad():

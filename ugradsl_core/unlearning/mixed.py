@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
+from ugradsl_core.inputs import cat
 from ugradsl_core.models import FeatureTap, find_head
 from ugradsl_core.smoothing import adaptive_alpha, signed_alpha, smoothed_cross_entropy
 from ugradsl_core.steps import StepLoss
@@ -125,7 +126,7 @@ def _loss(
         elif joint:
             retain_inputs, retain_labels = batches[0]
             n_r = len(retain_labels)
-            logits = model(torch.cat([retain_inputs, forget_inputs]))
+            logits = model(cat([retain_inputs, forget_inputs]))
             share_features(len(logits))
             forget_logits = logits[n_r:]
             retain_loss = F.cross_entropy(logits[:n_r], retain_labels, reduction=reduction)

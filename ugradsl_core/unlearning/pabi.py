@@ -181,7 +181,9 @@ def certify(
         project(parameters, config.c0)
     passed, losses = 0, []
     batches = _endless(problem.retain, config.batch_size, config.augment, generator)
-    for inputs, labels in islice(batches, steps):
+    for inputs, labels in problem.execution.progress.over(
+        "noisy steps", islice(batches, steps), steps
+    ):
         value = F.cross_entropy(model(inputs), labels)
         gradients = list(torch.autograd.grad(value, parameters, materialize_grads=True))
         passed += len(labels)

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Generator
 
+from ugradsl_core.inputs import cat
 from ugradsl_core.training import EpochPlan, shuffled
 from ugradsl_core.types import Batch, Problem, UnlearnResult
 from ugradsl_core.unlearning.common import UnlearnConfig, cross_entropy, run_training, spawn
@@ -71,7 +72,7 @@ def random_label_plan(
             if len(forgotten):
                 inputs, labels = next(iter(from_forget))
                 parts.append((inputs, drawn[forgotten].to(labels.device)))
-            yield ((torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])),)
+            yield ((cat([x for x, _ in parts]), torch.cat([y for _, y in parts])),)
 
     plans: dict[str, tuple[Callable[[int], Iterable[tuple[Batch, ...]]], int]] = {
         "sequential": (sequential, _steps(n_f, size) + _steps(n_r, size)),

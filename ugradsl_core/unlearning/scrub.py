@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
+from ugradsl_core.inputs import Inputs, size
 from ugradsl_core.training import cycled, shuffled
 from ugradsl_core.types import Batch, Problem, UnlearnResult
 from ugradsl_core.unlearning.common import UnlearnConfig, evaluation_model, run_training, spawn
@@ -76,22 +77,22 @@ def scrub(problem: Problem, config: SCRUBConfig, *, generator: Generator) -> Unl
         else:
             yield from ((batch, nothing) for batch in kept)
 
-    def distance(logits: Tensor, inputs: Tensor) -> Tensor:
+    def distance(logits: Tensor, inputs: Inputs) -> Tensor:
         nonlocal taught
-        taught += len(inputs)
+        taught += size(inputs)
         with torch.no_grad():
             target = teacher(inputs)
         return divergence(logits, target, config.temperature)
 
     def loss(student: nn.Module, batches: tuple[Batch, ...]) -> Tensor:
-        (inputs, labels), (forgotten, _) = batches
+        (inputs, labels), (forgotten, others) = batches
         terms = []
-        if len(inputs):
+        if len(labels):
             logits = student(inputs)
             terms.append(config.gamma * F.cross_entropy(logits, labels))
             if config.alpha:
                 terms.append(config.alpha * distance(logits, inputs))
-        if len(forgotten):
+        if len(others):
             terms.append(-distance(student(forgotten), forgotten))
         return torch.stack(terms).sum() if len(terms) > 1 else terms[0]
 
