@@ -33,6 +33,10 @@ def dense(change: Callable[[nn.Linear], Any]) -> Callable[[], nn.Module]:
 class Half(nn.Linear):
     """Resets its weight and forgets its bias."""
 
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        nn.init.zeros_(self.bias)
+
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight)
 
