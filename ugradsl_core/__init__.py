@@ -4,7 +4,7 @@
 what there is to choose from.
 """
 
-from ugradsl_core.api import Unlearned, evaluate, unlearn
+from ugradsl_core.api import Epoch, evaluate, unlearn
 from ugradsl_core.errors import (
     ConfigError,
     DataError,
@@ -15,21 +15,27 @@ from ugradsl_core.errors import (
 )
 from ugradsl_core.metrics import Report
 from ugradsl_core.types import Execution
+from ugradsl_core.unlearned import Unlearned, load_result
 from ugradsl_core.unlearning import METHODS
+from ugradsl_core.user_comparison import Comparison, compare
 
 __version__ = "0.1.0"
 
 __all__ = [
     "METHODS",
+    "Comparison",
     "ConfigError",
     "DataError",
     "DivergenceError",
+    "Epoch",
     "Execution",
     "ModelError",
     "Report",
     "StoreError",
     "UGradSLError",
     "Unlearned",
+    "compare",
     "evaluate",
+    "load_result",
     "unlearn",
 ]

@@ -1,101 +1,59 @@
 """Unlearn samples from one's own model: any module that returns logits, any map-style data."""
 
 import copy
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ugradsl_core import metrics
 from ugradsl_core.attack import Solver
 from ugradsl_core.checks import whole_number
 from ugradsl_core.config import Config
-from ugradsl_core.errors import ConfigError, ModelError
-from ugradsl_core.models import load_weights
+from ugradsl_core.errors import ConfigError, ModelError, UGradSLError
+from ugradsl_core.fresh import fresh_copy, made
+from ugradsl_core.inputs import one_line, to_device
+from ugradsl_core.passes import announced
 from ugradsl_core.progress import Progress
-from ugradsl_core.training import is_frozen, predict
+from ugradsl_core.training import predict
 from ugradsl_core.types import Execution, Problem, UnlearnResult
-from ugradsl_core.unlearning import get_method
+from ugradsl_core.unlearned import Unlearned, with_weights
+from ugradsl_core.unlearning import Method, get_method
+from ugradsl_core.unlearning.common import state_of
 from ugradsl_core.user_data import Reading, opened, prepare
+from ugradsl_core.user_model import (
+    check_trainable,
+    copied,
+    core_of,
+    usual_modes,
+    working,
+)
 from ugradsl_core.user_overlap import CheckOverlap
 from ugradsl_core.user_reading import Collate, MapStyle
 
 UserSet = MapStyle | DataLoader[Any]
 
+LOG = logging.getLogger("ugradsl_core")
+HINTS = {"use_reentrant": "; checkpoint with use_reentrant=False"}
+
 
 @dataclass(frozen=True, eq=False)
-class Unlearned:
-    """What :func:`unlearn` returns.
+class Epoch:
+    """What ``on_epoch`` hears.
 
     Attributes:
-        model: the unlearned model, a new one, in evaluation mode.
-        method: its name.
-        config: every hyperparameter that was used.
-        result: weights, counts, seconds and losses.
+        number: from 1.
+        loss: mean over the epoch's steps.
+        model: the model as it is now, a copy of the caller's kind, in evaluation mode.
     """
 
+    number: int
+    loss: float
     model: nn.Module
-    method: str
-    config: Config
-    result: UnlearnResult
-
-    @property
-    def seconds(self) -> float:
-        """Wall time of unlearning alone (RTE), the first step included."""
-        return self.result.seconds
-
-
-def _fresh_copy(model: nn.Module) -> nn.Module:
-    """A copy whose layers, but those that are frozen, have been initialised anew.
-
-    Raises:
-        ModelError: a layer with parameters of its own has no ``reset_parameters``.
-    """
-    fresh = copy.deepcopy(model)
-    frozen = [(p, p.detach().clone()) for p in fresh.parameters() if not p.requires_grad]
-    for name, module in fresh.named_modules():
-        if is_frozen(module):
-            continue
-        if callable(getattr(module, "reset_parameters", None)):
-            module.reset_parameters()
-        elif next(module.parameters(recurse=False), None) is not None:
-            raise ModelError(
-                f"model: the layer {name or 'model'!r} ({type(module).__name__}) cannot be "
-                "initialised anew; pass make_model=…, a function that returns a fresh model"
-            )
-    with torch.no_grad():
-        for parameter, value in frozen:
-            parameter.copy_(value)
-    return fresh
-
-
-def _made(make_model: Callable[[], nn.Module], model: nn.Module) -> nn.Module:
-    """A fresh model of the user's own making, checked to be one like ``model``.
-
-    Raises:
-        ModelError: it is not.
-    """
-    made = make_model()
-    if not isinstance(made, nn.Module):
-        raise ModelError(
-            f"make_model: should return a torch.nn.Module; found {type(made).__name__}"
-        )
-    shapes = [{name: v.shape for name, v in m.state_dict().items()} for m in (made, model)]
-    for name in [*shapes[1], *shapes[0]]:
-        ours, theirs = (s.get(name) for s in shapes)
-        if ours != theirs:
-            raise ModelError(
-                f"make_model: should return a model like the one to unlearn from; {name} is "
-                f"{_shape_text(ours)} there and {_shape_text(theirs)} here"
-            )
-    return made
-
-
-def _shape_text(shape: torch.Size | None) -> str:
-    return "missing" if shape is None else f"of shape {tuple(shape)}"
 
 
 def _check_types(model: object, execution: object, progress: object) -> None:
@@ -125,13 +83,17 @@ def unlearn(
     collate_fn: Collate | None = None,
     check_overlap: CheckOverlap = "identity",
     progress: bool | None = None,
+    on_epoch: Callable[[Epoch], object] | None = None,
+    evaluate_every: int = 1,
     **parameters: Any,
 ) -> Unlearned:
     """Unlearn ``forget`` from ``model``, which is left as it was.
 
     Args:
         method: a name of ``METHODS``, such as ``ft``, ``salun`` or ``ugradsl``.
-        model: trained on ``retain`` and ``forget``; maps a batch of inputs to logits (n, K).
+        model: trained on ``retain`` and ``forget``; maps a batch of inputs to logits (n, K), or to
+            an output whose ``logits`` they are. It may be wrapped by ``DataParallel``,
+            ``torch.compile`` and the like; the result is wrapped alike.
         retain: D_r, a map-style data set of (input, label) pairs or of mappings with a label, or
             a ``DataLoader``, of which ``dataset``, ``collate_fn`` and ``num_workers`` are used
             and the sampler and batch size are not. Only sets that the method reads are read.
@@ -140,8 +102,8 @@ def unlearn(
             torch, ``random`` or NumPy. On one machine's CPU the same seed gives the same weights
             with any number of workers.
         make_model: returns a freshly initialised model, for ``retrain`` and ``eu-k`` alone, which
-            need it where a layer of ``model`` has no ``reset_parameters``. Without it, frozen
-            layers are kept.
+            need it where ``model`` has weights that no ``reset_parameters`` sets. Without it,
+            frozen layers are kept, and of LoRA the adapters alone are fresh.
         head: name of the classification layer, for self-adaptive rates, ``be`` and ``ff``; found
             if not given.
         execution: device, AMP, compilation and memory format.
@@ -153,6 +115,9 @@ def unlearn(
             ``content``: also items with equal inputs, which reads every item once. ``off``: not.
         progress: a bar for what takes more than two seconds; None shows it in a terminal or a
             notebook.
+        on_epoch: called with an :class:`Epoch`, off the clock; unlearning ends where it returns
+            True, for example as a wanted gap is reached.
+        evaluate_every: epochs between two calls of it; the last epoch counts too.
         **parameters: hyperparameters of the method, such as ``lr``, ``epochs``, ``batch_size``,
             ``p``, and ``alpha`` (None is self-adaptive, with ``beta`` and ``distance``).
 
@@ -174,30 +139,112 @@ def unlearn(
     config = chosen.config(**parameters)
     if getattr(config, "augment", "none") != "none":
         raise ConfigError("augment: has no effect on your own data; augment in the data set")
-    generator = torch.Generator().manual_seed(whole_number(seed, "seed"))
+    every = whole_number(evaluate_every, "evaluate_every", 1)
+    trains = "epochs" in type(config).model_fields
+    if on_epoch is not None and not (trains and callable(on_epoch)):
+        why = f"{method} has no epochs" if callable(on_epoch) else "should be a function"
+        raise ConfigError(f"on_epoch: {why}; found {on_epoch!r}")
+    generator = torch.Generator().manual_seed(whole_number(seed, "seed") % 2**64)
     reading = Reading(workers, collate_fn, check_overlap, Progress(progress, method))
     symbols = {"retain": "D_r", "forget": "D_f"}
     reads = [name for name, symbol in symbols.items() if symbol in chosen.reads]
+    execution = execution or Execution()
+    core = core_of(model)
+    check_trainable(core)
+    given = {"retain": retain, "forget": forget}
+    with usual_modes(model, execution), opened(given, reading) as sets:
+        samples, execution, interface = prepare(core, sets, execution, reads, training=trains)
 
-    def build() -> nn.Module:
-        if not chosen.fresh:
-            return copy.deepcopy(model)
-        return _fresh_copy(model) if make_model is None else _made(make_model, model)
+        def call(fresh: nn.Module) -> Any:
+            place = next(fresh.parameters(), torch.empty(0)).device
+            ((inputs, _),) = samples["retain"].batches([torch.arange(1)])
+            return interface.adapted(fresh)(to_device(inputs, place))
 
-    with opened({"retain": retain, "forget": forget}, reading) as sets:
-        samples, execution = prepare(model, sets, execution or Execution(), reads)
+        def build() -> nn.Module:
+            if not chosen.fresh:
+                found = copied(core)
+            elif make_model is None:
+                found = fresh_copy(core, interface.running)
+            else:
+                found = made(make_model, core, call)
+            return interface.adapted(working(found))
+
+        listener = None if on_epoch is None else _Listener(on_epoch, every, config, model)
         problem = Problem(
             make_model=build,
-            trained_state={name: value.clone() for name, value in model.state_dict().items()},
+            trained_state=_copied_state(core),
             retain=samples["retain"],
             forget=samples["forget"],
             execution=execution,
             head=head,
+            on_epoch=listener,
         )
-        result = chosen(problem, config, generator=generator)
-    unlearned = copy.deepcopy(model)
-    unlearned = load_weights(unlearned, result.state_dict)
-    return Unlearned(unlearned.eval(), method, config, result)
+        counted = len(samples["retain"]), len(samples["forget"]), interface.num_classes
+        LOG.info("%s: %s", method, announced(config, *counted))
+        result = _run(method, chosen, problem, config, generator, listener)
+        unlearned = with_weights(model, result.state_dict)
+        if core is not model:  # the caller's names
+            result = replace(result, state_dict=state_of(unlearned))
+        return Unlearned(unlearned, method, config, result)
+
+
+def _copied_state(model: nn.Module) -> dict[str, Any]:
+    return {
+        name: value.clone() if isinstance(value, Tensor) else copy.deepcopy(value)
+        for name, value in model.state_dict().items()
+    }
+
+
+class _Listener:
+    """Calls the user's function with copies of the model, without a trace in the run."""
+
+    def __init__(
+        self, function: Callable[[Epoch], object], every: int, config: Config, model: nn.Module
+    ) -> None:
+        self.function, self.every, self.model = function, every, model
+        self.last = getattr(config, "epochs", 0)
+        self.widened = getattr(config, "variant", "") == "kept"
+        self.failure: Exception | None = None
+
+    def __call__(self, model: nn.Module, number: int, loss: float) -> bool:
+        if number % self.every and number != self.last:
+            return False
+        shapes = {} if self.widened else dict(core_of(self.model).state_dict())
+        state = {
+            name: value[: len(shapes[name])]  # without the output that BE has added
+            if isinstance(shapes.get(name), Tensor) and value.shape != shapes[name].shape
+            else value
+            for name, value in state_of(model).items()
+        }
+        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        with torch.random.fork_rng(devices=devices):
+            try:
+                return bool(self.function(Epoch(number, loss, with_weights(self.model, state))))
+            except Exception as error:
+                self.failure = error
+                raise
+
+
+def _run(
+    method: str,
+    chosen: Method,
+    problem: Problem,
+    config: Config,
+    generator: torch.Generator,
+    listener: _Listener | None,
+) -> UnlearnResult:
+    """The method's result; what PyTorch says of a model that does not suit it is one sentence."""
+    try:
+        return chosen(problem, config, generator=generator)
+    except UGradSLError:
+        raise
+    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as error:
+        if listener is not None and listener.failure is error:
+            raise
+        said = one_line(error)
+        hint = next((hint for text, hint in HINTS.items() if text in said), "")
+        kind = type(error).__name__
+        raise ModelError(f"model: {method} does not work with it ({kind}: {said}){hint}") from error
 
 
 def evaluate(
@@ -243,9 +290,12 @@ def evaluate(
     batch_size, seed = whole_number(batch_size, "batch_size", 1), whole_number(seed, "seed")
     reading = Reading(workers, collate_fn, check_overlap, Progress(progress, "evaluate"))
     given = {"retain": retain, "forget": forget, "test": test}
-    with opened(given, reading) as sets, torch.random.fork_rng(devices=[]):
-        samples, execution = prepare(model, sets, execution or Execution())
-        placed = copy.deepcopy(model).to(execution.resolve())
-        out = [predict(placed, samples[name], execution, batch_size) for name in given]
-    pairs = [(prediction.logits, prediction.labels) for prediction in out]
-    return metrics.report(*pairs, solver=solver, seed=seed)
+    execution = execution or Execution()
+    core = core_of(model)
+    with usual_modes(model, execution), opened(given, reading) as sets:
+        samples, execution, interface = prepare(core, sets, execution, training=False)
+        placed = interface.adapted(copied(core)).to(execution.resolve())
+        with torch.random.fork_rng(devices=[]):
+            out = [predict(placed, samples[name], execution, batch_size) for name in given]
+        pairs = [(prediction.logits, prediction.labels) for prediction in out]
+        return metrics.report(*pairs, solver=solver, seed=seed)

@@ -11,7 +11,7 @@ from ugradsl_core import models
 from ugradsl_core.estimate import Sizes, Speed
 from ugradsl_core.footprint import example, replace_pretrained
 from ugradsl_core.settings import Setting
-from ugradsl_core.training import modes, synchronise
+from ugradsl_core.training import in_memory_format, modes, synchronise
 from ugradsl_core.types import Execution
 from ugradsl_core.unlearning.ff import add_fisher
 
@@ -92,8 +92,7 @@ def calibrate(
             vocabulary=sizes.vocabulary,
         ).to(device)
         inputs = example(sizes.shape, sizes.vocabulary, setting.training.batch_size, "cpu")
-    if execution.channels_last and any(p.ndim == 4 for p in model.parameters()):
-        model.to(memory_format=torch.channels_last)
+    in_memory_format(model, execution)
     inputs = inputs.to(device)
     labels = torch.zeros(len(inputs), dtype=torch.long, device=device)
     with modes(model, training=True), torch.random.fork_rng(devices=[]):

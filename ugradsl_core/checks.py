@@ -11,6 +11,13 @@ from ugradsl_core.errors import ConfigError, DataError, ModelError
 LARGEST = 2**63 - 1
 
 
+def is_truth(value: object) -> bool:
+    """Whether a value is a truth value of Python, NumPy or PyTorch, which no number should be."""
+    return not isinstance(value, str) and str(value) in {
+        "True", "False", "tensor(True)", "tensor(False)",
+    }  # fmt: skip
+
+
 def whole_number(value: object, name: str, least: int = 0) -> int:
     """A whole number of any type, NumPy's and tensors of one included.
 
@@ -18,8 +25,8 @@ def whole_number(value: object, name: str, least: int = 0) -> int:
         ConfigError: it is none, is a truth value, or lies outside ``least``…2⁶³ − 1.
     """
     number = least - 1
-    if not isinstance(value, bool):
-        with suppress(TypeError):
+    if not is_truth(value):
+        with suppress(TypeError, ValueError, RuntimeError):
             number = operator.index(value)  # type: ignore[arg-type]
     if not least <= number <= LARGEST:
         raise ConfigError(f"{name}: should be a whole number from {least}; found {value!r}")
@@ -29,7 +36,8 @@ def whole_number(value: object, name: str, least: int = 0) -> int:
 def check_finite(state: dict[str, Tensor], what: str) -> None:
     """Raise ModelError if any floating-point tensor of ``state`` holds NaN or infinity."""
     for name, value in state.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        floating = isinstance(value, Tensor) and value.is_floating_point()
+        if floating and not bool(torch.isfinite(value.detach()).all()):
             raise ModelError(f"{what}: the weights {name!r} hold NaN or infinite values")
 
 

@@ -1,6 +1,6 @@
 """The ``ugradsl`` command."""
 
-import json
+import io
 import os
 import sys
 import warnings
@@ -17,7 +17,16 @@ from ugradsl_core.cli_experiments import experiment, tune
 from ugradsl_core.cli_figure6 import figure6
 from ugradsl_core.cli_grid import grid, merge, original
 from ugradsl_core.cli_landscape import landscape
-from ugradsl_core.cli_options import AsJson, Parameters, Scale, SettingName, join_pairs, pairs
+from ugradsl_core.cli_options import (
+    AsJson,
+    Parameters,
+    Scale,
+    SettingName,
+    join_pairs,
+    pairs,
+    print_json,
+    prints_unicode,
+)
 from ugradsl_core.cli_paper import audit, claims
 from ugradsl_core.cli_presets import presets
 from ugradsl_core.cli_publish import check_notebook
@@ -49,7 +58,7 @@ def methods(as_json: AsJson = False) -> None:
         for name, method in METHODS.items()
     }
     if as_json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print_json(rows)
         return
     for name, row in rows.items():
         print(f"{name:10} {row['summary']}  [reads {row['reads']}]")
@@ -126,7 +135,7 @@ def table(
     results.one_setting(found)
     summary = results.summary(found)
     if as_json:
-        print(summary.to_json(orient="records", indent=2, force_ascii=False))
+        print(summary.to_json(orient="records", indent=2, force_ascii=not prints_unicode()))
     elif csv:
         print(summary.to_csv(index=False), end="")
     else:
@@ -143,6 +152,9 @@ def main() -> None:
 
     Of several processes the first speaks; another one does where something is wrong with it alone.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # cp1252 or ASCII has no ℓ: print a question mark
+            stream.reconfigure(errors="replace")
     rank = int(os.environ.get("RANK", "0")) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
     if rank:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115

@@ -1,10 +1,9 @@
 """``ugradsl datasets``: what there is, how large, under which licence, and how to get it."""
 
-import json
 import textwrap
 from dataclasses import asdict
 
-from ugradsl_core.cli_options import AsJson
+from ugradsl_core.cli_options import AsJson, print_json
 from ugradsl_core.data import DATASETS, SOURCES, DataSource, loader_options
 
 WIDTH = 96
@@ -14,7 +13,7 @@ INDENT = " " * 15
 def datasets(as_json: AsJson = False) -> None:
     """List the data sets with size, licence and how to get them."""
     if as_json:
-        print(json.dumps(rows(), indent=2, ensure_ascii=False))
+        print_json(rows())
         return
     for name, source in SOURCES.items():
         print(f"{name:14} {size(source)}")

@@ -1,6 +1,5 @@
 """``ugradsl estimate``, and the line that says how long a long run will take."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from ugradsl_core.cli_options import (
     StoreFolder,
     make_execution,
     pairs,
+    print_json,
 )
 from ugradsl_core.cli_plan import load, read_plan
 from ugradsl_core.config import Config
@@ -151,7 +151,7 @@ def estimate(
             "rows": [as_dict(row) for row in rows],
             "total": {"flops": flops, "seconds": seconds},
         }
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
+        print_json(facts)
         return
     print(
         f"{name}, scale {scale}: {sizes.retain} samples to keep, {sizes.forget} to forget, "

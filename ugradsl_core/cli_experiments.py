@@ -80,9 +80,10 @@ def experiment(
             progress=bar.set_postfix_str,
             on_record=lambda _: bar.update(),
         )
-    print_summary(records)
     if publish is not None and not quiet:
         write_records(publish, records)
+    print_summary(records)
+    if publish is not None and not quiet:
         print(f"{len(records)} records written to {publish}")
 
 

@@ -44,6 +44,8 @@ def figure6(
                     figure6.forget_set_record(original, config, key, scale, number, opened)
                 )
                 bar.update()
+    if publish is not None:
+        write_records(publish, records)
     for key, config in settings.items():
         own = [record for record in records if record.config["name"] == key]
         for damping in (*config.dampings, None):
@@ -51,5 +53,4 @@ def figure6(
             what = "gradients" if damping is None else f"damping {damping:g} λ_max"
             print(f"{key:18} {what:22} condition holds for {valid} of {counted} forget sets")
     if publish is not None:
-        write_records(publish, records)
         print(f"{len(records)} records written to {publish}")

@@ -56,11 +56,12 @@ def landscape(
         execution,
         lambda text: print(text, file=sys.stderr),
     )
+    if publish is not None:
+        write_records(publish, [record])
     values = record.metrics["spectra"][0]["values"]
     print(
         f"loss {record.metrics['loss']:.4g} on {record.metrics['samples']} retained samples; "
         f"eigenvalues from {values[0]:.4g} to {values[-1]:.4g}"
     )
     if publish is not None:
-        write_records(publish, [record])
         print(f"record written to {publish}")

@@ -1,9 +1,11 @@
 """Options that several commands share."""
 
+import json
 import os
 import shutil
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -78,3 +80,13 @@ def pairs(given: list[str] | None) -> list[tuple[str, str]]:
             raise ConfigError("-p: needs a name and a value, as in -p alpha -0.2")
         found.append((name, value))
     return found
+
+
+def prints_unicode() -> bool:
+    """Whether stdout takes every character, so that nothing is replaced by a question mark."""
+    return (sys.stdout.encoding or "utf8").lower().replace("-", "") in {"utf8", "utf16", "utf32"}
+
+
+def print_json(value: Any) -> None:
+    """Print JSON, with escapes where the console has no Unicode; they mean the same."""
+    print(json.dumps(value, indent=2, ensure_ascii=not prints_unicode()))

@@ -1,6 +1,5 @@
 """The commands ``ugradsl audit`` and ``ugradsl claims``: what the book says of the paper."""
 
-import json
 import textwrap
 from typing import Annotated
 
@@ -10,7 +9,7 @@ from ugradsl_core.audit import audit as audit_tables
 from ugradsl_core.audit import directions, explained
 from ugradsl_core.audit.findings import KINDS, SEVERITIES
 from ugradsl_core.audit.lines import RESULT_TABLES, TOLERANCE
-from ugradsl_core.cli_options import AsJson
+from ugradsl_core.cli_options import AsJson, print_json
 from ugradsl_core.errors import unknown_name
 
 WIDTH = 100
@@ -46,7 +45,7 @@ def audit(
             "directions": directions(found.checks),
             "findings": [finding.as_json() for finding in chosen],
         }
-        print(json.dumps(report, indent=2, ensure_ascii=False))
+        print_json(report)
         return
     for level, meaning in SEVERITIES.items():
         own = [finding for finding in chosen if finding.severity == level]
@@ -69,7 +68,7 @@ def claims(
 
     scored = scoreboard()
     if as_json:
-        print(json.dumps([row.as_json() for row in scored], indent=2, ensure_ascii=False))
+        print_json([row.as_json() for row in scored])
         return
     header = ("claim", "paper's numbers", "strength", "our records", "strength")
     rows = [

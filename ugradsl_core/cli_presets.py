@@ -1,6 +1,5 @@
 """``ugradsl presets``: the settings and hyperparameters of a scale, and where each comes from."""
 
-import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -8,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ugradsl_core import settings
-from ugradsl_core.cli_options import AsJson, Scale
+from ugradsl_core.cli_options import AsJson, Scale, print_json
 from ugradsl_core.pages_markdown import model_text
 from ugradsl_core.pages_markdown import name as name_of
 from ugradsl_core.plans import known_preset
@@ -28,7 +27,7 @@ def presets(
         known_preset(name, scale)
         found = {name: settings.get_preset(name, scale)}
     if as_json:
-        print(json.dumps(found if name is None else found[name], indent=2, ensure_ascii=False))
+        print_json(found if name is None else found[name])
     elif name is None:
         _print_list(found, scale)
     else:

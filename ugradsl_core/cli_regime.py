@@ -70,14 +70,14 @@ def regime(
         record = regimes.regime_record(
             setting, loaded, seed, opened, execution, lambda text: print(text, file=sys.stderr)
         )
+        if publish is not None:
+            regimes.publish(publish, record)
         for model, metrics in (
             ("original", regimes.original_metrics(record)),
             ("Retrain", record.metrics),
         ):
             cells = "".join(f"{_cell(metrics, m):>11}" for m in METRICS)
             print(f"{name:{width}}  {model:10}{cells}")
-        if publish is not None:
-            regimes.publish(publish, record)
     if publish is not None:
         print(f"{len(found)} records written to {publish}")
 

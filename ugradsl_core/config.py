@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Self, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from ugradsl_core.checks import is_truth
 from ugradsl_core.errors import ConfigError, unknown_name
 
 
@@ -27,7 +28,7 @@ class Config(BaseModel):
     def __init__(self, **values: Any) -> None:
         for name, value in values.items():
             field = type(self).model_fields.get(name)
-            if isinstance(value, bool) and field is not None and not _is_switch(field.annotation):
+            if is_truth(value) and field is not None and not _is_switch(field.annotation):
                 raise ConfigError(f"{name}: should be a value and no truth value; found {value}")
         try:
             super().__init__(**values)

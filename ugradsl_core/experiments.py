@@ -34,7 +34,7 @@ from ugradsl_core.store import (
     save_record,
     save_state,
 )
-from ugradsl_core.training import predict
+from ugradsl_core.training import in_memory_format, predict
 from ugradsl_core.types import Execution, Problem, Record, Samples, UnlearnResult
 from ugradsl_core.unlearning import get_method
 
@@ -55,9 +55,7 @@ def warm_up(problem: Problem, batch_size: int) -> None:
     share = batch_size // (execution.accumulate * execution.world.size)
     size = min(share, len(problem.retain))
     plan = [torch.arange(size)] * 2 if size > 1 else []
-    model = problem.trained_model().train()
-    if execution.channels_last:
-        model.to(memory_format=torch.channels_last)
+    model = in_memory_format(problem.trained_model().train(), execution)
     for inputs, labels in problem.retain.batches(plan):
         with torch.autocast(labels.device.type, torch.bfloat16, enabled=execution.amp):
             value = nn.functional.cross_entropy(model(inputs), labels)

@@ -166,3 +166,14 @@ def passes(config: Config, n_r: int, n_f: int, num_classes: int) -> Passes:
         case _:
             raise ConfigError(f"config: {type(config).__name__} is of no known method")
     return found
+
+
+def announced(config: Config, n_r: int, n_f: int, num_classes: int) -> str:
+    """The passes that a method will take, in words; see :func:`passes` for the arguments."""
+    found = passes(config, n_r, n_f, num_classes)
+    epochs = getattr(config, "epochs", None)
+    parts = [] if epochs is None else [f"{epochs} epochs"]
+    parts.append(f"{found.steps:,} step{'s' * (found.steps != 1)}")
+    most = "at most " if found.at_most else ""
+    parts.append(f"{most}{found.forward:,} samples forward and {found.backward:,} backward")
+    return ", ".join(parts)

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
 from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from ugradsl_core.checkpoint import Checkpoint, capture, restore
 from ugradsl_core.config import Config
@@ -96,6 +97,11 @@ def is_frozen(module: nn.Module) -> bool:
     return bool(own) and not any(parameter.requires_grad for parameter in own)
 
 
+def _has_spectral_hook(module: nn.Module) -> bool:
+    """Whether a module's weight is divided by its norm the old way, which each pass estimates."""
+    return any(isinstance(hook, SpectralNorm) for hook in module._forward_pre_hooks.values())
+
+
 @contextmanager
 def modes(
     model: nn.Module, training: bool, frozen_statistics: bool | Collection[nn.Module] = False
@@ -112,7 +118,7 @@ def modes(
         else:
             keep = module in frozen_statistics
         if (isinstance(module, STATISTICS) and (keep or is_frozen(module))) or (
-            isinstance(module, _SpectralNorm) and keep
+            (isinstance(module, _SpectralNorm) or _has_spectral_hook(module)) and keep
         ):
             module.eval()
     try:
@@ -120,6 +126,14 @@ def modes(
     finally:
         for module, mode in before.items():
             module.training = mode
+
+
+def in_memory_format(model: nn.Module, execution: Execution) -> nn.Module:
+    """The model, changed in place to NHWC where it has four axes to reorder, and no fifth one."""
+    axes = {tensor.ndim for tensor in (*model.parameters(), *model.buffers())}
+    if execution.channels_last and 4 in axes and 5 not in axes:
+        model.to(memory_format=torch.channels_last)
+    return model
 
 
 def synchronise(device: torch.device) -> None:
@@ -138,7 +152,7 @@ def train(
     *,
     frozen_statistics: bool | Collection[nn.Module] = False,
     after_step: Callable[[], None] | None = None,
-    on_epoch: Callable[[int, float], None] | None = None,
+    on_epoch: Callable[[int, float], bool | None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> TrainLog:
     """Minimise ``loss`` by SGD, changing ``model`` in place.
@@ -153,7 +167,8 @@ def train(
         frozen_statistics: BatchNorm layers, or those of a collection, use and keep their running
             statistics; those whose parameters are frozen always do. Likewise spectral norms.
         after_step: called after each step of the optimiser.
-        on_epoch: called with the epoch's number (from 1) and its mean loss.
+        on_epoch: called with the epoch's number (from 1) and its mean loss, off the clock;
+            training ends where it returns True.
         checkpoint: where to continue from, and where to leave the state from time to time.
 
     Raises:
@@ -172,13 +187,13 @@ def train(
         lr=sgd.lr,
         momentum=sgd.momentum,
         weight_decay=sgd.weight_decay,
-        fused=device.type in {"cpu", "cuda"},
+        fused=device.type in {"cpu", "cuda"} and all(p.is_floating_point() for p in parameters),
     )
     counts = _of_each_epoch(steps_per_epoch, sgd.epochs)
     scheduler = _scheduler(optimiser, sgd, sum(counts))
-    if execution.channels_last and any(p.ndim == 4 for p in parameters):
-        model.to(memory_format=torch.channels_last)
-    network: nn.Module = torch.compile(model) if execution.compile else model  # type: ignore[assignment]
+    network: nn.Module = in_memory_format(model, execution)
+    if execution.compile:
+        network = torch.compile(model)  # type: ignore[assignment]
     losses, samples, first_epoch, earlier = _resume(checkpoint, model, optimiser)
     network = spread(network, world)
     seed = torch.initial_seed()
@@ -211,12 +226,16 @@ def train(
             losses += torch.stack(epoch_losses).tolist() if epoch_losses else []
             _check_losses(losses[len(losses) - len(epoch_losses) :], epoch)
             if checkpoint is not None and checkpoint.is_due(epoch + 1, sgd.epochs):
-                kept = {"losses": losses, "samples": samples, "epoch": epoch + 1}
-                kept["seconds"] = earlier + time.perf_counter() - start
-                tensors = {k: torch.tensor(v, dtype=torch.float64) for k, v in kept.items()}
-                checkpoint.save({**capture(model, optimiser, checkpoint.generators), **tensors})
+                seconds = earlier + time.perf_counter() - start
+                done = {"samples": samples, "epoch": epoch + 1, "seconds": seconds}
+                _keep(checkpoint, model, optimiser, {"losses": losses, **done})
             if on_epoch is not None:
-                on_epoch(epoch + 1, math.fsum(losses[-len(epoch_losses) :]) / len(epoch_losses))
+                stopped, pause = _off_the_clock(
+                    on_epoch, device, epoch + 1, losses[len(losses) - len(epoch_losses) :]
+                )
+                earlier -= pause
+                if stopped is True:
+                    break
     synchronise(device)
     seconds = earlier + time.perf_counter() - start
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
@@ -231,6 +250,27 @@ def _fast_forward(
     optimiser.step()  # without gradients: PyTorch wants one before the scheduler's
     for _ in range(steps):
         scheduler.step()
+
+
+def _off_the_clock(
+    on_epoch: Callable[[int, float], object], device: torch.device, epoch: int, losses: list[float]
+) -> tuple[object, float]:
+    """What ``on_epoch`` returns, and the seconds that it took."""
+    synchronise(device)
+    start = time.perf_counter()
+    found = on_epoch(epoch, math.fsum(losses) / len(losses))
+    synchronise(device)
+    return found, time.perf_counter() - start
+
+
+def _keep(
+    checkpoint: Checkpoint,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    kept: dict[str, list[float] | float],
+) -> None:
+    tensors = {name: torch.tensor(value, dtype=torch.float64) for name, value in kept.items()}
+    checkpoint.save({**capture(model, optimiser, checkpoint.generators), **tensors})
 
 
 def _resume(

@@ -172,6 +172,8 @@ class Problem:
         execution: device and switches.
         head: name of the classification layer, or None to find it.
         checkpoint: makes the checkpoint of a long run from its generators; None keeps none.
+        on_epoch: called with the model in training, the epoch's number (from 1) and its mean loss;
+            training ends where it returns True.
     """
 
     make_model: Callable[[], nn.Module]
@@ -181,6 +183,7 @@ class Problem:
     execution: Execution = field(default_factory=Execution)
     head: str | None = None
     checkpoint: Callable[[Sequence[Generator]], Checkpoint] | None = None
+    on_epoch: Callable[[nn.Module, int, float], bool] | None = None
 
     def trained_model(self) -> nn.Module:
         """A new copy of the original model, on the execution device."""

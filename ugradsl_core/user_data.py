@@ -1,6 +1,5 @@
 """A user's own data sets: labels found, checks made, batches on the device."""
 
-import copy
 import inspect
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +13,18 @@ from torch import Generator, Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, Subset, default_collate, default_convert
 
 from ugradsl_core import checks
-from ugradsl_core.errors import ConfigError, DataError, ModelError, unknown_name
-from ugradsl_core.inputs import Inputs, size, to_device
+from ugradsl_core.errors import ConfigError, DataError, unknown_name
+from ugradsl_core.inputs import Inputs, to_device
 from ugradsl_core.progress import SILENT, Progress
 from ugradsl_core.types import Augmentation, Batch, Execution
+from ugradsl_core.user_model import (
+    Interface,
+    check_kind,
+    check_weights,
+    core_of,
+    probe,
+    works_with_channels_last,
+)
 from ugradsl_core.user_overlap import CHOICES, CheckOverlap, check_contents, check_identity
 from ugradsl_core.user_reading import Collate, MapStyle, Source, subset_rows
 from ugradsl_core.user_workers import Job, Workers
@@ -282,13 +289,8 @@ def input_columns(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> 
 
 
 def _forward_parameters(model: nn.Module) -> list[inspect.Parameter]:
-    """Of the innermost model that wrappers such as ``DataParallel`` or ``torch.compile`` hold."""
-    for attribute in ("_orig_mod", "module"):
-        inner = getattr(model, attribute, None)
-        if isinstance(inner, nn.Module):
-            return _forward_parameters(inner)
     try:
-        return list(inspect.signature(model.forward).parameters.values())
+        return list(inspect.signature(core_of(model).forward).parameters.values())
     except (TypeError, ValueError):
         return []
 
@@ -319,31 +321,28 @@ def _known_labels(source: Source, num_classes: int) -> Tensor | None:
     return None
 
 
-def _logits(model: nn.Module, inputs: Inputs, name: str) -> Tensor:
-    try:
-        return model(inputs)  # type: ignore[no-any-return]
-    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as error:
-        raise ModelError(f"model: cannot process an item of {name} ({error})") from error
-
-
 def prepare(
     model: nn.Module,
     sets: Opened,
     execution: Execution,
     reads: Collection[str] | None = None,
-) -> tuple[dict[str, UserSamples], Execution]:
+    *,
+    training: bool,
+) -> tuple[dict[str, UserSamples], Execution, Interface]:
     """Check model and data before anything is computed, and wrap the data.
 
     The execution that comes back keeps the memory format contiguous where the model cannot work
     with channels last, for example because it flattens with ``view``.
 
     Args:
-        model: whose logits are asked for.
+        model: whose logits are asked for, without wrappers.
         sets: what :func:`opened` gives.
         execution: device and switches.
         reads: the sets whose items will be read, all by default; of the others none is.
+        training: whether the model will be trained, and so is probed in training mode.
     """
-    checks.check_finite(model.state_dict(), "model")
+    check_kind(model)
+    check_weights(model)
     device = execution.resolve()
     probed = {name: _first(sets, name) for name in (sets.sources if reads is None else reads)}
     columns = {
@@ -356,17 +355,12 @@ def prepare(
         )
         for name, (inputs, _) in probed.items()
     }
-    probe_model = copy.deepcopy(model).to(device).eval()
-    with torch.inference_mode(), torch.random.fork_rng(devices=[]):
-        for name, inputs in probes.items():
-            num_classes = checks.check_logits(_logits(probe_model, inputs, name), size(inputs))
-            checks.check_labels(probed[name][1], num_classes, name)
-        if execution.channels_last and any(p.ndim == 4 for p in probe_model.parameters()):
-            probe_model.to(memory_format=torch.channels_last)
-            try:
-                probe_model(next(iter(probes.values())))
-            except RuntimeError:
-                execution = replace(execution, channels_last=False)
+    interface = probe(model, probes, device, training=training)
+    num_classes = interface.num_classes
+    for name, (_, labels) in probed.items():
+        checks.check_labels(labels, num_classes, name)
+    if execution.channels_last and not works_with_channels_last(model, interface, probes, device):
+        execution = replace(execution, channels_last=False)
     samples = {
         name: UserSamples(
             source.dataset,
@@ -381,4 +375,4 @@ def prepare(
         )
         for name, source in sets.sources.items()
     }
-    return samples, replace(execution, progress=sets.progress)
+    return samples, replace(execution, progress=sets.progress), interface

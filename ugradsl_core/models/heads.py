@@ -82,10 +82,20 @@ class FeatureTap:
 
     def __init__(self, layer: nn.Module) -> None:
         self.features = torch.empty(0)
-        self._handle = layer.register_forward_pre_hook(self._keep)
+        self._handle = layer.register_forward_pre_hook(self._keep, with_kwargs=True)
 
-    def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.features = inputs[0].detach().flatten(1)
+    def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        given = [*inputs, *named.values()]
+        self.features = given[0].detach().flatten(1)
+
+    def check(self, model: nn.Module, inputs: Inputs) -> None:
+        """Raise ModelError unless a forward pass of ``model`` calls the layer."""
+        forward(model, inputs)
+        if not self.features.numel():
+            raise ModelError(
+                "head: the classification layer is not called in the forward pass, so its input, "
+                "the features, is not known; name a layer whose input they are"
+            )
 
     def close(self) -> None:
         """Remove the hook."""
@@ -149,9 +159,8 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     Only boundary expanding in its upstream variant leaves such a state behind.
     """
     own = model.state_dict()
-    wider = [
-        name for name, value in state.items() if name in own and own[name].shape != value.shape
-    ]
+    both = [name for name in state if isinstance(own.get(name), Tensor)]
+    wider = [name for name in both if own[name].shape != state[name].shape]
     if wider:
         name = wider[0].rpartition(".")[0]
         model = copy.deepcopy(model)

@@ -1,8 +1,10 @@
 """What the methods share: random streams, one-batch plans, and the result of a training loop."""
 
+import copy
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -19,6 +21,7 @@ from ugradsl_core.training import (
     EpochPlan,
     SGDConfig,
     TrainLog,
+    in_memory_format,
     shuffled,
     synchronise,
     train,
@@ -93,6 +96,7 @@ def run_training(
     """
     if isinstance(config, UnlearnConfig) and config.bn_mode == "frozen":
         frozen_statistics = True
+    heard = problem.on_epoch
     with batchnorm_needs_two(), seeded(model_stream):
         log = train(
             model,
@@ -103,6 +107,7 @@ def run_training(
             problem.execution,
             frozen_statistics=frozen_statistics,
             after_step=after_step,
+            on_epoch=None if heard is None else partial(heard, model),
             checkpoint=checkpoint,
         )
     return result_of(model, log)
@@ -130,6 +135,8 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
     """A copy of the model's weights on the CPU, in the default memory format."""
     return {
         name: value.detach().to("cpu", copy=True).contiguous()
+        if isinstance(value, Tensor)
+        else copy.deepcopy(value)  # what a module's get_extra_state returns
         for name, value in model.state_dict().items()
     }
 
@@ -142,10 +149,7 @@ def result_of(model: nn.Module, log: TrainLog) -> UnlearnResult:
 
 def evaluation_model(problem: Problem) -> nn.Module:
     """A copy of the original model on the device, in evaluation mode."""
-    model = problem.trained_model().eval()
-    if problem.execution.channels_last and any(p.ndim == 4 for p in model.parameters()):
-        model.to(memory_format=torch.channels_last)
-    return model
+    return in_memory_format(problem.trained_model().eval(), problem.execution)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,16 +75,29 @@ class FewSamples:
 
 
 @contextmanager
-def _forward_mode() -> Iterator[None]:
-    """Forward-mode derivatives, with an attention kernel that has them.
+def _forward_mode(model: nn.Module) -> Iterator[None]:
+    """Forward-mode derivatives, with kernels that have them.
 
-    PyTorch compiles functions with TorchScript when it first differentiates so; its own note that
-    TorchScript is deprecated is not for our users.
+    The fast path of attention and oneDNN's LSTM have none. PyTorch compiles functions with
+    TorchScript when it first differentiates so; its own note that TorchScript is deprecated is not
+    for our users, nor is its note on TF32 when oneDNN's switches are put back.
     """
+    recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
+    fast = torch.backends.mha.get_fastpath_enabled()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.script", category=FutureWarning)
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), forward_ad.dual_level():
-            yield
+        warnings.filterwarnings("ignore", message="TF32 acceleration", category=UserWarning)
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            with (
+                torch.backends.mkldnn.flags(enabled=False) if recurrent else nullcontext(),
+                torch.no_grad(),
+                sdpa_kernel(SDPBackend.MATH),
+                forward_ad.dual_level(),
+            ):
+                yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def fisher_product(
@@ -109,7 +122,7 @@ def fisher_product(
     total = [torch.zeros_like(v) for v in vector]
     for inputs, labels in batches:
         try:
-            with _forward_mode():
+            with _forward_mode(model):
                 moved = {
                     name: forward_ad.make_dual(p.detach(), v)  # type: ignore[no-untyped-call]
                     for (name, p), v in zip(parameters.items(), vector, strict=True)

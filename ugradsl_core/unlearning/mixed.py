@@ -180,6 +180,8 @@ def run_mixed(
         inputs = first_input(problem.forget)
         tap = FeatureTap(find_head(model, problem.forget.num_classes, problem.head, inputs))
     try:
+        if tap is not None:
+            tap.check(model, inputs)
         return run_training(
             problem,
             model,
