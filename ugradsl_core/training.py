@@ -191,9 +191,7 @@ def train(
     )
     counts = _of_each_epoch(steps_per_epoch, sgd.epochs)
     scheduler = _scheduler(optimiser, sgd, sum(counts))
-    network: nn.Module = in_memory_format(model, execution)
-    if execution.compile:
-        network = torch.compile(model)  # type: ignore[assignment]
+    network = _compiled(in_memory_format(model, execution), execution)
     losses, samples, first_epoch, earlier = _resume(checkpoint, model, optimiser)
     network = spread(network, world)
     seed = torch.initial_seed()
@@ -226,9 +224,9 @@ def train(
             losses += torch.stack(epoch_losses).tolist() if epoch_losses else []
             _check_losses(losses[len(losses) - len(epoch_losses) :], epoch)
             if checkpoint is not None and checkpoint.is_due(epoch + 1, sgd.epochs):
-                seconds = earlier + time.perf_counter() - start
-                done = {"samples": samples, "epoch": epoch + 1, "seconds": seconds}
-                _keep(checkpoint, model, optimiser, {"losses": losses, **done})
+                counted = {"samples": samples, "epoch": epoch + 1}
+                counted["seconds"] = earlier + time.perf_counter() - start
+                _keep(checkpoint, model, optimiser, {"losses": losses, **counted})
             if on_epoch is not None:
                 stopped, pause = _off_the_clock(
                     on_epoch, device, epoch + 1, losses[len(losses) - len(epoch_losses) :]
@@ -250,6 +248,10 @@ def _fast_forward(
     optimiser.step()  # without gradients: PyTorch wants one before the scheduler's
     for _ in range(steps):
         scheduler.step()
+
+
+def _compiled(model: nn.Module, execution: Execution) -> nn.Module:
+    return torch.compile(model) if execution.compile else model  # type: ignore[return-value]
 
 
 def _off_the_clock(

@@ -8,7 +8,7 @@ from torch import Generator
 
 from ugradsl_core.config import Config
 from ugradsl_core.models import seeded
-from ugradsl_core.training import modes, shuffled
+from ugradsl_core.training import in_memory_format, modes, shuffled
 from ugradsl_core.types import Augmentation, Problem, UnlearnResult
 from ugradsl_core.unlearning.common import batchnorm_needs_two, spawn, state_of, stopwatch
 
@@ -43,10 +43,8 @@ def no_step(problem: Problem, config: NoStepConfig, *, generator: Generator) -> 
         parts.append((problem.forget, forget_stream))
     if config.over in {"retain", "both"}:
         parts.append((problem.retain, retain_stream))
-    model = problem.trained_model()
+    model = in_memory_format(problem.trained_model(), problem.execution)
     device = problem.execution.resolve()
-    if problem.execution.channels_last and any(p.ndim == 4 for p in model.parameters()):
-        model.to(memory_format=torch.channels_last)
     passed = 0
     with (
         stopwatch(device) as seconds,
