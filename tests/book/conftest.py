@@ -28,6 +28,14 @@ def site() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser(site: str) -> Iterator[Browser]:
+def bare_browser() -> Iterator[Browser]:
+    """Chromium for scripts that need no built book; one a process, as Playwright wants it."""
+    if CHROMIUM is None:
+        (pytest.fail if REQUIRED else pytest.skip)("no chromium on the PATH")
     with chromium() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def browser(site: str, bare_browser: Browser) -> Browser:
+    return bare_browser
