@@ -206,10 +206,10 @@ def additional_mia(
     function of the rank, are not: the fitted part has the held-out part's empirical distribution,
     and its noise carries over. Nor can the order of samples decide, if it is not to matter. So the
     scores are sorted, which is the same for every order, and dealt to the folds by random
-    permutations whose generator is seeded with the SHA-256 of the sorted scores. That number tells
-    nothing about where a score stands: to the attack, the folds are drawn afresh for every model.
-    Equal scores are interchangeable and need no rule. The result is the mean over ``repeats`` of
-    such draws of all folds.
+    permutations whose generator is seeded with the SHA-256 of which set each of the sorted scores
+    belongs to. That number tells nothing about where a score stands: to the attack, the folds are
+    drawn afresh for every model. Rounding does not change it unless it changes the order. The
+    result is the mean over ``repeats`` of such draws of all folds.
 
     Args:
         forget_logits: (n_f, K), D_f.
@@ -235,7 +235,8 @@ def additional_mia(
     if any(collapsed(*(s[name] for s in scalars)) for name in ("probability", "confidence")):
         return math.nan
     forget, test = (np.sort(s["confidence"], axis=0) for s in scalars)
-    digest = hashlib.sha256(forget.tobytes() + test.tobytes()).digest()
+    order = np.argsort(np.concatenate([forget, test]).ravel(), kind="stable")
+    digest = hashlib.sha256(np.packbits(order < len(forget)).tobytes()).digest()
     generator = np.random.default_rng(int.from_bytes(digest, "big"))
     right = {"forget": 0, "test": 0}
     for _ in range(repeats):
