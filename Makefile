@@ -41,12 +41,12 @@ results: $(READY) ## the records of regime, landscape and Figure 6 (hours; resum
 	$(BIN)/ugradsl figure6 linear,mlp,mlp-fresh,resnet18 --scale bench \
 		--publish book/results/theory/figure6-bench.jsonl
 
-PLAN ?= ugradsl_core/workflow/campaign.yaml
+PLAN ?= book/companion/experiments/grid/campaign.yaml
 WORKERS ?= 2
 campaign: $(READY) ## the most valuable missing results, for MINUTES=… (default: until all are there)
 	$(BIN)/ugradsl campaign $(PLAN) --workers $(WORKERS) $(if $(MINUTES),--minutes $(MINUTES))
 
-GRID ?= ugradsl_core/workflow/digits.yaml
+GRID ?= book/companion/experiments/grid/digits.yaml
 PROFILE ?= local
 grid: $(READY) ## settings × methods × seeds by Snakemake (GRID=file.yaml PROFILE=local)
 	$(BIN)/ugradsl grid $(GRID) --profile $(PROFILE)
@@ -57,7 +57,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 
 format: $(READY)
-	$(BIN)/ruff format --check ugradsl_core tests book/build.py book/_ext
+	$(BIN)/ruff format --check ugradsl_core tests book/build.py book/companion
 
 types: $(READY)
 	$(BIN)/mypy

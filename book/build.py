@@ -38,7 +38,7 @@ def stage() -> list[Path]:
     """Copy the book's sources to a clean tree and return the notebooks to execute."""
     shutil.rmtree(SOURCE, ignore_errors=True)
     SOURCE.mkdir(parents=True)
-    ignore = shutil.ignore_patterns("_generated", "__pycache__")
+    ignore = shutil.ignore_patterns("_generated", "__pycache__", "companion")
     for name in STAGED:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, SOURCE / name, ignore=ignore)

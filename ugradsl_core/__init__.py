@@ -5,6 +5,8 @@ what there is to choose from.
 """
 
 from ugradsl_core.api import Epoch, evaluate, unlearn
+from ugradsl_core.api.comparison import Comparison, compare
+from ugradsl_core.api.unlearned import Unlearned, load_result
 from ugradsl_core.errors import (
     ConfigError,
     DataError,
@@ -13,11 +15,9 @@ from ugradsl_core.errors import (
     StoreError,
     UGradSLError,
 )
-from ugradsl_core.metrics import Report
-from ugradsl_core.types import Execution
-from ugradsl_core.unlearned import Unlearned, load_result
-from ugradsl_core.unlearning import METHODS
-from ugradsl_core.user_comparison import Comparison, compare
+from ugradsl_core.methods import METHODS
+from ugradsl_core.metrics.scores import Report
+from ugradsl_core.training.execution import Execution
 
 __version__ = "0.1.0"
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any, ClassVar, Self, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from ugradsl_core.checks import is_truth
-from ugradsl_core.errors import ConfigError, unknown_name
+from ugradsl_core.errors import ConfigError, is_truth, unknown_name
 
 
 class Config(BaseModel):

@@ -4,11 +4,11 @@ import time
 from typing import Any
 
 import torch
-from measure import DEVICE, compare, size
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset, Subset, TensorDataset
 
+from measure import DEVICE, compare, size
 from ugradsl_core import Execution, unlearn
 
 BATCH = 64

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser
+
 from serving import CHROMIUM, HTML, built_pages, chromium, served
 
 REQUIRED = os.environ.get("UGRADSL_REQUIRE_BOOK") == "1"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
+
 from serving import HTML
 
 ADDRESS = (HTML / "book" / "index.html").as_uri()

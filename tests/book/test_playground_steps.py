@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 import torch
 from playwright.sync_api import Browser, Page
-from serving import HTML
 from torch import Generator, Tensor, nn
 
+from serving import HTML
+from ugradsl_core.methods import METHODS
+from ugradsl_core.methods.common import spawn
+from ugradsl_core.methods.problem import Problem
 from ugradsl_core.metrics import accuracy, average_gap
-from ugradsl_core.types import Batch, Execution, Problem
-from ugradsl_core.unlearning import METHODS
-from ugradsl_core.unlearning.common import spawn
+from ugradsl_core.samples import Batch
+from ugradsl_core.training import Execution
 
 ROOT = HTML.parents[1]
 STATIC = ROOT / "book" / "_static"

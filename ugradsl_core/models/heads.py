@@ -1,28 +1,14 @@
 """A model's classification head, its features, and seeded initialisation."""
 
 import copy
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from ugradsl_core.errors import ModelError, unknown_name
-from ugradsl_core.inputs import Inputs
 from ugradsl_core.models.layers import forward
-
-
-@contextmanager
-def seeded(generator: Generator) -> Iterator[None]:
-    """Layers that draw from torch's global state (dropout, initialisation) follow ``generator``.
-
-    The global state of the CPU and of the current CUDA device is as before on leaving.
-    """
-    seed = int(torch.randint(2**62, (), generator=generator))
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
+from ugradsl_core.samples.inputs import Inputs
 
 
 def find_head(

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from ugradsl_core.errors import ModelError
-from ugradsl_core.inputs import Inputs
+from ugradsl_core.samples.inputs import Inputs
 
 NORMALISATION = (
     nn.modules.batchnorm._BatchNorm,
