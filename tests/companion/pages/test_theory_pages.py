@@ -78,6 +78,15 @@ def test_every_script_is_there() -> None:
         assert all((static / name).is_file() for name in names)
 
 
+def test_the_playground_has_the_books_colours_and_scripts_in_order() -> None:
+    text = interactive.playground()
+    colours = data_of(text)["colours"]
+    assert len({*colours["classes"], colours["forget"], colours["retain"]}) == 5
+    assert interactive.PLAYGROUND_FALLBACK in text
+    places = [text.index(name) for name in ("theory.js", "playground.js", "playground-view.js")]
+    assert places == sorted(places)
+
+
 def test_a_surface_keeps_the_order_of_rows_and_columns() -> None:
     data = data_of(interactive.landscape([-1.0, 0.0, 1.0], [[1, 2, 3], [4, 5, 6], [7, 8, 9]]))
     assert data["plane"][0] == [1, 2, 3]
