@@ -18,7 +18,7 @@ TORCH_INDEX ?=
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check
 SIDE_BY_SIDE := --numprocesses $(JOBS) --maxprocesses 4
 
-.PHONY: help setup book test results grid check lint format types benchmark clean
+.PHONY: help setup book test results campaign grid check lint format types benchmark clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets

@@ -1,5 +1,6 @@
 """No step: batches pass in training mode and no weight moves, so only BatchNorm's statistics do."""
 
+import math
 from typing import Literal
 
 import torch
@@ -55,11 +56,13 @@ def no_step(problem: Problem, config: NoStepConfig, *, generator: Generator) -> 
         torch.no_grad(),
         torch.autocast(device.type, torch.bfloat16, enabled=problem.execution.amp),
     ):
-        for _ in range(config.epochs):
+        for epoch in range(config.epochs):
             for samples, stream in parts:
                 order = shuffled(len(samples), config.batch_size, stream)
                 batches = samples.batches(order, augment=config.augment, generator=stream)
                 for inputs, labels in batches:
                     model(inputs)
                     passed += len(labels)
+            if problem.on_epoch is not None and problem.on_epoch(model, epoch + 1, math.nan):
+                break
     return UnlearnResult(state_of(model), 0, passed, 0, seconds[0])

@@ -206,7 +206,7 @@ def announce_search(
     setting: Setting, loaded: Data, designs: Mapping[str, Sequence[Config]], execution: Execution
 ) -> None:
     """As :func:`announce`, for a search; every trial is taken to be as long as the dearest one."""
-    from companion.experiments.runs.protocol import FINALISTS, SEARCH_SEEDS
+    from companion.experiments.runs.protocol import SEARCH_SEEDS, trials_of
     from ugradsl_core.methods import get_method
 
     seeds = len(SEARCH_SEEDS)
@@ -215,7 +215,7 @@ def announce_search(
         **{label: max(tried, key=_epochs) for label, tried in designs.items()},
     }
     runs = {"original": seeds, "retrain": seeds}
-    runs |= {label: len(tried) + (seeds - 1) * FINALISTS for label, tried in designs.items()}
+    runs |= {label: trials_of(len(tried)) for label, tried in designs.items()}
     runs["evaluation"] = sum(runs.values()) - seeds
     _announce(setting, loaded, configs, runs, execution, "validation")
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from companion.experiments.records import summary
-from companion.experiments.records.evidence import load_evidence
 from companion.experiments.records.record import Record
 from companion.experiments.records.ties import OUTSIDE
+from companion.experiments.runs.evidence import load_evidence
 from companion.figures import results, style
 from companion.pages.markdown import NOT_RUN_YET, raw_html
 from companion.tables import comparison, findings, takeaways, words

@@ -10,14 +10,6 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from companion.experiments.records import ties
-from companion.experiments.records.evidence import (
-    COMMAND,
-    Evidence,
-    Trial,
-    design,
-    transferred,
-    winners,
-)
 from companion.experiments.records.luck import (
     best_quantile,
     expected_best,
@@ -33,6 +25,14 @@ from companion.experiments.records.summary import (
     summary,
 )
 from companion.experiments.records.ties import FIVE, FLOOR, FOUR, NO_STEP, REFERENCE, Ranking
+from companion.experiments.runs.evidence import (
+    COMMAND,
+    Evidence,
+    Trial,
+    design,
+    transferred,
+    winners,
+)
 from companion.experiments.settings.labels import LABELS, title_of
 from companion.figures import results as figures_results
 from companion.figures import search, style

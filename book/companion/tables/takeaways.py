@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence, Sized
 
 from companion.experiments.records import ties
-from companion.experiments.records.evidence import Evidence
 from companion.experiments.records.record import Record
 from companion.experiments.records.summary import natural_order
 from companion.experiments.records.ties import NO_STEP, OUTSIDE, Ranking
+from companion.experiments.runs.evidence import Evidence
 from companion.experiments.settings.labels import title_of
 from companion.paper.claims.records import BASES, SMOOTHING, at_equal_gap, per_epoch, ratio
 from companion.tables.findings import (

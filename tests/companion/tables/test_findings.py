@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 import campaign_records as campaign
-from companion.experiments.records.evidence import (
+from companion.experiments.records.record import Record
+from companion.experiments.records.summary import record_label
+from companion.experiments.runs.evidence import (
     Evidence,
     design,
     load_evidence,
@@ -15,8 +17,6 @@ from companion.experiments.records.evidence import (
     trial_gaps,
     winners,
 )
-from companion.experiments.records.record import Record
-from companion.experiments.records.summary import record_label
 from companion.experiments.runs.protocol import SEARCH_SEEDS
 from companion.experiments.settings.labels import title_of
 from companion.tables import findings, takeaways

@@ -69,7 +69,7 @@ def test_every_method_takes_a_classifier_as_it_is(
     assert type(found) is type(network)
     assert same_bits(before, network.state_dict())
     assert list(found.state_dict()) == list(before)
-    assert not same_bits(before, found.state_dict())
+    assert same_bits(before, found.state_dict()) == (method == "no-step")  # no BatchNorm here
     data = TensorDataset(*whole(sentences(8, 1) if kind == "bert" else images(8, 1)))
     assert 0 <= evaluate(found, test=data, execution=CPU, **parts(kind)).TA <= 100
 
@@ -167,7 +167,7 @@ def test_only_the_adapter_forgets(method: str) -> None:
     found = run("vit", method, network).model
     assert type(found) is type(network)
     moved = {k for k, v in found.state_dict().items() if not torch.equal(v, before[k])}
-    assert moved
+    assert bool(moved) == (method != "no-step")
     assert all("lora" in name or "modules_to_save" in name for name in moved)
 
 

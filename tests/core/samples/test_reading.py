@@ -334,7 +334,7 @@ def test_the_first_batch_waits_for_no_other_item() -> None:
 
     class Stopping(nn.Linear):
         def forward(self, x: Tensor) -> Tensor:
-            if self.training:
+            if self.training and len(x) == 128:  # not where the model is tried
                 raise Stop
             return super().forward(x)
 

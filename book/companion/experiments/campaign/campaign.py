@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 from companion.experiments.grid.grid import WORKFLOW, file_stem
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import Store, open_store, read_records, write_records
-from companion.experiments.records.summary import SWEEP, record_label
+from companion.experiments.records.summary import PROTOCOL, SWEEP, record_label
 from companion.experiments.runs import protocol
 from companion.experiments.runs.problems import (
     Data,
@@ -130,9 +130,9 @@ class Plan(Config):
 
     @model_validator(mode="after")
     def _runnable(self) -> Self:
-        if self.protocol != protocol.PROTOCOL:
+        if self.protocol != PROTOCOL:
             raise ConfigError(
-                f"protocol: this version computes by {protocol.PROTOCOL!r}; found {self.protocol!r}"
+                f"protocol: this version computes by {PROTOCOL!r}; found {self.protocol!r}"
             )
         searched = {(b.setting, x) for b in self.blocks if b.kind == "search" for x in b.labels}
         for block in self.blocks:
@@ -196,7 +196,7 @@ class Job:
     def identity(self) -> str:
         """What determines the job's results."""
         what = [self.kind, self.setting, self.label, self.seeds, self.source, self.grid]
-        return digest([protocol.PROTOCOL, *what])
+        return digest([PROTOCOL, *what])
 
     @property
     def runs(self) -> int:
@@ -297,7 +297,7 @@ def find_job(plan: Plan, name: str) -> Job:
 
 def results_folder(setting: str, scale: str, root: Path | None = None) -> Path:
     """Where the campaign's records of a setting are published."""
-    return (root or RESULTS) / protocol.PROTOCOL / f"{setting}-{scale}"
+    return (root or RESULTS) / PROTOCOL / f"{setting}-{scale}"
 
 
 def record_file(job: Job, scale: str, root: Path) -> Path:
@@ -424,7 +424,7 @@ class Bench:
         start = time.monotonic()
         record = run_one(
             setting, self.loaded, label, config, seed, self.store, self.execution,
-            judge=judge, progress=self.progress, protocol=protocol.PROTOCOL, warm=bool(self._rates),
+            judge=judge, progress=self.progress, protocol=PROTOCOL, warm=bool(self._rates),
         )  # fmt: skip
         record = replace(record, note=" ".join(text for text in (note, record.note) if text))
         cost = max(1, record.forward_samples + record.backward_samples)
@@ -564,16 +564,16 @@ def open_campaign_store(root: Path) -> Store:
     """
     store = open_store(root)
     marker = root / "protocol.txt"
-    found = marker.read_text("utf-8").strip() if marker.exists() else protocol.PROTOCOL
+    found = marker.read_text("utf-8").strip() if marker.exists() else PROTOCOL
     used = (root / "records").exists() and not marker.exists()
-    if used or found != protocol.PROTOCOL:
+    if used or found != PROTOCOL:
         raise StoreError(
             f"{root}: this store holds runs of {'no protocol' if used else repr(found)}; a "
-            f"campaign by {protocol.PROTOCOL!r} needs one of its own, choose another directory "
+            f"campaign by {PROTOCOL!r} needs one of its own, choose another directory "
             "with --store"
         )
     if not marker.exists():
-        write_text(marker, protocol.PROTOCOL + "\n")
+        write_text(marker, PROTOCOL + "\n")
     return store
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from companion.experiments.records import provenance
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import Store
+from companion.experiments.records.summary import PROTOCOL
 from companion.experiments.runs import protocol
 from companion.experiments.runs.problems import Data, Progress, judged_set, silent
 from companion.experiments.runs.run import run_one
@@ -54,7 +55,7 @@ class Search:
     def _trial(self, label: str, config: Config, seed: int) -> Record:
         return run_one(
             self.setting, self.loaded, label, config, seed, self.store, self.execution,
-            judge="validation", progress=self.progress, protocol=protocol.PROTOCOL,
+            judge="validation", progress=self.progress, protocol=PROTOCOL,
         )  # fmt: skip
 
     @cached_property

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from companion.experiments.records.evidence import Evidence, load_evidence, transferred
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import read_records
 from companion.experiments.records.summary import PROTOCOL, one_setting, record_label
+from companion.experiments.runs.evidence import Evidence, load_evidence, transferred
 from companion.experiments.settings.labels import completed
 from companion.experiments.settings.setting import digest
 from companion.files import RESULTS

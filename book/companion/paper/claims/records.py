@@ -7,7 +7,6 @@ correction, for each measure of the gap. A claim without records is "not run".
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from companion.experiments.records.evidence import passed, trial_gaps
 from companion.experiments.records.record import Record
 from companion.experiments.records.summary import record_label
 from companion.experiments.records.ties import (
@@ -29,6 +28,7 @@ from companion.experiments.records.ties import (
 )
 from companion.experiments.records.ties import FEW as FEW_SEEDS
 from companion.experiments.records.ties import TIED as TIED_OUTCOME
+from companion.experiments.runs.evidence import passed, trial_gaps
 from companion.experiments.runs.protocol import SEARCH_SEEDS
 from companion.experiments.settings.labels import title_of
 from companion.paper.claims.published import Published, by_size, mean, sweeps

@@ -44,6 +44,7 @@ from toys import CPU, METHODS, K, problem, small_config, unlearned
 from ugradsl_core import models
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, DataError
+from ugradsl_core.methods import make_config
 from ugradsl_core.methods.passes import Passes, passes
 from ugradsl_core.models import ModelSpec
 from ugradsl_core.theory.cost import peak_bytes as measured_peak
@@ -109,7 +110,7 @@ def test_configs_of_no_method_have_no_passes() -> None:
 def test_alive_samples_are_the_largest_batch(n: int, batch: int, epochs: int) -> None:
     found = passes(SGDConfig(epochs=epochs, batch_size=batch), n, 1, K)
     assert found.forward == epochs * n
-    assert found.alive == min(n, batch + (n > batch and n % batch == 1 % batch and n > 1))
+    assert found.alive == min(n, batch + (n > batch > 1 and n % batch == 1))
 
 
 def test_what_is_saved_for_the_backward_pass_by_hand() -> None:
@@ -493,9 +494,10 @@ def test_a_search_counts_its_trials(capsys: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(estimate, "LONG_FLOPS", 0)
     monkeypatch.setattr(estimate, "LONG_SECONDS", 0)
     setting = Setting(**SMALL)
-    estimate.announce_search(setting, load_data(setting, CPU), ["ft", "ga"], 3, CPU)
-    # the original, the retrained model, and three trials of each method
-    assert "for 8 runs" in capsys.readouterr().err
+    designs = {label: [make_config(label, lr=lr) for lr in (0.1, 0.2)] for label in ("ft", "ga")}
+    estimate.announce_search(setting, load_data(setting, CPU), designs, CPU)
+    # the original and the retrained model of three seeds, and 2 + 2 · 2 trials of each method
+    assert "for 18 runs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

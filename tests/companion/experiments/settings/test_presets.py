@@ -173,7 +173,7 @@ SEARCHED = [
 @pytest.mark.parametrize("name", SEARCHED)
 def test_winners_are_the_best_of_the_published_trials(name: str) -> None:
     """One budget, one reference, one machine; no configuration twice; the gap as in the preset."""
-    path = PAPER_FOLDER.parent / "results" / f"{name}-bench-search.jsonl"
+    path = PAPER_FOLDER.parent / "results" / "before" / f"{name}-bench-search.jsonl"
     reference, *trials = read_records(path)
     assert (reference.method, {r.kind for r in trials}) == ("retrain", {"trial"})
     setting = preset_setting(name, "bench")
