@@ -48,6 +48,8 @@ def no_step(problem: Problem, config: NoStepConfig, *, generator: Generator) -> 
     model = in_memory_format(problem.trained_model(), problem.execution)
     device = problem.execution.resolve()
     passed = 0
+    batches_of = [shuffled(len(s), config.batch_size, torch.Generator()) for s, _ in parts]
+    steps = config.epochs * sum(map(len, batches_of))
     with (
         stopwatch(device) as seconds,
         batchnorm_needs_two(),
@@ -55,6 +57,7 @@ def no_step(problem: Problem, config: NoStepConfig, *, generator: Generator) -> 
         modes(model, training=True),
         torch.no_grad(),
         torch.autocast(device.type, torch.bfloat16, enabled=problem.execution.amp),
+        problem.execution.progress.bar("", steps, "batch") as advance,
     ):
         for epoch in range(config.epochs):
             for samples, stream in parts:
@@ -63,6 +66,7 @@ def no_step(problem: Problem, config: NoStepConfig, *, generator: Generator) -> 
                 for inputs, labels in batches:
                     model(inputs)
                     passed += len(labels)
+                    advance(1)
             if problem.on_epoch is not None and problem.on_epoch(model, epoch + 1, math.nan):
                 break
     return UnlearnResult(state_of(model), 0, passed, 0, seconds[0])

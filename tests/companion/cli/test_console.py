@@ -9,6 +9,7 @@ import pytest
 
 from companion.cli.main import main
 from companion.experiments.records.store import read_records
+from companion.files import RESULTS
 from ugradsl_core.methods import METHODS
 
 ENCODINGS = ("cp1252", "latin-1", "ascii")
@@ -38,10 +39,11 @@ class Console:
         return out.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
 
 
+TABLE = f"table cifar10-random10 --records {RESULTS / 'before' / 'cifar10-random10-bench.jsonl'}"
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize(
-    "words", ["methods", "audit", "claims", "table cifar10-random10", "presets", "datasets"]
-)
+@pytest.mark.parametrize("words", ["methods", "audit", "claims", TABLE, "presets", "datasets"])
 def test_what_cannot_be_shown_is_a_question_mark(
     encoding: str, words: str, console: Console
 ) -> None:

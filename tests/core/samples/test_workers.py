@@ -49,7 +49,7 @@ def test_processes_live_on_from_epoch_to_epoch_and_from_set_to_set() -> None:
     given = {"retain": Pids(8, 24), "forget": Pids(0, 8)}
     generator = torch.Generator().manual_seed(0)
     with opened(given, Reading(workers=2)) as sets:
-        samples, _ = prepare(line(), sets, CPU)
+        samples, _, _ = prepare(line(), sets, CPU, training=False)
         alone, together = [], []
         for _ in range(3):  # epochs over one set, then over the other
             for name in given:
@@ -65,7 +65,7 @@ def test_processes_live_on_from_epoch_to_epoch_and_from_set_to_set() -> None:
 
 def test_a_plan_that_is_left_halfway_leaves_nothing_behind() -> None:
     with opened({"retain": Numbered(0, 24)}, Reading(workers=1)) as sets:
-        samples, _ = prepare(line(), sets, CPU)
+        samples, _, _ = prepare(line(), sets, CPU, training=False)
         for _ in range(3):
             first = next(iter(samples["retain"].batches(torch.arange(24).split(4))))
             assert torch.equal(first[0], torch.stack([number(i) for i in range(4)]))

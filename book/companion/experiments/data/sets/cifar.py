@@ -88,9 +88,9 @@ def load_cifar10(root: Path | None = None, *, download: bool = False) -> DataBun
     Raises:
         DataError: ``root`` is missing, or a file is missing or damaged, and no download was asked.
     """
-    from torchvision.datasets import CIFAR10
+    from torchvision import datasets
 
-    copy = _copy("cifar10", root, CIFAR10, {"labels": "y"}, download)
+    copy = _copy("cifar10", root, datasets.CIFAR10, {"labels": "y"}, download)
     train, test = copy.parts("cifar10", 10)
     source = _source("CIFAR-10", copy)
     return bundle("cifar10", train, test, CIFAR10_TRANSFORM, CIFAR10, source)
@@ -150,10 +150,10 @@ def _source(title: str, copy: Copy) -> str:
 
 
 def _cifar100(name: str, root: Path | None, download: bool) -> Copy:
-    from torchvision.datasets import CIFAR100
+    from torchvision import datasets
 
     keys = {"fine_labels": "y", "coarse_labels": "coarse"}
-    return _copy(name, root, CIFAR100, keys, download)
+    return _copy(name, root, datasets.CIFAR100, keys, download)
 
 
 def _copy(
