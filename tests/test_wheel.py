@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEFT_OUT = ("accelerate", "curvlinops", "matplotlib", "optuna", "pandas", "papermill", "PIL")
+LEFT_OUT = ("accelerate", "curvlinops", "matplotlib", "pandas", "papermill", "PIL")
 LEFT_OUT += ("safetensors", "seaborn", "torchvision", "transformers", "typer")
 UNLEARN = """
 import sys

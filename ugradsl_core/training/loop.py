@@ -225,9 +225,9 @@ def train(
             losses += torch.stack(epoch_losses).tolist() if epoch_losses else []
             _check_losses(losses[len(losses) - len(epoch_losses) :], epoch)
             if checkpoint is not None and checkpoint.is_due(epoch + 1, sgd.epochs):
-                counted = {"samples": samples, "epoch": epoch + 1}
+                counted: dict[str, list[float] | float] = {"samples": samples, "epoch": epoch + 1}
                 counted["seconds"] = earlier + time.perf_counter() - start
-                _keep(checkpoint, model, optimiser, {"losses": losses, **counted})
+                _keep(checkpoint, model, optimiser, {**counted, "losses": losses})
             if on_epoch is not None:
                 stopped, pause = _off_the_clock(
                     on_epoch, device, epoch + 1, losses[len(losses) - len(epoch_losses) :]
