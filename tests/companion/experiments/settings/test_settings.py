@@ -146,7 +146,8 @@ def test_stored_models_and_records_keep_their_names(scale: str, name: str) -> No
 def test_published_records_are_those_of_their_presets() -> None:
     for name in ("cifar10-random10", "cifar10-class"):
         records = published(name, "bench")
-        setting = preset_setting(name, "bench").identity()
+        # the campaign draws the training data anew with each seed
+        setting = preset_setting(name, "bench").replace(resample=True).identity()
         assert {record.setting_hash for record in records} <= {digest(setting)}
         assert all(record.setting == setting for record in records)
 
