@@ -24,7 +24,7 @@ from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import head_name, seeded, widen_head
 from ugradsl_core.samples.inputs import Inputs
 from ugradsl_core.samples.protocol import Batch, Samples
-from ugradsl_core.training.loop import shuffled
+from ugradsl_core.training.loop import batch_count, shuffled
 
 
 class BSConfig(UnlearnConfig):
@@ -156,7 +156,7 @@ def _relabelled(
         for rows, (inputs, true) in zip(order, batches, strict=True):
             yield ((inputs, labels[rows].to(true.device)),)
 
-    steps = len(shuffled(len(forget), config.batch_size, torch.Generator()))
+    steps = batch_count(len(forget), config.batch_size)
     return run_training(problem, model, plan, steps, cross_entropy, config, model_stream)
 
 

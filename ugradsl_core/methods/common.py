@@ -22,6 +22,7 @@ from ugradsl_core.training.loop import (
     EpochPlan,
     SGDConfig,
     TrainLog,
+    batch_count,
     in_memory_format,
     shuffled,
     synchronise,
@@ -65,7 +66,7 @@ def one_set_plan(
         for batch in samples.batches(order, augment=config.augment, generator=generator):
             yield (batch,)
 
-    return plan, len(shuffled(len(samples), config.batch_size, torch.Generator()))
+    return plan, batch_count(len(samples), config.batch_size)
 
 
 def cross_entropy(model: nn.Module, batches: tuple[Batch, ...]) -> Tensor:

@@ -14,7 +14,7 @@ from ugradsl_core.models import FeatureTap, find_head
 from ugradsl_core.samples.inputs import cat
 from ugradsl_core.samples.protocol import Batch
 from ugradsl_core.smoothing import adaptive_alpha, signed_alpha, smoothed_cross_entropy
-from ugradsl_core.training.loop import EpochPlan, cycled, shuffled
+from ugradsl_core.training.loop import EpochPlan, batch_count, cycled, shuffled
 from ugradsl_core.training.processes import World
 from ugradsl_core.training.steps import StepLoss
 
@@ -80,7 +80,7 @@ def _plan(
     retain, forget = problem.retain, problem.forget
     retain_stream, forget_stream = streams
     leader = retain if epoch_over == "retain" else forget
-    steps = len(shuffled(len(leader), config.batch_size, torch.Generator()))
+    steps = batch_count(len(leader), config.batch_size)
 
     def plan(_: int) -> Iterable[tuple[Batch, ...]]:
         retain_order: Iterable[Tensor]

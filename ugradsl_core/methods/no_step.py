@@ -12,7 +12,7 @@ from ugradsl_core.methods.common import batchnorm_needs_two, spawn, state_of, st
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import seeded
 from ugradsl_core.samples.protocol import Augmentation
-from ugradsl_core.training.loop import in_memory_format, modes, shuffled
+from ugradsl_core.training.loop import batch_count, in_memory_format, modes, shuffled
 
 
 class NoStepConfig(Config):
@@ -48,8 +48,9 @@ def no_step(problem: Problem, config: NoStepConfig, *, generator: Generator) -> 
     model = in_memory_format(problem.trained_model(), problem.execution)
     device = problem.execution.resolve()
     passed = 0
-    batches_of = [shuffled(len(s), config.batch_size, torch.Generator()) for s, _ in parts]
-    steps = config.epochs * sum(map(len, batches_of))
+    steps = config.epochs * sum(
+        batch_count(len(samples), config.batch_size) for samples, _ in parts
+    )
     with (
         stopwatch(device) as seconds,
         batchnorm_needs_two(),

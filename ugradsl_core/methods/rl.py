@@ -10,7 +10,7 @@ from ugradsl_core.methods.common import UnlearnConfig, cross_entropy, run_traini
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.samples.inputs import cat
 from ugradsl_core.samples.protocol import Batch
-from ugradsl_core.training.loop import EpochPlan, shuffled
+from ugradsl_core.training.loop import EpochPlan, batch_count, shuffled
 
 Order = Literal["sequential", "shuffled"]
 
@@ -76,14 +76,10 @@ def random_label_plan(
             yield ((cat([x for x, _ in parts]), torch.cat([y for _, y in parts])),)
 
     plans: dict[str, tuple[Callable[[int], Iterable[tuple[Batch, ...]]], int]] = {
-        "sequential": (sequential, _steps(n_f, size) + _steps(n_r, size)),
-        "shuffled": (mixed, _steps(n_r + n_f, size)),
+        "sequential": (sequential, batch_count(n_f, size) + batch_count(n_r, size)),
+        "shuffled": (mixed, batch_count(n_r + n_f, size)),
     }
     return plans[order_of_sets]
-
-
-def _steps(samples: int, batch_size: int) -> int:
-    return len(shuffled(samples, batch_size, torch.Generator()))
 
 
 def rl(problem: Problem, config: RLConfig, *, generator: Generator) -> UnlearnResult:

@@ -13,7 +13,7 @@ from ugradsl_core.methods.common import UnlearnConfig, evaluation_model, run_tra
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.samples.inputs import Inputs, cat, size
 from ugradsl_core.samples.protocol import Batch
-from ugradsl_core.training.loop import cycled, shuffled
+from ugradsl_core.training.loop import batch_count, cycled, shuffled
 
 
 class SCRUBConfig(UnlearnConfig):
@@ -120,7 +120,7 @@ def scrub(problem: Problem, config: SCRUBConfig, *, generator: Generator) -> Unl
 
 
 def _steps_per_epoch(config: SCRUBConfig, n_r: int, n_f: int) -> list[int]:
-    steps = len(shuffled(n_r, config.batch_size, torch.Generator()))
-    more = len(shuffled(n_f, config.forget_batch_size, torch.Generator()))
+    steps = batch_count(n_r, config.batch_size)
+    more = batch_count(n_f, config.forget_batch_size)
     twice = config.msteps if config.variant == "alternating" else 0
     return [steps + more * (epoch < twice) for epoch in range(config.epochs)]

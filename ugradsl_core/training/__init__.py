@@ -3,6 +3,7 @@
 from ugradsl_core.training.execution import Execution
 from ugradsl_core.training.loop import (
     SGDConfig,
+    batch_count,
     cycled,
     is_frozen,
     modes,
@@ -17,6 +18,7 @@ __all__ = [
     "Execution",
     "SGDConfig",
     "World",
+    "batch_count",
     "cycled",
     "is_frozen",
     "modes",

@@ -66,6 +66,12 @@ def shuffled(size: int, batch_size: int, generator: Generator) -> list[Tensor]:
     return batches
 
 
+def batch_count(size: int, batch_size: int) -> int:
+    """How many batches :func:`shuffled` makes of ``size`` indices."""
+    count = max(1, math.ceil(size / batch_size))
+    return count - (batch_size > 1 and count > 1 and size % batch_size == 1)
+
+
 def cycled(size: int, batch_sizes: Iterable[int], generator: Generator) -> Iterator[Tensor]:
     """Batches of the given sizes from an endless sequence of random orders of ``size`` indices."""
     order = torch.empty(0, dtype=torch.long)

@@ -15,7 +15,15 @@ from toys import CPU, K, copied, generator, images, same_bits, seeded_model, who
 from ugradsl_core.errors import ConfigError, DivergenceError
 from ugradsl_core.methods.common import cross_entropy
 from ugradsl_core.samples import Batch
-from ugradsl_core.training import Execution, SGDConfig, cycled, predict, shuffled, train
+from ugradsl_core.training import (
+    Execution,
+    SGDConfig,
+    batch_count,
+    cycled,
+    predict,
+    shuffled,
+    train,
+)
 
 SCHEDULES = ["constant", "one-cycle", "cosine"]
 
@@ -121,6 +129,12 @@ def test_cycled_gives_the_sizes_asked_for_and_uses_all_evenly(
     assert [len(batch) for batch in batches] == sizes
     used = torch.bincount(torch.cat(batches), minlength=size)
     assert int(used.max() - used.min()) <= 1
+
+
+@given(st.integers(1, 60), st.integers(1, 20))
+def test_batches_are_counted_without_making_them(size: int, batch_size: int) -> None:
+    made = shuffled(size, batch_size, torch.Generator())
+    assert batch_count(size, batch_size) == len(made)
 
 
 def test_cycled_reshuffles_each_round() -> None:

@@ -8,8 +8,12 @@ from typing import Any
 from companion.experiments.records.record import Record
 from companion.experiments.records.summary import campaign_records, record_label
 from companion.experiments.records.ties import REFERENCE
-from companion.experiments.runs.protocol import SEARCH_SEEDS, TRANSFERRED
-from ugradsl_core.metrics import GAP_METRICS, NO_SIGNAL_GAP, average_gap
+from companion.experiments.runs.protocol import (
+    SEARCH_SEEDS,
+    TRANSFERRED,
+    find_winner,
+    trial_gap,
+)
 
 COMMAND = "make campaign"
 
@@ -82,22 +86,22 @@ def passed(record: Record) -> int:
     return record.forward_samples + record.backward_samples
 
 
-def trial_gaps(
-    trials: Sequence[Record], names: Sequence[str] = GAP_METRICS
-) -> dict[str, list[tuple[Record, float]]]:
+def references_in(trials: Sequence[Record]) -> dict[int, Record]:
+    """Retrain's trial of each search seed that has one."""
+    return {r.seed: r for r in trials if record_label(r) == REFERENCE and r.status == "ok"}
+
+
+def trial_gaps(trials: Sequence[Record]) -> dict[str, list[tuple[Record, float]]]:
     """Label → its trials with their validation gap to the Retrain of the same search seed.
 
-    A run that diverged has the largest gap that there is. Trials without a Retrain of their seed,
-    and Retrain, are left out.
+    Trials without a Retrain of their seed, and Retrain, are left out.
     """
-    references = {r.seed: r for r in trials if record_label(r) == REFERENCE and r.status == "ok"}
+    references = references_in(trials)
     found: dict[str, list[tuple[Record, float]]] = {}
     for record in trials:
         label = record_label(record)
         if label != REFERENCE and record.seed in references:
-            gap = NO_SIGNAL_GAP
-            if record.status == "ok":
-                gap = average_gap(record.metrics, references[record.seed].metrics, names)
+            gap = trial_gap(record, references[record.seed])
             found.setdefault(label, []).append((record, gap))
     return found
 
@@ -112,43 +116,28 @@ def design(trials: Sequence[Record]) -> dict[str, list[Trial]]:
 
 
 def winners(trials: Sequence[Record]) -> dict[str, Winner]:
-    """Label → the configuration with the smallest mean validation gap over the search seeds.
+    """Label → the configuration that the protocol chooses (:func:`protocol.find_winner`).
 
-    Only configurations with all three seeds count; on equal means it is the one that was tried
-    first. Where configurations are transferred from another setting's search, they have the first
-    seed alone, which decides. A method whose search is not complete has no winner.
+    A method whose search is not complete has no winner.
     """
-    return {
-        label: found
-        for label, own in trial_gaps(trials).items()
-        if (found := _winner(label, own)) is not None
-    }
+    references = references_in(trials)
+    found = {}
+    for label, own in trial_gaps(trials).items():
+        chosen = find_winner([record for record, _ in own], references)
+        if chosen is not None:
+            found[label] = _described(label, own, *chosen)
+    return found
 
 
-def _winner(label: str, own: Sequence[tuple[Record, float]]) -> Winner | None:
-    seeds = SEARCH_SEEDS[:1] if transferred([record for record, _ in own]) else SEARCH_SEEDS
-    by_config: dict[str, dict[int, tuple[Record, float]]] = {}
-    for record, gap in own:
-        by_config.setdefault(record.config_hash, {})[record.seed] = (record, gap)
-    whole = {key: runs for key, runs in by_config.items() if set(seeds) <= set(runs)}
-    if not whole:
-        return None
-    means = {key: _mean([runs[seed][1] for seed in seeds]) for key, runs in whole.items()}
-    key = min(means, key=means.__getitem__)
-    runs, first = [whole[key][seed] for seed in seeds], SEARCH_SEEDS[0]
-    tried = [found[first][1] for found in by_config.values() if first in found]
-    return Winner(
-        label,
-        dict(runs[0][0].config),
-        means[key],
-        {seed: gap for seed, (_, gap) in zip(seeds, runs, strict=True)},
-        _mean([passed(record) for record, _ in runs]),
-        1 + sum(gap < whole[key][first][1] for gap in tried),
-    )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def _described(
+    label: str, own: Sequence[tuple[Record, float]], chosen: Record, mean: float
+) -> Winner:
+    runs = [(r, gap) for r, gap in own if r.config_hash == chosen.config_hash]
+    gaps = {r.seed: gap for r, gap in runs}
+    first = SEARCH_SEEDS[0]
+    passes = [passed(r) for r, _ in runs]
+    better = sum(gap < gaps[first] for r, gap in own if r.seed == first)
+    return Winner(label, dict(chosen.config), mean, gaps, sum(passes) / len(passes), 1 + better)
 
 
 def transferred(records: Sequence[Record]) -> dict[str, str]:

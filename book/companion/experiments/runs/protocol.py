@@ -407,30 +407,38 @@ def search(
     return trials + again
 
 
-def winner(trials: Sequence[Record], references: Mapping[int, Record]) -> tuple[Record, float]:
+def find_winner(
+    trials: Sequence[Record], references: Mapping[int, Record]
+) -> tuple[Record, float] | None:
     """The chosen configuration of a method, as its trial of the first seed, and its mean gap.
 
     Among the configurations with a trial on every search seed the smallest mean gap wins, the
     earlier trial on equal means. Transferred configurations have the first seed alone; there the
-    smallest gap wins.
+    smallest gap wins. None where no configuration has all its trials yet.
+    """
+    seeds = SEARCH_SEEDS[:1] if is_transferred(trials) else SEARCH_SEEDS
+    means = {
+        name: sum(of_seed[seed] for seed in seeds) / len(seeds)
+        for name, of_seed in gaps_by_config(trials, references).items()
+        if set(seeds) <= set(of_seed)
+    }
+    if not means:
+        return None
+    best = min(means, key=means.__getitem__)
+    chosen = next(t for t in trials if (t.config_hash, t.seed) == (best, SEARCH_SEEDS[0]))
+    return chosen, means[best]
+
+
+def winner(trials: Sequence[Record], references: Mapping[int, Record]) -> tuple[Record, float]:
+    """The result of :func:`find_winner`.
 
     Raises:
         ConfigError: no configuration has all its trials yet.
     """
-    gaps = gaps_by_config(trials, references)
-    seeds = set(SEARCH_SEEDS[:1] if is_transferred(trials) else SEARCH_SEEDS)
-    means = {
-        name: sum(of_seed[seed] for seed in seeds) / len(seeds)
-        for name, of_seed in gaps.items()
-        if seeds <= set(of_seed)
-    }
-    if not means:
+    found = find_winner(trials, references)
+    if found is None:
         raise ConfigError("search: no configuration has a trial on every search seed yet")
-    best = min(means, key=lambda name: means[name])
-    chosen = next(
-        trial for trial in trials if (trial.config_hash, trial.seed) == (best, SEARCH_SEEDS[0])
-    )
-    return chosen, means[best]
+    return found
 
 
 TRANSFERRED = "transferred from "

@@ -17,7 +17,7 @@ from ugradsl_core.samples.inputs import one_tensor
 from ugradsl_core.theory.losses import WeightedLoss
 from ugradsl_core.theory.minima import Minimum, minimise
 from ugradsl_core.theory.risks import Risk, gradient, parameter_vector, rows, whole
-from ugradsl_core.training import Execution, SGDConfig, shuffled, train
+from ugradsl_core.training import Execution, SGDConfig, batch_count, shuffled, train
 from ugradsl_core.training.loop import STATISTICS
 
 Kind = Literal["linear", "mlp", "resnet18"]
@@ -59,7 +59,7 @@ def _settle(model: nn.Module, batches: list[Batch], generator: Generator) -> Non
         for chosen in shuffled(size, SETTLING.batch_size, generator):
             yield tuple(rows(batches, chosen))
 
-    steps = len(shuffled(size, SETTLING.batch_size, torch.Generator()))
+    steps = batch_count(size, SETTLING.batch_size)
     train(model, plan, steps, cross_entropy, SETTLING, Execution(device="cpu"))
 
 
