@@ -72,7 +72,7 @@ def luck(curves: "Mapping[str, pd.DataFrame]", methods: Mapping[str, str]) -> "F
     for axis in axes.flat[len(methods) :]:
         axis.set_visible(False)
     figure.supxlabel("trials, k", fontsize=10, color=INK)
-    figure.supylabel("best validation gap (percentage points)", fontsize=10, color=INK)
+    figure.supylabel("best gap (points)", fontsize=10, color=INK)
     return figure
 
 

@@ -19,6 +19,13 @@ FIGURE = "landing-gaps.svg"
 SHOWN = ("ft", "ga", "ugradsl", "ugradsl:adaptive", "ugradsl+", "ugradsl+:adaptive")
 
 
+def judged(book: Path) -> Sequence[Record]:
+    """The records on the test set, once those of a method that is compared are among them."""
+    records = load_evidence(PRESET, SCALE, book / "results").results
+    compared = {summary.record_label(record) for record in records} - set(OUTSIDE)
+    return records if compared else ()
+
+
 def best_baselines(records: Sequence[Record]) -> list[str]:
     """The methods that others proposed with the smallest Avg. Gap: the paper's, then ours."""
     panels, _ = comparison.gap_panels(records, PRESET, [PAPER_TABLE])
@@ -37,14 +44,14 @@ def selection(records: Sequence[Record]) -> list[str]:
 
 def landing_figure(book: Path) -> str:
     """Avg. Gap of ours, once there are records, and of the paper beside it, as SVG."""
-    records = load_evidence(PRESET, SCALE, book / "results").results
+    records = judged(book)
     panels = comparison.gap_panels(records, PRESET, [PAPER_TABLE], selection(records))
     return style.to_svg(results.gap_columns(*panels))
 
 
 def landing(book: Path) -> str:
     """The figure, then verdicts and the table of the selected methods."""
-    records = load_evidence(PRESET, SCALE, book / "results").results
+    records = judged(book)
     panels, methods = comparison.gap_panels(records, PRESET, [PAPER_TABLE], selection(records))
     best = best_baselines(records)
     which = f"{paper_title(best[0])} in the paper" + (
