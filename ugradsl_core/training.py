@@ -17,9 +17,11 @@ from ugradsl_core.config import Config
 from ugradsl_core.distributed import in_step, other_noise, spread
 from ugradsl_core.errors import DivergenceError, ModelError
 from ugradsl_core.steps import StepLoss, check_accumulation, step_gradient
+from ugradsl_core.transfer import send
 from ugradsl_core.types import Augmentation, Batch, Execution, Samples
 
 EpochPlan = Callable[[int], Iterable[tuple[Batch, ...]]]
+WAITING_BYTES = 2**28  # of logits that stay on the device before they are fetched
 STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
@@ -220,7 +222,7 @@ def train(
                 on_epoch(epoch + 1, math.fsum(losses[-len(epoch_losses) :]) / len(epoch_losses))
     synchronise(device)
     seconds = earlier + time.perf_counter() - start
-    if not all(bool(torch.isfinite(p).all()) for p in parameters):
+    if not bool(torch.stack([torch.isfinite(p).all() for p in parameters]).all()):
         raise DivergenceError("training diverged: the weights are no longer finite")
     return TrainLog(tuple(losses), samples, seconds)
 
@@ -272,10 +274,20 @@ def predict(
         if len(order[-1]) < world.size:
             order[-2:] = [torch.cat(order[-2:])]
     own = [rows[world.share(len(rows))] for rows in order]
-    logits, labels = [], []
+    done: list[tuple[Tensor, Tensor]] = []  # on the CPU
+    waiting: list[tuple[Tensor, Tensor]] = []  # on the device, which is not waited for
     with modes(model, training=False), torch.inference_mode():
         for rows, (inputs, targets) in zip(order, samples.batches(own), strict=True):
-            found = model(inputs.to(device)).float()
-            logits.append(world.gather(found, len(rows)).cpu())
-            labels.append(world.gather(targets.to(device), len(rows)).cpu())
-    return Predictions(torch.cat(logits), torch.cat(labels))
+            found = world.gather(model(send(inputs, device)).float(), len(rows))
+            waiting.append((found, world.gather(send(targets, device), len(rows))))
+            if len(waiting) * found.nbytes > WAITING_BYTES:
+                done.append(_on_the_host(waiting))
+                waiting = []
+        done += [_on_the_host(waiting)] if waiting else []
+    logits, labels = (torch.cat(parts) for parts in zip(*done, strict=True))
+    return Predictions(logits, labels)
+
+
+def _on_the_host(batches: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    logits, labels = (torch.cat(parts).cpu() for parts in zip(*batches, strict=True))
+    return logits, labels

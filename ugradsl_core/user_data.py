@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Subset, default_collate
 
 from ugradsl_core import checks
 from ugradsl_core.errors import DataError, ModelError
+from ugradsl_core.transfer import send
 from ugradsl_core.types import Augmentation, Batch, Execution
 
 
@@ -66,7 +67,8 @@ class UserSamples:
 
     def _placed(self, batch: Any) -> Batch:
         inputs, labels = batch
-        return inputs.to(self.device), torch.as_tensor(labels).to(self.device).long().reshape(-1)
+        answers = torch.as_tensor(labels).long().reshape(-1)
+        return send(inputs, self.device), send(answers, self.device)
 
 
 def _labels_of(dataset: MapStyle, name: str) -> Tensor:

@@ -15,6 +15,7 @@ PACKAGE = Path(ugradsl_core.__file__).parent
 # Each module imports only from those above it. A new module needs its place here.
 LAYERS = [
     ["errors", "checks", "world", "checkpoint", "types", "config", "config_docs", "files", "hub"],
+    ["transfer"],
     ["measurements"],
     ["data.sources", "data.arrays", "data.roots", "data.originals", "data.cache", "data.decoding"],
     ["data.digits", "data.cifar_names", "data.cifar", "data.svhn", "data.fashion"],

@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from ugradsl_core.data.arrays import Dataset, Transform
 from ugradsl_core.data.file_list import FileList, Framing
 from ugradsl_core.errors import ConfigError, DataError
+from ugradsl_core.transfer import send
 from ugradsl_core.types import Augmentation, Batch
 
 CPU = torch.device("cpu")
@@ -163,10 +164,11 @@ class StreamedDataset:
                 for part in batch.parts:
                     part.result()
                 random.set_state(batch.state)
-                held = self._dataset(batch.stored.to(self.device), self.files.labels[batch.rows])
+                stored = send(batch.stored, self.device)
+                held = self._dataset(stored, self.files.labels[batch.rows])
                 whole = [torch.arange(len(batch.rows))]
                 (ready,) = held.batches(whole, augment=augment, generator=random)
-                del batch, held
+                del batch, held, stored
                 left = random.get_state()
                 yield ready
         finally:

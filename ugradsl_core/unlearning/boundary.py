@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ugradsl_core.errors import ModelError
 from ugradsl_core.models import head_name, seeded, widen_head
 from ugradsl_core.training import shuffled
+from ugradsl_core.transfer import send
 from ugradsl_core.types import Batch, Problem, Samples, UnlearnResult
 from ugradsl_core.unlearning.common import (
     UnlearnConfig,
@@ -84,10 +85,10 @@ def nearest_labels(model: nn.Module, samples: Samples, step: float, batch_size: 
                 model, inputs, labels, step, getattr(samples, "input_range", None)
             )
             with torch.no_grad():
-                found.append(model(moved).argmax(1).cpu())
+                found.append(model(moved).argmax(1))
         else:
-            found.append(_moved_embeddings(model, inputs, labels, step).argmax(1).cpu())
-    return torch.cat(found)
+            found.append(_moved_embeddings(model, inputs, labels, step).argmax(1))
+    return torch.cat(found).cpu()
 
 
 def _moved_inputs(
@@ -139,7 +140,7 @@ def _relabelled(
         order = shuffled(len(forget), config.batch_size, stream)
         batches = forget.batches(order, augment=config.augment, generator=stream)
         for rows, (inputs, true) in zip(order, batches, strict=True):
-            yield ((inputs, labels[rows].to(true.device)),)
+            yield ((inputs, send(labels[rows], true.device)),)
 
     steps = len(shuffled(len(forget), config.batch_size, torch.Generator()))
     return run_training(problem, model, plan, steps, cross_entropy, config, model_stream)

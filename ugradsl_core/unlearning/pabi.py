@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from ugradsl_core.models import seeded
 from ugradsl_core.training import STATISTICS, is_frozen, modes, shuffled
+from ugradsl_core.transfer import send
 from ugradsl_core.types import Augmentation, Batch, Problem, Samples, UnlearnResult
 from ugradsl_core.unlearning.common import (
     UnlearnConfig,
@@ -192,7 +193,8 @@ def certify(
             project(gradients, config.c1)
             for p, g in zip(parameters, gradients, strict=True):
                 p.mul_(1 - config.eta * config.lam).sub_(g, alpha=config.eta)
-                p.add_(torch.randn(p.shape, generator=noise).to(p), alpha=sigma)
+                drawn = send(torch.randn(p.shape, generator=noise), p.device)
+                p.add_(drawn.to(p), alpha=sigma)
     return passed, tuple(torch.stack(losses).tolist())
 
 
