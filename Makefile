@@ -1,17 +1,30 @@
 # `make book` and `make test` are all the set-up there is: both create .venv where it is missing.
 
-PYTHON ?= python3
 VENV := .venv
+ifeq ($(OS),Windows_NT) # in Git Bash
+PYTHON ?= python
+BIN := $(VENV)/Scripts
+JOBS ?= $(NUMBER_OF_PROCESSORS)
+export PYTHONUTF8 := 1
+else
+PYTHON ?= python3
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+endif
+READY := $(VENV)/.ready
+# An index of PyTorch's wheels to take it from when .venv is made, in place of PyPI; set it to that
+# of the CPU wheels on Linux, where PyPI's bring gigabytes of CUDA libraries.
+TORCH_INDEX ?=
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check
 SIDE_BY_SIDE := --numprocesses $(JOBS) --maxprocesses 4
 
-.PHONY: help book test results grid check benchmark clean
+.PHONY: help setup book test results grid check lint format types benchmark clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## set up .venv and no more (TORCH_INDEX=address of CPU wheels)
 
 book: $(READY) ## execute every notebook, build the pages into _build/html
 	$(BIN)/python book/build.py
@@ -42,9 +55,15 @@ PROFILE ?= local
 grid: $(READY) ## settings × methods × seeds by Snakemake (GRID=file.yaml PROFILE=local)
 	$(BIN)/ugradsl grid $(GRID) --profile $(PROFILE)
 
-check: $(READY) ## linter, formatter and type checker
+check: lint format types ## linter, formatter and type checker
+
+lint: $(READY)
 	$(BIN)/ruff check .
+
+format: $(READY)
 	$(BIN)/ruff format --check ugradsl_core tests book/build.py book/_ext
+
+types: $(READY)
 	$(BIN)/mypy
 
 benchmark: $(READY) ## speed, as ratios to bare PyTorch loops; wants a quiet machine
@@ -58,6 +77,13 @@ $(READY): requirements.lock pyproject.toml
 		{ echo "This project needs Python 3.11 or later; found: `$(PYTHON) --version 2>&1`." \
 		"Set PYTHON=/path/to/python3."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --editable .
+ifneq ($(TORCH_INDEX),)
+	grep -E '^torch(vision)?==' requirements.lock > $(VENV)/torch.txt
+	grep -vE '^(cuda|nvidia|triton)' requirements.lock > $(VENV)/others.txt
+	$(INSTALL) --no-deps --index-url $(TORCH_INDEX) --requirement $(VENV)/torch.txt
+	$(INSTALL) --requirement $(VENV)/others.txt
+else
+	$(INSTALL) --requirement requirements.lock
+endif
+	$(INSTALL) --no-deps --editable .
 	@touch $@

@@ -31,11 +31,11 @@ from ugradsl_core.problems import (
     Judge,
     Progress,
     load_data,
-    make_split,
     original_state,
     silent,
 )
 from ugradsl_core.results import RESULTS, record_label
+from ugradsl_core.search import sizes_of
 from ugradsl_core.settings import (
     FORGET_FIELDS,
     Setting,
@@ -205,8 +205,7 @@ class Job:
         if self.kind == "original":
             return 0
         if self.kind == "search":
-            points = protocol.find_space(self.label).points
-            return points + protocol.FINALISTS * (len(protocol.SEARCH_SEEDS) - 1)
+            return protocol.trials_of(protocol.find_space(self.label).points)
         if self.kind == "transfer":
             return protocol.FINALISTS
         return len(self.seeds) * max(1, len(list(self.combinations())))
@@ -245,6 +244,8 @@ def jobs_of(plan: Plan) -> list[Job]:
 
     def references(setting: str, seeds: Sequence[int], priority: int) -> list[str]:
         names = []
+        # A search waits for all of its references, so those come before all else.
+        priority += max(len(SEARCHED), 1) * (seeds[0] in protocol.SEARCH_SEEDS)
         for seed in seeds:
             first = original(setting, seed, priority)
             labels = REFERENCES if seed not in protocol.SEARCH_SEEDS else ("retrain",)
@@ -396,11 +397,7 @@ class Bench:
     @cached_property
     def sizes(self) -> protocol.Sizes:
         """What costs depend on; the forget set's size is that of the first search seed."""
-        seed = protocol.SEARCH_SEEDS[0]
-        drawn = self.loaded.of_seed(seed)
-        split = make_split(self.setting, drawn.train, seed, drawn.rows)
-        classes = drawn.train.num_classes
-        return protocol.Sizes(len(split.retain), len(split.forget), classes)
+        return sizes_of(self.setting, self.loaded)
 
     @cached_property
     def path(self) -> Path:
@@ -508,14 +505,10 @@ def _reference(bench: Bench) -> None:
 
 
 def _search(bench: Bench) -> None:
-    job, first = bench.job, protocol.SEARCH_SEEDS[0]
+    job = bench.job
     references = references_of(bench.plan, job.setting, protocol.SEARCH_SEEDS, bench.root)
     configs = protocol.design(job.label, bench.setting, bench.sizes)
-    trials = [bench.run(config, first, "validation") for config in configs]
-    finalists = protocol.best_of_first(trials, references)
-    for seed in protocol.SEARCH_SEEDS[1:]:
-        for trial in finalists:
-            bench.run(_config_of(bench, trial), seed, "validation")
+    protocol.search(configs, references, lambda config, seed: bench.run(config, seed, "validation"))
 
 
 def _transfer(bench: Bench) -> None:

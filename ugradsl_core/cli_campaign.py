@@ -89,7 +89,7 @@ def campaign(
         if data_root is not None:
             places["data_root"] = Path(data_root)
         command += [f"{name}={place.absolute()}" for name, place in places.items()]
-        _drive(command, read, jobs, minutes, store, publish, workers)
+        drive(command, read, jobs, minutes, store, publish, workers)
 
 
 def _check_minutes(minutes: float, plan: Plan, jobs: list[Job], publish: Path) -> None:
@@ -103,7 +103,7 @@ def _check_minutes(minutes: float, plan: Plan, jobs: list[Job], publish: Path) -
         )
 
 
-def _drive(
+def drive(
     command: list[str],
     plan: Plan,
     jobs: list[Job],

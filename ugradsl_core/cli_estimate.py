@@ -202,19 +202,25 @@ def announce(
 
 
 def announce_search(
-    setting: Setting, loaded: Data, labels: Sequence[str], trials: int, execution: Execution
+    setting: Setting, loaded: Data, designs: Mapping[str, Sequence[Config]], execution: Execution
 ) -> None:
-    """As :func:`announce`, for a search; every trial is taken to be as long as the first one."""
-    from ugradsl_core.search import first_config
+    """As :func:`announce`, for a search; every trial is taken to be as long as the dearest one."""
+    from ugradsl_core.protocol import FINALISTS, SEARCH_SEEDS
     from ugradsl_core.unlearning import get_method
 
+    seeds = len(SEARCH_SEEDS)
     configs: dict[str, Config] = {
         "retrain": get_method("retrain").config(**setting.training.model_dump()),
-        **{label: first_config(label, setting) for label in labels},
+        **{label: max(tried, key=_epochs) for label, tried in designs.items()},
     }
-    runs = {"original": 1, "retrain": 1, **dict.fromkeys(labels, trials)}
-    runs["evaluation"] = 1 + trials * len(labels)
+    runs = {"original": seeds, "retrain": seeds}
+    runs |= {label: len(tried) + (seeds - 1) * FINALISTS for label, tried in designs.items()}
+    runs["evaluation"] = sum(runs.values()) - seeds
     _announce(setting, loaded, configs, runs, execution, "validation")
+
+
+def _epochs(config: Config) -> int:
+    return getattr(config, "epochs", 0)
 
 
 def _announce(

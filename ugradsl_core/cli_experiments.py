@@ -91,7 +91,6 @@ def tune(
     scale: Scale = "smoke",
     parameter: Parameters = None,
     methods: Methods = "all",
-    trials: Annotated[int, typer.Option(help="Trials of each method.")] = 8,
     store: StoreFolder = Path("store"),
     data_root: DataRoot = None,
     download: Download = False,
@@ -102,19 +101,15 @@ def tune(
     accumulate: Accumulate = 1,
     publish: Annotated[Path | None, typer.Option(help="Also write all trials to a file.")] = None,
     save: Annotated[bool, typer.Option(help="Write the winners into the presets.")] = False,
-    incumbent: Annotated[
-        bool, typer.Option(help="Try the preset's present values, too, after the trials.")
-    ] = False,
 ) -> None:
-    """Search hyperparameters with one budget for all methods, judged on validation data.
+    """Search hyperparameters by the protocol: one budget of passes, judged on validation data.
 
     -p dataset folder:PATH or -p training.epochs 5 change the preset's setting.
     """
     from tqdm import tqdm
 
-    from ugradsl_core import experiments, provenance, search
+    from ugradsl_core import experiments, protocol, search
     from ugradsl_core.store import open_store, write_records
-    from ugradsl_core.types import Record
 
     given = pairs(parameter)
     why = "a search chooses the parameters of methods itself"
@@ -125,46 +120,32 @@ def tune(
             "would replace; leave out one of them"
         )
     every = methods == "all"
-    labels = list(search.SPACES) if every else parameters.split_list(methods, "methods")
-    search.check_search(labels, trials)
+    labels = list(protocol.SPACES) if every else parameters.split_list(methods, "methods")
+    for label in labels:
+        protocol.find_space(label)
     execution = make_execution(device, amp, compile_model, channels_last, accumulate)
     quiet = not execution.world.is_first
     check_publish(publish, quiet=quiet)
     loaded = load(setting, execution, data_root, download)
-    firsts = {label: search.first_config(label, setting) for label in labels}
-    seeds = (search.SEARCH_SEED,)
-    experiments.check_grid(setting, loaded, firsts, execution, seeds, "validation")
+    search.check_validation(setting, loaded)
+    sizes = search.sizes_of(setting, loaded)
+    designs = {label: protocol.design(label, setting, sizes) for label in labels}
+    firsts = {label: configs[0] for label, configs in designs.items()}
+    experiments.check_grid(setting, loaded, firsts, execution, protocol.SEARCH_SEEDS, "validation")
     opened = open_store(store, execution.world)
-    known = settings.get_preset(name, scale)["methods"] if incumbent else ()
-    present = {x: settings.preset_config(x, name, scale) for x in labels if x in known}
-    records: list[Record] = []
-    announce_search(setting, loaded, labels, trials, execution)
-    total = len(labels) * trials + len(present)
+    announce_search(setting, loaded, designs, execution)
+    total = sum(protocol.trials_of(len(configs)) for configs in designs.values())
     with tqdm(total=total, unit="trial", file=sys.stderr, disable=quiet) as bar:
-        for label in labels:
-            best, gap, tried = search.search(
-                label,
-                setting,
-                loaded,
-                trials,
-                opened,
-                execution,
-                incumbent=present.get(label),
-                progress=bar.set_postfix_str,
-                on_trial=lambda *_: bar.update(),
-            )
-            records += tried if not records else tried[1:]
-            values = best.model_dump()
+        bench = search.Search(setting, loaded, opened, execution, bar.set_postfix_str, bar.update)
+        records = list(bench.references.values())
+        for label, configs in designs.items():
+            trials = bench.run(label, configs)
+            records += trials
+            best, gap = protocol.winner(trials, bench.references)
             if not quiet:
-                bar.write(f"{label}: validation gap {gap:.2f} with {values}", file=sys.stderr)
+                bar.write(f"{label}: validation gap {gap:.2f} with {best.config}", file=sys.stderr)
             if save and not quiet:
-                source = {
-                    "kind": "search",
-                    "trials": len(tried) - 1,
-                    "seed": search.SEARCH_SEED,
-                    "validation_gap": round(gap, 4),
-                    "commit": provenance.commit(),
-                }
-                settings.store_winner(label, name, scale, values, source)
+                source = protocol.source_of(trials, best, gap)
+                settings.store_winner(label, name, scale, dict(best.config), source)
     if publish is not None and not quiet:
         write_records(publish, records)

@@ -9,8 +9,8 @@ from typing import Any
 from ugradsl_core.pages_markdown import NOT_SEARCHED_YET, list_table, model_text, name
 from ugradsl_core.paper import SCHEMAS, Result, load_table
 from ugradsl_core.presets_text import method_line, origin, setting_values, source_text
+from ugradsl_core.protocol import SPACES
 from ugradsl_core.regime import load_regime, of_setting, original_metrics
-from ugradsl_core.search import SPACES
 from ugradsl_core.settings import (
     SCALES,
     digest,
@@ -213,18 +213,13 @@ def _paper_backbone(setting: Mapping[str, Any]) -> str:
 
 
 def search_spaces(book: Path) -> str:
-    """What the search varies for each method, and where its first trial is."""
+    """What the search varies for each method, and how many configurations it tries."""
     rows = []
-    for label, (fixed, first, space) in SPACES.items():
-        ranges = (
-            f"{field} in [{low:g}, {high:g}]{' (log)' if kind == 'log' else ''}"
-            for field, (kind, low, high) in space.items()
-        )
-        given = ", ".join(f"{key} {value}" for key, value in fixed.items())
-        start = ", ".join(f"{key} {value}" for key, value in first.items())
-        cells = [given, ", ".join(ranges), start]
-        rows.append([title_of(label), *(cell.replace("-", "−") for cell in cells)])
-    return list_table(("Method", "Fixed", "Searched", "First trial"), rows, kind="presets")
+    for label, space in SPACES.items():
+        searched = "; ".join(f"{name} {d.words}" for name, d in space.dimensions.items())
+        fixed = ", ".join(f"{name} {value}" for name, value in space.fixed.items())
+        rows.append([title_of(label), searched.replace("-", "−"), fixed, str(space.points)])
+    return list_table(("Method", "Searched", "Fixed", "Trials"), rows, kind="presets")
 
 
 FRAGMENTS: dict[str, Callable[[Path], str]] = {

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from ugradsl_core.pages_markdown import NOT_RUN_YET, list_table
-from ugradsl_core.search import INCUMBENT, SPACES, trial_gap
+from ugradsl_core.protocol import SPACES, trial_gap
 from ugradsl_core.settings import label_of, load_presets, title_of
 from ugradsl_core.store import read_records
 from ugradsl_core.types import Record
+
+INCUMBENT = "the preset's values before this search"
 
 
 def luck(book: Path) -> str:

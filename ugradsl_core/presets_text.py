@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ugradsl_core.config_docs import shown
-from ugradsl_core.search import SPACES
+from ugradsl_core.protocol import at_the_edge
 from ugradsl_core.settings import (
     FORGET_FIELDS,
     IDENTITY_FIELDS,
@@ -32,15 +32,14 @@ def source_text(label: str, entry: Mapping[str, Any]) -> str:
     source = entry["source"]
     if source["kind"] != "search":
         return str(source["note"])
-    text = f"search, {source['trials']} trials; validation gap {source['validation_gap']:.2f}"
+    if "protocol" not in source:
+        return (
+            f"search before the protocol, {source['trials']} trials; "
+            f"validation gap {source['validation_gap']:.2f}"
+        )
+    text = f"{source['trials']} trials; validation gap {source['validation_gap']:.2f}"
     edges = at_the_edge(label, entry["config"])
     return text + (f"; at the edge of the space: {', '.join(edges)}" if edges else "")
-
-
-def at_the_edge(label: str, config: Mapping[str, Any]) -> list[str]:
-    """The searched fields whose value is an end of its range."""
-    space = SPACES[label][2]
-    return [field for field, (_, *ends) in space.items() if config[field] in ends]
 
 
 def places_text(places: Iterable[tuple[str, str]]) -> str:

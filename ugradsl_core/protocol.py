@@ -7,7 +7,8 @@ and every trial is a record that carries the name of the protocol.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ PROTOCOL = "passes-1"
 BUDGET_EPOCHS = 10  # of fine-tuning: samples of D_r passed forward and backward
 SEARCH_SEEDS = (1000, 1001, 1002)
 FINALISTS = 6
+EDGE = 0.03  # of a range, at either end
 POINTS_PER_DIMENSION, FEWEST_POINTS, MOST_POINTS = 8, 16, 32
 DIVERGED_GAP = 100.0
 OUTSIDE = ("pabi",)  # its published form needs more than the budget, so it is not ranked
@@ -36,6 +38,17 @@ class Range:
     high: float
     scale: Literal["log", "linear"] = "log"
     whole: bool = False
+
+    @property
+    def words(self) -> str:
+        """The range as readers see it."""
+        return f"in [{self.low:g}, {self.high:g}]{' (log)' if self.scale == 'log' else ''}"
+
+    def place(self, value: float) -> float:
+        """Where a number lies between the bounds, from 0 to 1 on the range's scale."""
+        if self.scale == "log":
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
 
     def at(self, u: float) -> Any:
         """The number at ``u`` in [0, 1), to three significant digits."""
@@ -51,9 +64,18 @@ class Complement:
     low: float
     high: float
 
+    @property
+    def words(self) -> str:
+        """The range as readers see it."""
+        return f"with 1 - p in [{self.low:g}, {self.high:g}] (log)"
+
+    def place(self, value: float) -> float:
+        """Where a number lies between the bounds, from 0 to 1 on a logarithmic scale."""
+        return Range(self.low, self.high).place(max(1 - value, self.low))
+
     def at(self, u: float) -> float:
         """The number at ``u`` in [0, 1)."""
-        return round(1 - Range(self.low, self.high).at(u), 6)
+        return round(1 - float(Range(self.low, self.high).at(u)), 6)
 
 
 @dataclass(frozen=True)
@@ -61,6 +83,11 @@ class Choice:
     """A choice among a few values."""
 
     values: tuple[Any, ...]
+
+    @property
+    def words(self) -> str:
+        """The choices as readers see them."""
+        return "of " + ", ".join(map(str, self.values))
 
     def at(self, u: float) -> Any:
         """The value at ``u`` in [0, 1)."""
@@ -71,10 +98,14 @@ class Choice:
 class UpTo:
     """Whole numbers from 1 to the largest that the budget allows, on a logarithmic scale."""
 
+    words = "from 1 to the most that the budget allows (log)"
+
 
 @dataclass(frozen=True)
 class ShareOfEpochs:
     """Whole numbers from 1 to the number of epochs."""
+
+    words = "from 1 to epochs"
 
 
 Dimension = Range | Complement | Choice | UpTo | ShareOfEpochs
@@ -277,6 +308,17 @@ def design(label: str, setting: Setting, sizes: Sizes) -> list[Config]:
     return configs
 
 
+def at_the_edge(label: str, config: Mapping[str, Any]) -> list[str]:
+    """The searched parameters whose value lies within 3 % of an end of its range."""
+    ranges = {
+        name: dimension
+        for name, dimension in find_space(label).dimensions.items()
+        if isinstance(dimension, Range | Complement)
+    }
+    places = {name: dimension.place(config[name]) for name, dimension in ranges.items()}
+    return [name for name, place in places.items() if not EDGE < place < 1 - EDGE]
+
+
 def fitted(config: Config, label: str, setting: Setting, sizes: Sizes, lr_factor: float) -> Config:
     """A configuration of another setting, made to fit this one.
 
@@ -342,6 +384,27 @@ def best_of_first(
     return sorted(first, key=lambda trial: trial_gap(trial, references[seed]))[:most]
 
 
+def search(
+    configs: Sequence[Config],
+    references: Mapping[int, Record],
+    run: Callable[[Config, int], Record],
+) -> list[Record]:
+    """Try every configuration on the first search seed, and the best six on the others.
+
+    Args:
+        configs: of a method's design.
+        references: Retrain's trial of each search seed.
+        run: makes the trial of a configuration and a seed.
+    """
+    by_hash = {digest(config.key_fields()): config for config in configs}
+    trials = [run(config, SEARCH_SEEDS[0]) for config in configs]
+    finalists = best_of_first(trials, references)
+    again = [
+        run(by_hash[trial.config_hash], seed) for seed in SEARCH_SEEDS[1:] for trial in finalists
+    ]
+    return trials + again
+
+
 def winner(trials: Sequence[Record], references: Mapping[int, Record]) -> tuple[Record, float]:
     """The chosen configuration of a method, as its trial of the first seed, and its mean gap.
 
@@ -374,3 +437,21 @@ TRANSFERRED = "transferred from "
 def is_transferred(trials: Sequence[Record]) -> bool:
     """Whether trials are of configurations that another setting's search found."""
     return any(trial.note.startswith(TRANSFERRED) for trial in trials)
+
+
+def trials_of(points: int) -> int:
+    """Trials of a search whose design has that many points."""
+    return points + (len(SEARCH_SEEDS) - 1) * min(points, FINALISTS)
+
+
+def source_of(trials: Sequence[Record], chosen: Record, gap: float) -> dict[str, Any]:
+    """What a preset says of where a winner comes from."""
+    source: dict[str, Any] = {
+        "kind": "search",
+        "protocol": PROTOCOL,
+        "trials": len(trials),
+        "seeds": sorted({trial.seed for trial in trials}),
+        "validation_gap": round(gap, 4),
+        "commit": chosen.commit,
+    }
+    return source | ({"note": chosen.note} if is_transferred(trials) else {})

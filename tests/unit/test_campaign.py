@@ -1,6 +1,5 @@
 """The campaign: its plan, its jobs, resuming after a kill, and what is refused."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 import yaml
 from records import record
 
-from ugradsl_core import campaign, protocol
+from ugradsl_core import campaign, cli_campaign, protocol
 from ugradsl_core.campaign import (
     DEADLINE,
     WORKFLOW,
@@ -36,8 +35,7 @@ from ugradsl_core.campaign import (
     trials_of,
     winner_of,
 )
-from ugradsl_core.errors import ConfigError, StoreError
-from ugradsl_core.experiments import run_one
+from ugradsl_core.errors import ConfigError, StoreError, UGradSLError
 from ugradsl_core.problems import load_data
 from ugradsl_core.settings import digest, split_label
 from ugradsl_core.store import open_store, read_records
@@ -320,44 +318,92 @@ def test_a_dry_run_lists_the_jobs(tmp_path: Path, cli: Cli) -> None:
     assert len(out.splitlines()) == len(jobs_of(make_plan()))
 
 
-SMALL: dict[str, Any] = {**PLAN, "blocks": [{**SEARCH, "methods": ["ff"], "seeds": [0]}]}
+def _with_references(plan: Plan, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(campaign, "run_one", _instant([]))
+        for seed in protocol.SEARCH_SEEDS:
+            name = f"reference-digits-random10-retrain-{seed}"
+            run_job(_bench(plan, find_job(plan, name), folder))
 
 
-def test_a_killed_campaign_resumes_to_the_same_records(tmp_path: Path) -> None:
-    """Kill Snakemake and its jobs in the middle, go on, and compare with runs made one by one."""
-    plan = tmp_path / "plan.yaml"
-    plan.write_text(yaml.safe_dump(SMALL))
-    root = tmp_path / "published"
-    words = [sys.executable, "-m", "ugradsl_core", "campaign", str(plan)]
-    words += ["--store", str(tmp_path / "store"), "--publish", str(root)]
-    first = subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL)
-    search = find_job(read_plan(plan), "search-digits-random10-ff")
-    path = record_file(search, "smoke", root)
+def test_a_killed_job_resumes_to_the_same_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
+) -> None:
+    """Kill a search in the middle, go on, and compare with one that was left alone."""
+    path = tmp_path / "plan.yaml"
+    path.write_text(yaml.safe_dump({**PLAN, "blocks": [SEARCH]}))
+    plan = read_plan(path)
+    job = find_job(plan, "search-digits-random10-ff")
+
+    def words(folder: Path) -> list[str]:
+        places = ["--store", str(folder / "store"), "--publish", str(folder / "published")]
+        return ["campaign", str(path), "--only", job.name, *places]
+
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    for folder in (killed, whole):
+        _with_references(plan, folder, monkeypatch)
+    file = record_file(job, "smoke", killed / "published")
+    running = subprocess.Popen([sys.executable, "-m", "ugradsl_core", *words(killed)])
     end = time.monotonic() + 300
-    while not (path.exists() and len(path.read_bytes().splitlines()) >= 3):
+    while not (file.exists() and len(file.read_bytes().splitlines()) >= 2):
         assert time.monotonic() < end
-        assert first.poll() is None
-        time.sleep(0.1)
-    subprocess.run(["pkill", "-KILL", "-f", str(tmp_path / "store")], check=False)
-    assert first.wait(60) in {0, 2, -signal.SIGKILL}
-    kept = read_records(path)
-    assert 3 <= len(kept) < 28
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=600)
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.kill()
+    assert running.wait(60) == -signal.SIGKILL
+    kept = read_records(file)
+    assert 2 <= len(kept) < 28
+    for folder in (killed, whole):
+        code, _, err = cli(*words(folder))
+        assert code == 0, err
+    found, expected = (
+        read_records(record_file(job, "smoke", folder / "published")) for folder in (killed, whole)
+    )
+    assert found[: len(kept)] == kept
+    assert [(r.seed, r.config, r.metrics) for r in found] == [
+        (r.seed, r.config, r.metrics) for r in expected
+    ]
+    assert len(found) == 28
+    assert not list((killed / "store" / "running").iterdir())
+
+
+def test_snakemake_reads_the_plan(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(yaml.safe_dump(PLAN))
+    words = [sys.executable, "-m", "snakemake", "--snakefile", str(WORKFLOW / "Campaign.smk")]
+    words += ["--dry-run", "--cores", "2", "--directory", str(tmp_path), "--config"]
+    words += [f"plan={path}", f"store={tmp_path / 'store'}", f"publish={tmp_path / 'published'}"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "0 left" in done.stdout.splitlines()[-1]
-    records = read_records(path)
-    assert records[: len(kept)] == kept
-    assert len(records) == 28 + 1
-    store = open_store(tmp_path / "other")
-    bench = _bench(read_plan(plan), search, tmp_path)
-    for known in (records[0], records[20]):
-        again = run_one(
-            bench.setting, bench.loaded, "ff", campaign._config_of(bench, known), known.seed,
-            store, bench.execution, judge="validation", protocol="passes-1",
-        )  # fmt: skip
-        assert again.metrics == known.metrics
-    assert not list((tmp_path / "store" / "running").iterdir())
-    assert os.environ.get(DEADLINE) is None
+    said = done.stdout + done.stderr
+    for job in jobs_of(make_plan()):
+        assert f"--only {job.name} " in said or f"{tmp_path / 'store'}/done/{job.name}" in said
+
+
+def test_the_driver_stops_when_the_time_is_up_and_says_what_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_campaign, "LOWEST_PRIORITY", 0)  # the tests go on after this one
+    plan = make_plan(blocks=[SEARCH])
+    jobs = jobs_of(plan)
+    places = (tmp_path / "store", tmp_path / "published", 2)
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    start = time.monotonic()
+    cli_campaign.drive(sleep, plan, jobs, 0.02, *places)
+    assert time.monotonic() - start < 30
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("campaign: 0 runs done, 43 left (about ")
+    with pytest.raises(UGradSLError, match="Snakemake ended with exit code 3"):
+        cli_campaign.drive([sys.executable, "-c", "exit(3)"], plan, jobs, None, *places)
+
+
+def test_one_campaign_at_a_time_uses_a_store(tmp_path: Path, cli: Cli) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(yaml.safe_dump(PLAN))
+    store = open_campaign_store(tmp_path / "store")
+    with campaign.locked(store.root / "campaign"):
+        code, _, err = cli("campaign", plan, "--store", store.root, "--publish", tmp_path)
+    assert (code, err) == (2, "ugradsl: campaign: another one is running on this store\n")
 
 
 def test_labels_of_records_are_those_of_their_files(

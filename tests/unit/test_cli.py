@@ -183,8 +183,7 @@ FROM_THE_DATA: list[tuple[list[str], str]] = [
 ]
 AFTER_THE_STORE: list[tuple[list[str], str]] = [
     ([*EXPERIMENT, *SMALL, "-p", "model.name", "resnet20"], "Did you mean 'resnet18'"),
-    (["tune", "digits-random10", "--methods", "retrain"], "unknown method to tune 'retrain'"),
-    (["tune", "digits-random10", "--trials", "0"], "trials: should be at least 1; found 0"),
+    (["tune", "digits-random10", "--methods", "retrain"], "unknown method to search 'retrain'"),
     (["tune", "digits-random10", "--methods", "ft,pabi", "--accumulate", "2"], "PABI cannot be"),
     ([*EXPERIMENT, "--accumulate", "33"], "accumulate: should be at most 32, the samples"),
     (

@@ -255,12 +255,12 @@ def test_the_owner_of_a_folder_searches_and_trains_on_it(cli: Cli, here: Path) -
         "-p", "dataset=folder:mine", "-p", "train_size", "40", "-p", "validation_size", "10",
         "-p", "model.width", "2", "-p", "training.epochs", "1", "-p", "training.batch_size", "16",
     ]  # fmt: skip
-    code, _, err = cli(
-        "tune", "digits-random10", *own, "--methods", "ft", "--trials", "1", "--publish", "t.jsonl"
-    )
+    code, _, err = cli("tune", "digits-random10", *own, "--methods", "iu", "--publish", "t.jsonl")
     assert code == 0, err
-    retrain, trial = read_records(here / "t.jsonl")
-    assert (retrain.kind, trial.kind, trial.method) == ("trial", "trial", "ft")
+    found = read_records(here / "t.jsonl")
+    assert [r.method for r in found] == ["retrain"] * 3 + ["iu"] * 28
+    trial = found[3]
+    assert (trial.kind, trial.seed) == ("trial", 1000)
     assert trial.setting["dataset"] == "folder:mine"
     assert (trial.setting["train_size"], trial.config["batch_size"]) == (40, 16)
     code, out, err = cli("regime", "digits-random10,digits-class", "--scale", "smoke", *own,

@@ -2,9 +2,7 @@
 
 import dataclasses
 import errno
-import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -18,10 +16,10 @@ import pytest
 import torch
 from toys import CPU, same_bits
 
-from ugradsl_core import experiments, problems, search, training
-from ugradsl_core.errors import ConfigError, DataError, DivergenceError, StoreError
+from ugradsl_core import experiments, problems, protocol, search, training
+from ugradsl_core.config import Config
+from ugradsl_core.errors import DataError, DivergenceError, StoreError
 from ugradsl_core.experiments import record_key, run_grid, run_one
-from ugradsl_core.metrics import average_gap
 from ugradsl_core.problems import (
     Data,
     judged_set,
@@ -32,6 +30,7 @@ from ugradsl_core.problems import (
     original_state,
     stream,
 )
+from ugradsl_core.protocol import trial_gap
 from ugradsl_core.results import record_label
 from ugradsl_core.settings import Setting, digest, split_label
 from ugradsl_core.store import DamagedFileWarning, Store, all_records, open_store
@@ -339,7 +338,7 @@ KILLED = [
 
 
 def kill_when(done: Callable[[], bool], *arguments: object) -> None:
-    """Start ``ugradsl`` with the arguments, and kill it with signal 9 as soon as ``done``."""
+    """Start ``ugradsl`` with the arguments, and kill it as soon as ``done``."""
     command = [sys.executable, "-m", "ugradsl_core", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     process = subprocess.Popen(
@@ -351,7 +350,7 @@ def kill_when(done: Callable[[], bool], *arguments: object) -> None:
         assert time.monotonic() < deadline, "nothing to be seen within 180 s"
         time.sleep(0.002)
     process.kill()
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait() == (1 if os.name == "nt" else -9)
 
 
 def test_a_killed_experiment_resumes_to_the_same_records(tmp_path: Path, cli: Cli) -> None:
@@ -409,9 +408,6 @@ def test_a_training_that_is_killed_after_a_checkpoint_resumes_to_the_same_bits(
     assert [lasting(r) for r in resumed] == [lasting(r) for r in unbroken]
 
 
-experimental = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
-
 class Forbidden:
     """A test set that must not be touched."""
 
@@ -423,75 +419,77 @@ class Forbidden:
 
 
 @pytest.fixture
-def short_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    fixed, first, space = search.SPACES["ugradsl"]
-    monkeypatch.setitem(search.SPACES, "ugradsl", ({**fixed, "epochs": 1}, first, space))
+def short_design(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+    """Three configurations of FT, of which two go on."""
+    monkeypatch.setattr(protocol, "FINALISTS", 2)
+    monkeypatch.setattr(protocol.best_of_first, "__defaults__", (2,))
+    return [make_config("ft", lr=lr, epochs=1, batch_size=32) for lr in (0.01, 0.05, 0.2)]
 
 
-@experimental
-def test_a_search_never_reads_the_test_set(loaded: Data, store: Store, short_search: None) -> None:
-    blind = dataclasses.replace(loaded, test=Forbidden())
-    best, gap, records = search.search("ugradsl", SETTING, blind, 2, store, CPU)
-    reference, *trials = records
-    assert [record.kind for record in records] == ["trial"] * 3
-    assert {record.seed for record in records} == {search.SEARCH_SEED}
-    gaps = [average_gap(record.metrics, reference.metrics) for record in trials]
-    assert gap == min(gaps)
-    assert best.model_dump() == dict(trials[gaps.index(gap)].config)
-    assert trials[0].config["lr"] == search.SPACES["ugradsl"][1]["lr"]
-
-
-@experimental
-def test_a_stopped_search_resumes_and_ends_the_same(
-    loaded: Data, store: Store, tmp_path: Path, counted: dict[str, int], short_search: None
+def test_a_search_never_reads_the_test_set(
+    loaded: Data, store: Store, short_design: list[Config]
 ) -> None:
-    def stop(number: int, *_: object) -> None:
-        if number == 4:
+    blind = dataclasses.replace(loaded, test=Forbidden())
+    found = search.Search(SETTING, blind, store, CPU)
+    trials = found.run("ft", short_design)
+    assert {record.kind for record in [*trials, *found.references.values()]} == {"trial"}
+    assert {record.protocol for record in trials} == {"passes-1"}
+    assert [record.seed for record in trials] == [1000] * 3 + [1001] * 2 + [1002] * 2
+    first = [trial_gap(record, found.references[1000]) for record in trials[:3]]
+    order = sorted(range(3), key=first.__getitem__)
+    assert [r.config["lr"] for r in trials[3:5]] == [trials[i].config["lr"] for i in order[:2]]
+    assert len(trials) == protocol.trials_of(3)
+
+
+def test_a_stopped_search_resumes_and_ends_the_same(
+    loaded: Data,
+    store: Store,
+    tmp_path: Path,
+    counted: dict[str, int],
+    short_design: list[Config],
+) -> None:
+    made = []
+
+    def stop() -> None:
+        made.append(1)
+        if len(made) == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        search.search("ugradsl", SETTING, loaded, 6, store, CPU, on_trial=stop)
+        search.Search(SETTING, loaded, store, CPU, on_trial=stop).run("ft", short_design)
     before = counted["unlearned"]
-    best, gap, records = search.search("ugradsl", SETTING, loaded, 6, store, CPU)
-    assert counted["unlearned"] == before + 2
+    trials = search.Search(SETTING, loaded, store, CPU).run("ft", short_design)
+    assert counted["unlearned"] == before + 3
     other = open_store(tmp_path / "other")
-    best_, gap_, records_ = search.search("ugradsl", SETTING, loaded, 6, other, CPU)
-    assert (best, gap) == (best_, gap_)
-    assert [lasting(r) for r in records] == [lasting(r) for r in records_]
-
-
-def test_no_two_trials_are_the_same_run(
-    loaded: Data, store: Store, monkeypatch: pytest.MonkeyPatch, short_search: None
-) -> None:
-    from optuna.samplers import RandomSampler
-
-    monkeypatch.setattr(search, "_gaussian_process", lambda _: RandomSampler(0))  # one place
-    best, gap, (reference, *trials) = search.search("ugradsl", SETTING, loaded, 4, store, CPU)
-    assert len({json.dumps(record.config, sort_keys=True) for record in trials}) == 4
-    gaps = [average_gap(record.metrics, reference.metrics) for record in trials]
-    assert gap == min(gaps)
-    assert best.model_dump() == dict(trials[gaps.index(gap)].config)
-
-
-def test_an_incumbent_is_one_more_trial_unless_it_was_tried(
-    loaded: Data, store: Store, short_search: None
-) -> None:
-    plain = search.search("ugradsl", SETTING, loaded, 2, store, CPU)
-    other = plain[0].replace(lr=0.123)
-    best, gap, records = search.search("ugradsl", SETTING, loaded, 2, store, CPU, incumbent=other)
-    assert [lasting(r) for r in records[:-1]] == [lasting(r) for r in plain[2]]
-    assert records[-1].config["lr"] == 0.123
-    last = average_gap(records[-1].metrics, records[0].metrics)
-    assert (best, gap) == ((other, last) if last < plain[1] else plain[:2])
-    known = search.search("ugradsl", SETTING, loaded, 2, store, CPU, incumbent=plain[0])
-    assert len(known[2]) == len(plain[2])
+    again = search.Search(SETTING, loaded, other, CPU).run("ft", short_design)
+    assert [lasting(r) for r in trials] == [lasting(r) for r in again]
 
 
 def test_a_diverged_trial_is_the_worst(loaded: Data, store: Store) -> None:
     reference = run_one(SETTING, loaded, "retrain", CONFIGS["retrain"], 0, store, CPU)
     diverged = dataclasses.replace(reference, status="diverged", metrics={})
-    assert search.trial_gap(diverged, reference) == 100
-    assert search.trial_gap(reference, reference) == 0
+    assert trial_gap(diverged, reference) == 100
+    assert trial_gap(reference, reference) == 0
+
+
+def test_data_are_drawn_anew_with_the_seed_where_a_setting_says_so(
+    loaded: Data, store: Store
+) -> None:
+    setting = SETTING.replace(resample=True)
+    drawn = load_data(setting, CPU)
+    rows = [drawn.of_seed(seed).rows.tolist() for seed in (0, 1, 0)]
+    assert rows[0] == rows[2] != rows[1]
+    assert loaded.of_seed(3) is loaded
+    for seed in (0, 1):
+        own = drawn.of_seed(seed)
+        train, held = own.train.index, own.validation.index  # type: ignore[attr-defined]
+        assert not set(train.tolist()) & set(held.tolist())
+        problem = make_problem(setting, drawn, seed, store, CPU)
+        used = [problem.retain.index, problem.forget.index]  # type: ignore[attr-defined]
+        assert sorted(torch.cat(used).tolist()) == sorted(train.tolist())
+    keys = {model_key(SETTING.replace(resample=x), loaded, 0, "original") for x in (None, True)}
+    assert len(keys) == 2
+    assert SETTING.replace(resample=False).identity() == SETTING.identity()
 
 
 def test_retrain_again_is_another_model_of_the_same_forget_set(loaded: Data, store: Store) -> None:
@@ -538,49 +536,15 @@ def test_keys_are_those_that_older_records_had(loaded: Data) -> None:
     assert key("neggrad+", make_config("neggrad+")) != key("neggrad+:forget", over_forget)
 
 
-def test_every_space_starts_inside_itself_with_a_valid_config() -> None:
-    for label, (fixed, first, space) in search.SPACES.items():
-        method, variant = split_label(label)
-        make_config(method, **{**variant, **fixed, **first})
-        assert set(first) == set(space)
-        for name, (kind, low, high) in space.items():
-            assert low <= first[name] <= high
-            assert kind in {"log", "uniform", "whole"}
-            for end in (low, high):  # the whole space is valid
-                make_config(method, **{**variant, **fixed, **first, name: end})
-
-
 def test_every_method_but_retrain_can_be_tuned() -> None:
-    tuned = {split_label(label)[0] for label in search.SPACES}
+    tuned = {split_label(label)[0] for label in protocol.SPACES}
     assert tuned == set(METHODS) - {"retrain", "no-step"}
 
 
-def test_suggestions_are_rounded_and_of_the_kind_of_their_space() -> None:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    space = {"k": ("whole", 1, 8), "lr": ("log", 1e-3, 0.2), "mask_ratio": ("uniform", 0.1, 0.9)}
-    drawn = [search._suggest(study.ask(), space) for _ in range(40)]
-    assert {values["k"] for values in drawn} == set(range(1, 9))
-    assert all(isinstance(values["k"], int) for values in drawn)
-    for name, (_, low, high) in space.items():
-        assert all(low <= values[name] <= high for values in drawn)
-        assert all(values[name] == float(f"{values[name]:.3g}") for values in drawn)
-    assert sum(values["lr"] < 0.0141 for values in drawn) > 8  # half of a logarithmic space
-
-
-def test_bad_searches_are_refused(loaded: Data, store: Store) -> None:
-    with pytest.raises(ConfigError, match="unknown method to tune 'retrain'"):
-        search.search("retrain", SETTING, loaded, 2, store, CPU)
-    with pytest.raises(ConfigError, match="trials: should be at least 1; found 0"):
-        search.search("ga", SETTING, loaded, 0, store, CPU)
-
-
 def test_a_search_without_validation_data_is_refused_before_any_computation(
-    store: Store, counted: dict[str, int]
+    counted: dict[str, int],
 ) -> None:
     setting = SETTING.replace(validation_size=0)
     with pytest.raises(DataError, match="validation_size: a search needs validation samples"):
-        search.search("ga", setting, load_data(setting, CPU), 1, store, CPU)
+        search.check_validation(setting, load_data(setting, CPU))
     assert counted == {"trained": 0, "unlearned": 0}

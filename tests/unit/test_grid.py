@@ -110,6 +110,7 @@ def test_a_dry_run_for_kubernetes(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups to kill")
 def test_a_killed_grid_resumes_and_a_removed_record_is_made_again_alone(folder: Path) -> None:
     path, records = written(folder), folder / "grid" / "records" / "digits-random10"
     process = subprocess.Popen(

@@ -11,13 +11,12 @@ import pytest
 from records import record
 from toys import CPU
 
-from ugradsl_core import pages_presets, pages_search, regime, search, settings
+from ugradsl_core import pages_presets, pages_search, regime, settings
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.pages_markdown import NOT_RUN_YET
 from ugradsl_core.pages_presets import FRAGMENTS
 from ugradsl_core.presets_text import origin, places_text, setting_values, source_text, value_text
 from ugradsl_core.problems import load_data
-from ugradsl_core.search import SPACES
 from ugradsl_core.settings import SCALES, digest, load_presets, preset_config, preset_setting
 from ugradsl_core.store import open_store, read_records, write_records
 
@@ -104,14 +103,15 @@ def test_values_and_places_in_words() -> None:
 
 
 def test_a_winner_at_the_edge_of_its_space_is_marked() -> None:
-    source = {"kind": "search", "trials": 8, "validation_gap": 1.234}
+    source = {"kind": "search", "protocol": "passes-1", "trials": 44, "validation_gap": 1.234}
     inside = {"config": {"lr": 0.05, "p": 0.9}, "source": source}
-    text = "search, 8 trials; validation gap 1.23"
+    text = "44 trials; validation gap 1.23"
     assert source_text("neggrad+", inside) == text
-    low, high = SPACES["neggrad+"][2]["p"][1:]
-    for p in (low, high):
-        edge = {"config": {"lr": 0.2, "p": p}, "source": source}
+    for lr, p in ((0.45, 0.801), (0.00051, 0.9989)):  # within 3 % of the range's length
+        edge = {"config": {"lr": lr, "p": p}, "source": source}
         assert source_text("neggrad+", edge) == f"{text}; at the edge of the space: lr, p"
+    del source["protocol"]
+    assert source_text("neggrad+", inside).startswith("search before the protocol, 44 trials; val")
 
 
 def test_the_luck_of_a_search_is_its_best_beside_the_values_before(tmp_path: Path) -> None:
@@ -120,12 +120,12 @@ def test_the_luck_of_a_search_is_its_best_beside_the_values_before(tmp_path: Pat
     name = "cifar10-random10"
 
     def trial(method: str, ua: float, note: str = "") -> Any:
-        one = record(method, search.SEARCH_SEED, ua, 50.0, 90.0, 60.0)
+        one = record(method, 1000, ua, 50.0, 90.0, 60.0)
         return dataclasses.replace(one, kind="trial", note=note)
 
     trials = [
         trial("retrain", 40.0),
-        trial("ft", 20.0), trial("ft", 32.0), trial("ft", 38.0, search.INCUMBENT),
+        trial("ft", 20.0), trial("ft", 32.0), trial("ft", 38.0, pages_search.INCUMBENT),
         trial("ga", 36.0), trial("ga", 0.0),
     ]  # fmt: skip
     write_records(tmp_path / "results" / f"{name}-bench-search.jsonl", trials)

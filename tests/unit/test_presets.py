@@ -10,12 +10,12 @@ import pytest
 import torch
 from toys import CPU
 
-from ugradsl_core import data, models, paper_presets, search
+from ugradsl_core import data, models, paper_presets, protocol
 from ugradsl_core.data import loader_options
 from ugradsl_core.paper import PAPER_FOLDER
 from ugradsl_core.paper_text import load_setting_statements, load_statements
 from ugradsl_core.problems import load_data, make_split, model_key
-from ugradsl_core.search import trial_gap
+from ugradsl_core.protocol import trial_gap
 from ugradsl_core.settings import (
     DATA_OPTIONS,
     SCALES,
@@ -181,7 +181,7 @@ def test_winners_are_the_best_of_the_published_trials(name: str) -> None:
         assert len({str(getattr(r, fact)) for r in everything}) == 1, fact
     assert all(re.fullmatch("[0-9a-f]{40}", r.commit) for r in everything)  # no "+changes"
     methods = get_preset(name, "bench")["methods"]
-    by_label: dict[str, dict[str, float]] = {x: {} for x in search.SPACES if x in methods}
+    by_label: dict[str, dict[str, float]] = {x: {} for x in protocol.SPACES if x in methods}
     for trial in trials:
         gaps = by_label[label_of(trial.method, dict(trial.config))]
         assert gaps.setdefault(trial.config_hash, trial_gap(trial, reference)) is not None
