@@ -15,6 +15,7 @@ from ugradsl_core.cli_data import datasets
 from ugradsl_core.cli_estimate import estimate
 from ugradsl_core.cli_experiments import experiment, tune
 from ugradsl_core.cli_figure6 import figure6
+from ugradsl_core.cli_gpu import gpu
 from ugradsl_core.cli_grid import grid, merge, original
 from ugradsl_core.cli_landscape import landscape
 from ugradsl_core.cli_options import AsJson, Parameters, Scale, SettingName, join_pairs, pairs
@@ -95,6 +96,7 @@ app.command()(experiment)
 app.command()(estimate)
 app.command()(tune)
 app.command()(campaign)
+app.command()(gpu)
 app.command()(grid)
 app.command()(original)
 app.command()(merge)

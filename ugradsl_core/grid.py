@@ -14,6 +14,7 @@ from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.feasible import check_methods
 from ugradsl_core.plans import PARTS, known_preset, method_config, read_labels, read_setting
+from ugradsl_core.settings import Scale
 from ugradsl_core.types import Execution
 from ugradsl_core.unlearning import METHODS
 from ugradsl_core.unlearning.limits import check_execution
@@ -37,7 +38,7 @@ class GridConfig(Config):
     """
 
     settings: tuple[str, ...] = Field(min_length=1)
-    scale: Literal["smoke", "bench", "paper"] = "bench"
+    scale: Scale = "bench"
     methods: tuple[str, ...] | Literal["all"] = "all"
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     parameters: dict[str, bool | int | float | str | None] = Field(default_factory=dict)

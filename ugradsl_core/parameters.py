@@ -21,7 +21,7 @@ from ugradsl_core.parameters_theory import (
     TheoryLandscape,
     TheorySmoothing,
 )
-from ugradsl_core.settings import load_presets, split_label
+from ugradsl_core.settings import Scale, load_presets, split_label
 from ugradsl_core.unlearning import get_method
 
 NOTEBOOK_FOLDER = Path(__file__).parent.parent / "notebooks"
@@ -61,7 +61,7 @@ class Experiment(Config):
     """Parameters that the experiment notebooks share."""
 
     dataset: str = Field("digits", description="a data set of `ugradsl datasets`")
-    scale: Literal["smoke", "bench", "paper"] = "smoke"
+    scale: Scale = "smoke"
     methods: str = Field("all", description="all, or comma-separated labels with retrain")
     seeds: str = Field("0,1,2", description="comma-separated whole numbers")
     alpha: float | None = Field(None, le=1, description="smooth rate α; None keeps the preset's")

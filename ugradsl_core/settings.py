@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,7 +18,8 @@ from ugradsl_core.models import ModelSpec, contents_sha256
 from ugradsl_core.training import SGDConfig
 from ugradsl_core.unlearning import METHODS, get_method
 
-SCALES = ("smoke", "bench", "paper")
+Scale = Literal["smoke", "bench", "full", "paper"]
+SCALES: tuple[str, ...] = get_args(Scale)
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     f"{method}:adaptive{suffix}": (method, {"alpha": None, "adaptive_sign": sign})
     for method in ("ugradsl", "ugradsl+")
@@ -63,7 +64,7 @@ class Setting(Config):
     listed forget set is always in the subset.
     """
 
-    scale: Literal["smoke", "bench", "paper"] = "smoke"
+    scale: Scale = "smoke"
     dataset: str = "digits"
     train_size: int | None = Field(None, ge=2, description="training samples; None is all")
     validation_size: int = Field(0, ge=0)
