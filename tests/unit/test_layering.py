@@ -80,7 +80,7 @@ LAYERS = [
     ],
     ["pages_cards", "pages_methods", "pages_theory", "pages_streaming"],
     ["figures_audit", "tables_audit", "pages_claims", "pages_numbers", "pages_presets"],
-    ["pages_scale", "pages_search", "pages_time"],
+    ["pages_scale", "pages_gpu", "pages_search", "pages_time"],
     ["pages_errata", "pages_landing", "pages"],
 ]
 ORDER = [module for layer in LAYERS for module in layer]
