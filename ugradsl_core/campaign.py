@@ -107,8 +107,9 @@ class Block(Config):
         if len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"seeds: names one twice; found {self.seeds}")
         for label in self.labels:
-            split_label(label)
-            if self.kind != "fixed":
+            if self.kind == "fixed":
+                split_label(label)
+            else:
                 protocol.find_space(label)
             for name, values in self.grid.items():
                 self._check_values(label, name, values)

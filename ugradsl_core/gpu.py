@@ -112,7 +112,7 @@ def check_minutes(
     needed = 0.0
     for job in jobs:
         place = places[job.setting, job.fixed]
-        config = place.setting.training
+        config: Config = place.setting.training
         if job.label:
             config = preset_config(job.label, job.setting, plan.scale)
         needed += place.seconds(config)

@@ -117,7 +117,7 @@ def test_random_and_class_wise_forgetting_share_their_original() -> None:
 
 
 def test_fixed_values_that_are_not_there_are_refused() -> None:
-    with pytest.raises(ConfigError, match="digits-random10 has no fixed values of ugradsl:adaptive-in"):
+    with pytest.raises(ConfigError, match="has no fixed values of ugradsl:adaptive-inv"):
         Plan(**{**PLAN, "blocks": [{**FIXED, "methods": ["ugradsl:adaptive-inverse"]}]})
     with pytest.raises(ConfigError, match="unknown method 'gaa'"):
         Plan(**{**PLAN, "blocks": [{**FIXED, "methods": ["gaa"]}]})
