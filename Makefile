@@ -18,7 +18,7 @@ TORCH_INDEX ?=
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check
 SIDE_BY_SIDE := --numprocesses $(JOBS) --maxprocesses 4
 
-.PHONY: help setup book test results grid gpu check lint format types benchmark clean
+.PHONY: help setup book test results campaign grid gpu check lint format types benchmark clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -31,21 +31,17 @@ book: $(READY) ## execute every notebook, build the pages into _build/html
 
 test: $(READY) ## unit tests, then every notebook against its committed outputs (JOBS=2 at a time)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadscope
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadfile \
+	OMP_NUM_THREADS=1 TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadfile \
 		--nbval notebooks --nbval-sanitize-with tests/sanitize.cfg
 
-results: $(READY) ## the published records, at the bench scale (hours; resumes; UGRADSL_DATA)
-	$(BIN)/ugradsl experiment cifar10-random10 --scale bench --seeds 0,1,2 \
-		--publish book/results/cifar10-random10-bench.jsonl
-	$(BIN)/ugradsl experiment cifar10-class --scale bench --seeds 0,1,2 \
-		--publish book/results/cifar10-class-bench.jsonl
+results: $(READY) ## the records of regime, landscape and Figure 6 (hours; resumes; UGRADSL_DATA)
 	$(BIN)/ugradsl regime all --scale bench --publish book/results/regime-bench.jsonl
 	$(BIN)/ugradsl landscape cifar10-random10 --scale bench \
 		--publish book/results/cifar10-random10-bench-landscape.jsonl
 	$(BIN)/ugradsl figure6 linear,mlp,mlp-fresh,resnet18 --scale bench \
 		--publish book/results/theory/figure6-bench.jsonl
 
-PLAN ?= ugradsl_core/workflow/campaign.yaml
+PLAN ?= book/companion/experiments/grid/campaign.yaml
 WORKERS ?= 2
 campaign: $(READY) ## the most valuable missing results, for MINUTES=… (default: until all are there)
 	$(BIN)/ugradsl campaign $(PLAN) --workers $(WORKERS) $(if $(MINUTES),--minutes $(MINUTES))
@@ -53,7 +49,7 @@ campaign: $(READY) ## the most valuable missing results, for MINUTES=… (defaul
 gpu: $(READY) ## on a GPU: tests, speed, records of scale full, in MINUTES=12 (REHEARSE=1: on the CPU)
 	$(BIN)/ugradsl gpu $(if $(MINUTES),--minutes $(MINUTES)) $(if $(REHEARSE),--rehearse)
 
-GRID ?= ugradsl_core/workflow/digits.yaml
+GRID ?= book/companion/experiments/grid/digits.yaml
 PROFILE ?= local
 grid: $(READY) ## settings × methods × seeds by Snakemake (GRID=file.yaml PROFILE=local)
 	$(BIN)/ugradsl grid $(GRID) --profile $(PROFILE)
@@ -64,7 +60,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 
 format: $(READY)
-	$(BIN)/ruff format --check ugradsl_core tests book/build.py book/_ext
+	$(BIN)/ruff format --check ugradsl_core tests book/build.py book/companion
 
 types: $(READY)
 	$(BIN)/mypy

@@ -38,7 +38,7 @@ def stage() -> list[Path]:
     """Copy the book's sources to a clean tree and return the notebooks to execute."""
     shutil.rmtree(SOURCE, ignore_errors=True)
     SOURCE.mkdir(parents=True)
-    ignore = shutil.ignore_patterns("_generated", "__pycache__")
+    ignore = shutil.ignore_patterns("_generated", "__pycache__", "companion")
     for name in STAGED:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, SOURCE / name, ignore=ignore)
@@ -64,6 +64,7 @@ def execute(source: Path, target: Path) -> None:
     if problem is not None:
         raise NotebookError(f"{source.name} failed {_where_it_stopped(cells)}\n{problem}")
     _drop_run_metadata(notebook)
+    describe_figures(notebook)
     nbformat.write(notebook, target)
 
 
@@ -90,12 +91,23 @@ def _drop_run_metadata(notebook: nbformat.NotebookNode) -> None:
             part.metadata.pop(key, None)
 
 
+def describe_figures(notebook: nbformat.NotebookNode) -> None:
+    """Take a figure's words from its output, where they were made from the data that it shows."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for details in output.get("metadata", {}).values():
+                if isinstance(details, dict) and details.get("alt"):
+                    image = cell.metadata.setdefault("mystnb", {}).setdefault("image", {})
+                    image["alt"] = details["alt"]
+
+
 def run_notebooks(notebooks: list[Path], jobs: int) -> None:
     """Execute the notebooks into the staged tree, ``jobs`` at a time, with a line for each.
 
     The processor's cores are shared out among them.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
+    os.environ.setdefault("TQDM_DISABLE", "1")  # a bar in a page would show how busy we were
     width = max((len(path.stem) for path in notebooks), default=0)
     heads = [
         f"[{number}/{len(notebooks)}] {path.stem:<{width}}"
@@ -145,7 +157,9 @@ def main() -> int:
     try:
         if arguments.no_run:
             for path in notebooks:
-                shutil.copy2(path, SOURCE / "notebooks" / path.name)
+                notebook = nbformat.read(path, as_version=4)
+                describe_figures(notebook)
+                nbformat.write(notebook, SOURCE / "notebooks" / path.name)
         else:
             run_notebooks(notebooks, arguments.jobs)
     except NotebookError as failure:

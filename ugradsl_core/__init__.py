@@ -4,7 +4,9 @@
 what there is to choose from.
 """
 
-from ugradsl_core.api import Unlearned, evaluate, unlearn
+from ugradsl_core.api import Epoch, evaluate, unlearn
+from ugradsl_core.api.comparison import Comparison, compare
+from ugradsl_core.api.unlearned import Unlearned, load_result
 from ugradsl_core.errors import (
     ConfigError,
     DataError,
@@ -13,23 +15,27 @@ from ugradsl_core.errors import (
     StoreError,
     UGradSLError,
 )
-from ugradsl_core.metrics import Report
-from ugradsl_core.types import Execution
-from ugradsl_core.unlearning import METHODS
+from ugradsl_core.methods import METHODS
+from ugradsl_core.metrics.scores import Report
+from ugradsl_core.training.execution import Execution
 
 __version__ = "0.1.0"
 
 __all__ = [
     "METHODS",
+    "Comparison",
     "ConfigError",
     "DataError",
     "DivergenceError",
+    "Epoch",
     "Execution",
     "ModelError",
     "Report",
     "StoreError",
     "UGradSLError",
     "Unlearned",
+    "compare",
     "evaluate",
+    "load_result",
     "unlearn",
 ]

@@ -1,7 +1,12 @@
 """The errors a user can meet, each one sentence: the field, the rule and the value found."""
 
 import difflib
+import operator
 from collections.abc import Iterable
+from contextlib import suppress
+
+import torch
+from torch import Tensor
 
 LISTED = 10  # valid names that a message spells out
 
@@ -56,3 +61,59 @@ def unknown_name(kind: str, name: object, valid: Iterable[str]) -> ConfigError:
 
 def _distance(wanted: str, choice: str) -> float:
     return -difflib.SequenceMatcher(None, choice, wanted).ratio()
+
+
+LARGEST = 2**63 - 1
+
+
+def is_truth(value: object) -> bool:
+    """Whether a value is a truth value of Python, NumPy or PyTorch, which no number should be."""
+    return not isinstance(value, str) and str(value) in {
+        "True", "False", "tensor(True)", "tensor(False)",
+    }  # fmt: skip
+
+
+def whole_number(value: object, name: str, least: int = 0) -> int:
+    """A whole number of any type, NumPy's and tensors of one included.
+
+    Raises:
+        ConfigError: it is none, is a truth value, or lies outside ``least``…2⁶³ − 1.
+    """
+    number = least - 1
+    if not is_truth(value):
+        with suppress(TypeError, ValueError, RuntimeError):
+            number = operator.index(value)  # type: ignore[arg-type]
+    if not least <= number <= LARGEST:
+        raise ConfigError(f"{name}: should be a whole number from {least}; found {value!r}")
+    return number
+
+
+def check_finite(state: dict[str, Tensor], what: str) -> None:
+    """Raise ModelError if any floating-point tensor of ``state`` holds NaN or infinity."""
+    for name, value in state.items():
+        floating = isinstance(value, Tensor) and value.is_floating_point()
+        if floating and not bool(torch.isfinite(value.detach()).all()):
+            raise ModelError(f"{what}: the weights {name!r} hold NaN or infinite values")
+
+
+def check_logits(logits: object, batch_size: int) -> int:
+    """K, after checking that ``logits`` is (batch_size, K).
+
+    Raises:
+        ModelError: it is not a floating-point tensor of that shape.
+    """
+    if not isinstance(logits, Tensor):
+        raise ModelError(f"model: should return a tensor of logits; found {type(logits).__name__}")
+    if logits.ndim != 2 or len(logits) != batch_size or not logits.is_floating_point():
+        raise ModelError(
+            f"model: should return float logits of shape ({batch_size}, K); "
+            f"found {logits.dtype} of shape {tuple(logits.shape)}"
+        )
+    return logits.shape[1]
+
+
+def check_labels(labels: Tensor, num_classes: int, name: str = "labels") -> None:
+    """Raise DataError unless every label lies in 0…K−1."""
+    wrong = labels[(labels < 0) | (labels >= num_classes)]
+    if len(wrong):
+        raise DataError(f"{name}: labels should lie in 0…{num_classes - 1}; found {int(wrong[0])}")

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ugradsl_core.checks import check_labels
-from ugradsl_core.errors import ConfigError, DataError
+from ugradsl_core.errors import ConfigError, DataError, check_labels
 
 Reduction = Literal["mean", "sum", "none"]
 Distance = Literal["cosine", "euclidean"]

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
-from setting import sgd
 from torch import Tensor, nn
 from torch.func import functional_call, jvp
 from torch.nn import functional as F
 
-from ugradsl_core.types import Batch
+from setting import sgd
+from ugradsl_core.samples import Batch
 
 LR = 1e-3
 Batches = list[Batch]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ugradsl_core import data
+from companion.experiments import data
 from ugradsl_core.training import shuffled
 
 BATCH, WORKERS, PREFETCH, IMAGE_SIZE = 128, 2, 2, 64

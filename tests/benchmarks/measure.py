@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ugradsl_core import provenance
+from companion.experiments.records import provenance
 
 Timed = Callable[[], float | None]
 

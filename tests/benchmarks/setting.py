@@ -1,12 +1,13 @@
 """What the benchmarks share: random pictures, ready batches, the network and the optimiser."""
 
 import torch
-from measure import DEVICE, size
 from torch import nn
 
-from ugradsl_core.data import Dataset, Transform
+from companion.experiments.data import Dataset, Transform
+from measure import DEVICE, size
 from ugradsl_core.models import resnet18
-from ugradsl_core.types import Batch, Execution
+from ugradsl_core.samples import Batch
+from ugradsl_core.training import Execution
 
 WIDTH = size("WIDTH", 8)
 BATCH = size("BATCH", 128)

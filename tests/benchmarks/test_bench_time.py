@@ -1,13 +1,13 @@
 """What one seed of every bench preset takes, from a calibration: at most twenty minutes."""
 
 import pytest
+
+from companion.experiments.costs.calibration import calibrate
+from companion.experiments.costs.estimate import costs
+from companion.experiments.costs.sizes import known_sizes
+from companion.experiments.settings.preset import load_presets, preset_config, preset_setting
 from measure import CHECK, keep, size
 from setting import EXECUTION
-
-from ugradsl_core.calibration import calibrate
-from ugradsl_core.estimate import costs
-from ugradsl_core.settings import load_presets, preset_config, preset_setting
-from ugradsl_core.sizes import known_sizes
 
 LIMIT = 20.0
 

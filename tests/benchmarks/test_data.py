@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from measure import compare, size
 from torchvision.datasets import CIFAR10
 
-from ugradsl_core.data import load
+from companion.experiments.data import load
+from measure import compare, size
 
 
 @pytest.fixture

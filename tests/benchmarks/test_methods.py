@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from bare import LOOPS, LR
 from measure import compare, size
 from setting import BATCH, EXECUTION, PLACE, WIDTH, in_memory, network, pictures
-from torch import Tensor, nn
-
+from ugradsl_core.methods import METHODS, make_config
+from ugradsl_core.methods.ff import fisher_diagonal
+from ugradsl_core.methods.pabi import noisy_steps
+from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import resnet18
-from ugradsl_core.types import Problem, UnlearnResult
-from ugradsl_core.unlearning import METHODS, make_config
-from ugradsl_core.unlearning.ff import fisher_diagonal
-from ugradsl_core.unlearning.pabi import noisy_steps
 
 LIMIT = 1.10
 SAMPLES = {"ff": size("FF_SAMPLES", 16), "iu": size("IU_SAMPLES", 256)}

@@ -10,19 +10,20 @@ import time
 
 import pytest
 import torch
-from measure import compare, seconds, size
-from setting import BATCH, EXECUTION, PLACE, WIDTH, in_memory, network, pictures, sgd
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ugradsl_core.data import Dataset
-from ugradsl_core.experiments import evaluate_state
+from companion.experiments.data import Dataset
+from companion.experiments.runs.run import evaluate_state
+from measure import compare, seconds, size
+from setting import BATCH, EXECUTION, PLACE, WIDTH, in_memory, network, pictures, sgd
+from ugradsl_core.methods import METHODS, make_config
+from ugradsl_core.methods.common import cross_entropy, one_set_plan
+from ugradsl_core.methods.problem import Problem
 from ugradsl_core.metrics import mia
 from ugradsl_core.models import resnet18
+from ugradsl_core.samples import Batch
 from ugradsl_core.training import SGDConfig, predict, train
-from ugradsl_core.types import Batch, Problem
-from ugradsl_core.unlearning import METHODS, make_config
-from ugradsl_core.unlearning.common import cross_entropy, one_set_plan
 
 
 def test_a_training_epoch_costs_a_bare_loop() -> None:

@@ -19,17 +19,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from measure import CHECK, keep, size
 from PIL import Image
-from setting import BATCH, EXECUTION, WIDTH, network
 from torch.utils.data import DataLoader, TensorDataset
 
-from ugradsl_core import data
-from ugradsl_core.data import StreamedDataset
-from ugradsl_core.data.stream import CHUNK
+from companion.experiments import data
+from companion.experiments.data import StreamedDataset
+from companion.experiments.data.streamed.stream import CHUNK
+from measure import CHECK, keep, size
+from setting import BATCH, EXECUTION, WIDTH, network
+from ugradsl_core.methods.common import cross_entropy, one_set_plan
+from ugradsl_core.samples import Batch
 from ugradsl_core.training import SGDConfig, train
-from ugradsl_core.types import Batch
-from ugradsl_core.unlearning.common import cross_entropy, one_set_plan
 
 SMALLEST = size("STREAM_IMAGES", 4000)
 FACTORS = (1, 2, 4, 8)

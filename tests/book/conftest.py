@@ -3,6 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser
+
 from serving import CHROMIUM, HTML, built_pages, chromium, served
 
 REQUIRED = os.environ.get("UGRADSL_REQUIRE_BOOK") == "1"
@@ -28,6 +29,14 @@ def site() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser(site: str) -> Iterator[Browser]:
+def bare_browser() -> Iterator[Browser]:
+    """Chromium for scripts that need no built book; one a process, as Playwright wants it."""
+    if CHROMIUM is None:
+        (pytest.fail if REQUIRED else pytest.skip)("no chromium on the PATH")
     with chromium() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def browser(site: str, bare_browser: Browser) -> Browser:
+    return bare_browser

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from playwright.sync_api import Browser
+
 from serving import built_pages, chromium, served
 
 VIEWS = {

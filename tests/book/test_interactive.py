@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page
-from serving import HTML
 
+from companion.experiments.records.summary import published
+from serving import HTML
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.privacy import alpha_domain, best_prediction, label_ldp_epsilon
-from ugradsl_core.results import published
 from ugradsl_core.smoothing import gls_labels
+from ugradsl_core.theory.privacy import alpha_domain, best_prediction, label_ldp_epsilon
 
 PAGES = {
     "gls": "notebooks/theory_4_smoothing.html",

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page
+
 from serving import HTML
 
 LOOK = (Path(__file__).parent / "look.js").read_text("utf-8")

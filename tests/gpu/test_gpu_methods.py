@@ -9,10 +9,10 @@ import torch
 from subjects import BATCH, CASES, IDS, REHEARSAL, SPECS, STEPS, distance, make_problem, on_cpu, run
 from torch import Tensor
 
-from ugradsl_core.types import Batch
-from ugradsl_core.unlearning import METHODS, common
+from ugradsl_core.methods import METHODS, common
+from ugradsl_core.samples import Batch
 
-pabi = importlib.import_module("ugradsl_core.unlearning.pabi")  # whose function has its name
+pabi = importlib.import_module("ugradsl_core.methods.pabi")  # whose function has its name
 
 KINDS = list(SPECS)
 # A rehearsal takes each case once, the models in turn; FF and IU of a ViT or BERT take longest.

@@ -12,19 +12,18 @@ import torch
 from subjects import REHEARSAL, SIDE, STEPS, distance, make_model, make_problem, on_cpu, run
 from torch.utils.data import TensorDataset
 
+from companion.experiments.records.store import open_store
+from companion.experiments.runs.problems import load_data
+from companion.experiments.runs.problems import make_model as of_setting
+from companion.experiments.runs.run import evaluate_state, run_one
+from companion.experiments.settings.preset import preset_config, preset_setting
 from ugradsl_core import metrics
 from ugradsl_core.api import evaluate, unlearn
-from ugradsl_core.checkpoint import Checkpoint
-from ugradsl_core.experiments import evaluate_state, run_one
+from ugradsl_core.methods.common import cross_entropy, one_set_plan
 from ugradsl_core.models import seeded
-from ugradsl_core.problems import load_data
-from ugradsl_core.problems import make_model as of_setting
-from ugradsl_core.settings import preset_config, preset_setting
 from ugradsl_core.smoothing import adaptive_alpha, gls_labels, gls_loss
-from ugradsl_core.store import open_store
-from ugradsl_core.training import SGDConfig, predict, train
-from ugradsl_core.types import Execution
-from ugradsl_core.unlearning.common import cross_entropy, one_set_plan
+from ugradsl_core.training import Execution, SGDConfig, predict, train
+from ugradsl_core.training.checkpoint import Checkpoint
 
 EPOCHS = 1 if REHEARSAL else 20
 

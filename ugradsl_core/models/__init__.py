@@ -7,14 +7,7 @@ from torch import nn
 
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.models.contents import contents_sha256
-from ugradsl_core.models.heads import (
-    FeatureTap,
-    find_head,
-    head_name,
-    load_weights,
-    seeded,
-    widen_head,
-)
+from ugradsl_core.models.heads import FeatureTap, find_head, head_name, load_weights, widen_head
 from ugradsl_core.models.images import resnet18, vgg16, vit
 from ugradsl_core.models.layers import (
     NORMALISATION,
@@ -24,6 +17,7 @@ from ugradsl_core.models.layers import (
 )
 from ugradsl_core.models.own import build_own
 from ugradsl_core.models.pretrained import load_classifier, load_file
+from ugradsl_core.models.seeding import seeded
 from ugradsl_core.models.spec import BACKBONES, SIZES, Backbone, ModelSpec, is_own
 from ugradsl_core.models.text import bert
 

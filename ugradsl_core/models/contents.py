@@ -5,8 +5,8 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 
-from ugradsl_core import hub
 from ugradsl_core.errors import ConfigError
+from ugradsl_core.models import hub
 from ugradsl_core.models.spec import ModelSpec, is_own
 
 WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")

@@ -1,31 +1,18 @@
 """A model's classification head, its features, and seeded initialisation."""
 
 import copy
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from ugradsl_core.errors import ModelError, unknown_name
 from ugradsl_core.models.layers import forward
-
-
-@contextmanager
-def seeded(generator: Generator) -> Iterator[None]:
-    """Layers that draw from torch's global state (dropout, initialisation) follow ``generator``.
-
-    The global state of the CPU and of every CUDA device is as before on leaving.
-    """
-    seed = int(torch.randint(2**62, (), generator=generator))
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield
+from ugradsl_core.samples.inputs import Inputs
 
 
 def find_head(
-    model: nn.Module, num_classes: int, name: str | None = None, inputs: Tensor | None = None
+    model: nn.Module, num_classes: int, name: str | None = None, inputs: Inputs | None = None
 ) -> nn.Module:
     """The classification layer, whose input is the feature h_θ(x) of Table 5.
 
@@ -81,10 +68,20 @@ class FeatureTap:
 
     def __init__(self, layer: nn.Module) -> None:
         self.features = torch.empty(0)
-        self._handle = layer.register_forward_pre_hook(self._keep)
+        self._handle = layer.register_forward_pre_hook(self._keep, with_kwargs=True)
 
-    def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.features = inputs[0].detach().flatten(1)
+    def _keep(self, _: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        given = [*inputs, *named.values()]
+        self.features = given[0].detach().flatten(1)
+
+    def check(self, model: nn.Module, inputs: Inputs) -> None:
+        """Raise ModelError unless a forward pass of ``model`` calls the layer."""
+        forward(model, inputs)
+        if not self.features.numel():
+            raise ModelError(
+                "head: the classification layer is not called in the forward pass, so its input, "
+                "the features, is not known; name a layer whose input they are"
+            )
 
     def close(self) -> None:
         """Remove the hook."""
@@ -92,7 +89,7 @@ class FeatureTap:
 
 
 def head_name(
-    model: nn.Module, num_classes: int, name: str | None = None, inputs: Tensor | None = None
+    model: nn.Module, num_classes: int, name: str | None = None, inputs: Inputs | None = None
 ) -> str:
     """The name of :func:`find_head`'s layer in ``model.named_modules()``."""
     head = find_head(model, num_classes, name, inputs)
@@ -148,9 +145,8 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     Only boundary expanding in its upstream variant leaves such a state behind.
     """
     own = model.state_dict()
-    wider = [
-        name for name, value in state.items() if name in own and own[name].shape != value.shape
-    ]
+    both = [name for name in state if isinstance(own.get(name), Tensor)]
+    wider = [name for name in both if own[name].shape != state[name].shape]
     if wider:
         name = wider[0].rpartition(".")[0]
         model = copy.deepcopy(model)

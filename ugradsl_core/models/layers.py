@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from ugradsl_core.errors import ModelError
+from ugradsl_core.samples.inputs import Inputs
 
 NORMALISATION = (
     nn.modules.batchnorm._BatchNorm,
@@ -16,7 +17,7 @@ NORMALISATION = (
 )
 
 
-def forward(model: nn.Module, inputs: Tensor) -> Tensor:
+def forward(model: nn.Module, inputs: Inputs) -> Tensor:
     """A forward pass in evaluation mode, without gradients; each module keeps its mode."""
     before = {module: module.training for module in model.modules()}
     model.eval()
@@ -28,7 +29,7 @@ def forward(model: nn.Module, inputs: Tensor) -> Tensor:
             module.training = mode
 
 
-def call_order(model: nn.Module, inputs: Tensor) -> list[nn.Module]:
+def call_order(model: nn.Module, inputs: Inputs) -> list[nn.Module]:
     """The modules in the order in which a forward pass last calls them.
 
     One that is not called itself, as some parts of ``nn.MultiheadAttention``, comes with the
@@ -73,7 +74,7 @@ def own_tensors(module: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def last_layers(model: nn.Module, k: int, inputs: Tensor) -> list[nn.Module]:
+def last_layers(model: nn.Module, k: int, inputs: Inputs) -> list[nn.Module]:
     """The last ``k`` layers with weights, and the norms passed on the way from the end.
 
     Layers are modules with parameters of their own, in the order in which they are called;

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ugradsl_core.checks import check_logits
-from ugradsl_core.errors import ConfigError, ModelError, UGradSLError, unknown_name
+from ugradsl_core.errors import ConfigError, ModelError, UGradSLError, check_logits, unknown_name
 from ugradsl_core.models.spec import SIZES
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ugradsl_core import hub
 from ugradsl_core.errors import ConfigError, ModelError
+from ugradsl_core.models import hub
 from ugradsl_core.models.images import ImageLogits
 from ugradsl_core.models.spec import BACKBONES, ModelSpec
 from ugradsl_core.models.text import TextLogits

@@ -4,14 +4,11 @@ The helpers are those of ``tests/benchmarks``; a size in the environment wins.
 """
 
 import os
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 DEVICE = os.environ.setdefault("UGRADSL_BENCHMARK_DEVICE", "cuda")
 UNTIL = float(os.environ.get("UGRADSL_BENCHMARK_UNTIL", "inf"))
 CARD = {"WIDTH": 64, "BATCH": 256, "STEPS": 20, "REPEATS": 3, "METHOD_REPEATS": 2,

@@ -6,11 +6,10 @@ import time
 import torch
 from torch import nn
 
-from ugradsl_core.data import Dataset, Transform
+from ugradsl_core.methods.common import cross_entropy, one_set_plan
 from ugradsl_core.models import resnet18
-from ugradsl_core.training import SGDConfig, synchronise, train
-from ugradsl_core.types import Execution
-from ugradsl_core.unlearning.common import cross_entropy, one_set_plan
+from ugradsl_core.samples import Dataset, Transform
+from ugradsl_core.training import Execution, SGDConfig, synchronise, train
 
 BATCH, WIDTH = 128, 8
 

@@ -16,25 +16,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bare import _gradient_sum
-from measure import CHECK, DEVICE, compare, keep, seconds, size
-from setting import BATCH, PLACE, WIDTH, in_memory, network, pictures, sgd
-from test_methods import make_problem, unlearn
-from test_methods import test_a_method_costs_its_passes as method_costs_its_passes
-from test_speed import test_evaluation_costs_its_forward_passes as evaluation_costs_its_passes
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
 
-from ugradsl_core.data import Dataset
-from ugradsl_core.footprint import footprint
+from bare import _gradient_sum
+from companion.experiments.costs.footprint import footprint
+from companion.experiments.data import Dataset
+from measure import CHECK, DEVICE, compare, keep, seconds, size
+from setting import BATCH, PLACE, WIDTH, in_memory, network, pictures, sgd
+from test_methods import make_problem, unlearn
+from test_methods import test_a_method_costs_its_passes as method_costs_its_passes
+from test_speed import test_evaluation_costs_its_forward_passes as evaluation_costs_its_passes
+from ugradsl_core.methods import METHODS, make_config
+from ugradsl_core.methods.common import cross_entropy, one_set_plan
+from ugradsl_core.methods.salun import saliency_mask
 from ugradsl_core.models import ModelSpec
-from ugradsl_core.training import SGDConfig, train
-from ugradsl_core.types import Batch, Execution
-from ugradsl_core.unlearning import METHODS, make_config
-from ugradsl_core.unlearning.common import cross_entropy, one_set_plan
-from ugradsl_core.unlearning.salun import saliency_mask
+from ugradsl_core.samples import Batch
+from ugradsl_core.training import Execution, SGDConfig, train
 
 IMAGES = size("STEPS", 20) * BATCH
 REPEATS = size("REPEATS", 3)

@@ -1,0 +1,1 @@
+"""The ``ugradsl`` command."""

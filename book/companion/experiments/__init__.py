@@ -1,0 +1,1 @@
+"""Experiments: data, settings, records, runs, and what they cost."""

@@ -1,0 +1,208 @@
+"""How much data a setting has: of data that are there, or of a data set whose sizes are known."""
+
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from companion.experiments.costs.footprint import replace_pretrained
+from companion.experiments.data import DATA_ROOT_VARIABLE, data_root
+from companion.experiments.data.sets import cifar
+from companion.experiments.data.sets.newsgroups import FAMILIES
+from companion.experiments.data.sets.words import CLASSES
+from companion.experiments.data.sources import SOURCES, DataSource
+from companion.experiments.data.text import WORDS
+from companion.experiments.runs.problems import Data, Judge, judged_set, training_size
+from companion.experiments.settings import forget_sets
+from companion.experiments.settings.forget_sets import (
+    check_class,
+    check_listed,
+    make_split,
+    no_groups,
+)
+from companion.experiments.settings.index_files import check_range, read_index
+from companion.experiments.settings.setting import Setting
+from ugradsl_core.errors import DataError
+from ugradsl_core.models import BACKBONES, ModelSpec, contents_sha256, hub
+
+BERT_TOKENS = 30_522  # of the tokenizer that BERT-base was published with
+GROUPS: dict[str, Sequence[str]] = {
+    "digits-parity": tuple("0123456789"),
+    "words": tuple(f"{name} {half}" for name in CLASSES for half in (1, 2)),
+    "cifar20": cifar.CIFAR100,
+    "20newsgroups": tuple(FAMILIES),
+}
+PLACES = {  # what lies below the data root where a data set is there, or a part of it
+    "cifar10": ("cifar10.npz", "cifar-10-batches-py/*"),
+    "cifar100": ("cifar100.npz", "cifar-100-python/*"),
+    "cifar20": ("cifar100.npz", "cifar-100-python/*"),
+    "svhn": ("svhn.npz", "train_32x32.mat", "test_32x32.mat"),
+    "fashion-mnist": ("fashion_mnist.npz", "FashionMNIST/raw/*"),
+    "mnist-m": ("mnist_m.npz", "mnist_m/mnist_m_*"),
+    "celeba": ("celeba.npz", "celeba/*"),
+    "tiny-imagenet": ("tiny-imagenet*/train",),
+    "imagenet": ("imagenet/train", "imagenet/val"),
+    "20newsgroups": ("20news-bydate-train", "20news-bydate_py3.pkz"),
+}
+CONFIG_NAMES = {  # of a model's sizes in its config.json
+    "width": "hidden_size",
+    "depth": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "patch_size": "patch_size",
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much data a setting has.
+
+    Attributes:
+        retain: samples of D_r.
+        forget: samples of D_f.
+        judged: samples of the test set that metrics are computed on.
+        classes: K.
+        shape: of one input.
+        vocabulary: of token ids; None for images.
+        stored: bytes of the data set that lie on the device.
+    """
+
+    retain: int
+    forget: int
+    judged: int
+    classes: int
+    shape: tuple[int, ...]
+    vocabulary: int | None
+    stored: int
+
+
+def loaded_sizes(setting: Setting, loaded: Data, judge: Judge = "test") -> Sizes:
+    """The sizes of data that are there."""
+    split = make_split(setting, loaded.train, 0, loaded.rows)
+    stored = sum(
+        getattr(getattr(part, "inputs", None), "nbytes", 0) for part in (loaded.train, loaded.test)
+    )
+    return Sizes(
+        len(split.retain),
+        len(split.forget),
+        len(judged_set(setting, loaded, judge)),
+        loaded.train.num_classes,
+        tuple(loaded.train.input_shape),
+        loaded.train.vocabulary,
+        stored,
+    )
+
+
+def is_absent(dataset: str, root: str | None) -> bool:
+    """Whether nothing of a data set is there, so that only its known sizes can be reckoned with.
+
+    Raises:
+        DataError: the data root is not a directory.
+    """
+    if dataset not in PLACES:
+        return False
+    root = root or os.environ.get(DATA_ROOT_VARIABLE)
+    if not root:
+        return True
+    base = data_root(Path(root), dataset, download=False)
+    return not any(found for place in PLACES[dataset] for found in base.glob(place))
+
+
+def known_sizes(setting: Setting) -> Sizes:
+    """The sizes of a data set that need not be there; classes and groups count as equally large.
+
+    Raises:
+        ConfigError: no such group.
+        DataError: nothing is known of the data set or of its groups, or it has no such class, no
+            such index, or fewer samples than the setting asks for.
+    """
+    source = SOURCES.get(setting.dataset)
+    if source is None or source.train is None or source.test is None or source.classes is None:
+        raise DataError(f"{setting.dataset}: its size is known only from the data")
+    total = training_size(setting, source.train)
+    forget = _forgotten(setting, source, source.train, source.classes, total)
+    judged = source.test
+    if setting.paradigm == "class-wise":
+        judged -= judged // source.classes
+    shape, vocabulary, width = source.shape, None, 1
+    if source.kind == "text":
+        shape, width = (setting.max_length or source.shape[0],), 8
+        vocabulary = WORDS if setting.tokenizer is None else BERT_TOKENS
+    elif setting.image_size is not None:
+        shape = (shape[0], setting.image_size, setting.image_size)
+    each = width
+    for side in shape:
+        each *= side
+    stored = 0 if source.kind == "streamed images" else each * (source.train + source.test)
+    return Sizes(total - forget, forget, judged, source.classes, shape, vocabulary, stored)
+
+
+def _forgotten(setting: Setting, source: DataSource, whole: int, classes: int, total: int) -> int:
+    """The samples to forget of ``total``, after the checks that the data would be put to."""
+    check_class(setting, classes)
+    match setting.paradigm:
+        case "class-wise":
+            field, what, forget = "forgotten_class", "one class", total // classes
+        case "index":
+            index = read_index(str(setting.index_file), whole)
+            check_range(index, whole, str(setting.index_file), setting.dataset)
+            check_listed(len(index), total)
+            return len(index)
+        case "group" if not source.groups:
+            raise no_groups(setting.dataset)
+        case "group" if setting.group_fraction is not None:
+            field, what = "group_fraction", f"{setting.group_fraction} of the groups"
+            forget = round(setting.group_fraction * total)
+            named = len(GROUPS.get(setting.dataset, ()))
+            if named and round(setting.group_fraction * named) in {0, named}:
+                forget = 0
+        case "group":
+            if setting.dataset not in GROUPS:
+                raise DataError(f"{setting.dataset}: the size of its groups is not known")
+            forget_sets.find_group(str(setting.forgotten_group), GROUPS[setting.dataset])
+            field, what = "forgotten_group", "one group"
+            forget = total // len(GROUPS[setting.dataset])
+        case _:
+            field, what = "fraction", f"{setting.fraction} of {total} samples"
+            forget = round(setting.fraction * total)
+    if not 0 < forget < total:
+        raise DataError(f"{field}: {what} leaves D_f or D_r empty")
+    return forget
+
+
+def is_to_be_fetched(spec: ModelSpec) -> bool:
+    """Whether pretrained weights go by a Hugging Face name that is not in the cache."""
+    name = spec.pretrained
+    if name is None or "depth" not in BACKBONES[spec.name].sizes or name.startswith(hub.PACKAGE):
+        return False
+    return not Path(hub.locate(name, "pretrained")).is_dir() and contents_sha256(spec) is None
+
+
+def with_fresh_weights(setting: Setting) -> Setting:
+    """The setting with a model of the same sizes as the pretrained one, and nothing to read.
+
+    A transformer's sizes are those in its ``config.json``, or full size where that is not here.
+
+    Raises:
+        ConfigError: a folder or a package that does not exist.
+    """
+    spec = setting.model
+    if spec.pretrained is None:
+        return setting
+    sizes = {}
+    if "depth" in BACKBONES[spec.name].sizes:
+        sizes = _sizes_of(spec.pretrained, BACKBONES[spec.name].sizes)
+    fresh = replace_pretrained(spec).model_dump(exclude_none=True)
+    return setting.replace(model={**fresh, **sizes})
+
+
+def _sizes_of(pretrained: str, wanted: Collection[str]) -> dict[str, int]:
+    from transformers import AutoConfig
+
+    place = hub.locate(pretrained, "pretrained")
+    try:
+        with hub.quietly():
+            config = AutoConfig.from_pretrained(place, local_files_only=True)
+    except (OSError, ValueError):
+        return {}
+    found = {field: getattr(config, name, None) for field, name in CONFIG_NAMES.items()}
+    return {f: value for f, value in found.items() if f in wanted and isinstance(value, int)}

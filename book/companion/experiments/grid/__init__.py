@@ -1,0 +1,1 @@
+"""Settings × methods × seeds as jobs of Snakemake."""

@@ -1,0 +1,1 @@
+"""Records, their store, their summary and statistics."""

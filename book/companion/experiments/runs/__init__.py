@@ -1,0 +1,1 @@
+"""From a setting and a seed to records."""

@@ -1,0 +1,81 @@
+"""Whether a setting can run as it is asked to, found out before anything is computed or written."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+
+import torch
+
+from companion.experiments.runs.problems import Data, Judge, judged_set
+from companion.experiments.settings.forget_sets import make_split
+from companion.experiments.settings.labels import split_label
+from companion.experiments.settings.setting import Setting
+from ugradsl_core import models
+from ugradsl_core.config import Config
+from ugradsl_core.errors import ConfigError, DataError
+from ugradsl_core.methods import METHODS
+from ugradsl_core.methods.limits import check_execution
+from ugradsl_core.models import ModelSpec
+from ugradsl_core.models.spec import is_own
+from ugradsl_core.training import Execution
+from ugradsl_core.training.steps import check_accumulation
+
+
+def check_methods(
+    setting: Setting, configs: Mapping[str, Config], vocabulary: int | None, execution: Execution
+) -> None:
+    """Raise ConfigError where training or a method cannot run as ``execution`` asks.
+
+    Args:
+        setting: how the original model is trained.
+        configs: of the methods, by label.
+        vocabulary: of token ids, which no augmentation knows; None for images.
+        execution: processes and micro-batches.
+    """
+    execution.world.check_batch(setting.training.batch_size)
+    check_accumulation(execution, setting.training.batch_size)
+    for config in (setting.training, *configs.values()):
+        augment = getattr(config, "augment", "none")
+        if vocabulary is not None and augment != "none":
+            raise ConfigError(f"augment: should be 'none' for text; found {augment!r}")
+    for label, config in configs.items():
+        check_execution(METHODS[split_label(label)[0]].title, config, execution)
+
+
+def check_model(
+    spec: ModelSpec, num_classes: int, input_shape: Sequence[int], vocabulary: int | None
+) -> None:
+    """Build the model once: on the ``meta`` device, or as it is where weights or code are read.
+
+    Raises:
+        ConfigError: it does not fit the inputs, or is not on this machine.
+        ModelError: its weights do not fit, or a factory does not work.
+    """
+    real = spec.pretrained is not None or is_own(spec.name)
+    with torch.random.fork_rng(devices=[]), nullcontext() if real else torch.device("meta"):
+        models.build(spec, num_classes=num_classes, input_shape=input_shape, vocabulary=vocabulary)
+
+
+def check_problem(
+    setting: Setting, loaded: Data, seeds: Sequence[int], execution: Execution, judge: Judge
+) -> None:
+    """Raise where there is no model, or too few samples to keep, to forget or to judge by.
+
+    Raises:
+        ConfigError: no such model, or fewer samples than processes.
+        DataError: an empty forget set, or nothing to judge by.
+    """
+    judged = judged_set(setting, loaded, judge)
+    if len(judged) == 0:
+        raise DataError(
+            f"forgotten_class: class {setting.forgotten_class} holds all of the {judge} set"
+        )
+    world = execution.world
+    world.check_batch(len(loaded.train), "training samples")
+    world.check_batch(len(judged), f"{judge} samples")
+    for seed in seeds:
+        own = loaded.of_seed(seed)
+        split = make_split(setting, own.train, seed, own.rows)
+        world.check_batch(len(split.retain), "samples to keep")
+        world.check_batch(len(split.forget), "samples to forget")
+    train = loaded.train
+    check_model(setting.model, train.num_classes, train.input_shape, train.vocabulary)

@@ -1,0 +1,238 @@
+"""Load data, train the original model, and make the unlearning problem of a seed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor, nn
+
+from companion.experiments import data
+from companion.experiments.records.store import (
+    Store,
+    drop_state,
+    keep_checkpoint,
+    load_state,
+    save_state,
+)
+from companion.experiments.settings import forget_sets
+from companion.experiments.settings.forget_sets import (
+    _check_forget_set,
+    _listed,
+    check_listed,
+    make_split,
+)
+from companion.experiments.settings.seeds import stream
+from companion.experiments.settings.setting import DATA_OPTIONS, FORGET_FIELDS, Setting, digest
+from ugradsl_core import models
+from ugradsl_core.errors import DataError
+from ugradsl_core.methods.common import cross_entropy, one_set_plan
+from ugradsl_core.methods.problem import Problem
+from ugradsl_core.samples import NamedSamples
+from ugradsl_core.training import Execution, train
+
+Judge = Literal["test", "validation"]
+Progress = Callable[[str], None]
+SUBSET_SEED = 0
+
+
+def silent(_: str) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The data of a setting: the same for all seeds, unless the setting draws them anew.
+
+    Attributes:
+        train: D_tr.
+        validation: training samples outside D_tr.
+        test: D_te.
+        checksum: of the data set.
+        rows: which training samples of the data set are D_tr, sorted, int64, (N,).
+        redraw: the data of a seed, for a setting that draws them anew; None keeps these for all.
+    """
+
+    train: NamedSamples
+    validation: NamedSamples
+    test: NamedSamples
+    checksum: str
+    rows: Tensor
+    redraw: Callable[[int], "Data"] | None = None
+
+    def of_seed(self, seed: int) -> "Data":
+        """The data that a seed has."""
+        return self if self.redraw is None else self.redraw(seed)
+
+
+def load_data(
+    setting: Setting, execution: Execution, root: str | None = None, *, download: bool = False
+) -> Data:
+    """Load a setting's data set and cut its training subset and validation set.
+
+    Raises:
+        ConfigError: unknown group, or an option that the data set does not know.
+        DataError: fewer samples than the setting asks for, no groups, or a wrong index file.
+    """
+    options = {name: getattr(setting, name) for name in DATA_OPTIONS}
+    device = execution.resolve()
+    bundle = data.load(setting.dataset, root, download=download, device=device, **options)
+    size = training_size(setting, len(bundle.train))
+    _check_forget_set(setting, bundle.train)
+    checksum = digest([bundle.train.checksum, bundle.test.checksum])
+
+    def draw(generator: Generator) -> Data:
+        chosen, held = _subset(setting, bundle.train, size, generator)
+        return Data(
+            bundle.train.take(chosen), bundle.train.take(held), bundle.test, checksum, chosen
+        )
+
+    fixed = draw(torch.Generator().manual_seed(SUBSET_SEED))
+    if not setting.resample:
+        return fixed
+    return replace(fixed, redraw=lambda seed: draw(stream(seed, "subset")))
+
+
+def training_size(setting: Setting, total: int) -> int:
+    """The samples of D_tr, of ``total`` training samples.
+
+    Raises:
+        DataError: the data set has fewer than the setting asks for.
+    """
+    size = total - setting.validation_size if setting.train_size is None else setting.train_size
+    if size < 2 or size + setting.validation_size > total:
+        raise DataError(
+            f"train_size + validation_size: should be at most {total}, the training images of "
+            f"{setting.dataset}; found {size} + {setting.validation_size}"
+        )
+    return size
+
+
+def _subset(
+    setting: Setting, train: NamedSamples, size: int, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """Training and validation samples, sorted; what is forgotten as a whole is drawn as a whole."""
+    labels, total = train.labels, len(train)
+    if setting.group_fraction is not None and train.groups is not None and size < total:
+        chosen = forget_sets.whole_groups(train.groups, size, generator)
+        rest = forget_sets.complement(total, chosen)
+        held = forget_sets.whole_groups(train.groups[rest], setting.validation_size, generator)
+        return chosen, rest[held]
+    listed = torch.empty(0, dtype=torch.long)
+    if setting.paradigm == "index":
+        listed = _listed(setting, total)
+    check_listed(len(listed), size)
+    others = forget_sets.complement(total, listed)
+    drawn = others[forget_sets.stratified_sample(labels[others], size - len(listed), generator)]
+    chosen = torch.cat([listed, drawn]).sort().values
+    rest = forget_sets.complement(total, chosen)
+    held = forget_sets.stratified_sample(labels[rest], setting.validation_size, generator)
+    return chosen, rest[held]
+
+
+def make_model(setting: Setting, train: NamedSamples) -> nn.Module:
+    """The setting's backbone with fresh weights."""
+    return models.build(
+        setting.model,
+        num_classes=train.num_classes,
+        input_shape=train.input_shape,
+        vocabulary=train.vocabulary,
+    )
+
+
+def judged_set(setting: Setting, loaded: Data, judge: Judge) -> NamedSamples:
+    """The test or validation set; without the forgotten class in class-wise forgetting."""
+    chosen = loaded.test if judge == "test" else loaded.validation
+    if len(chosen) == 0:
+        raise DataError("validation_size: a search needs validation samples; found 0")
+    if setting.paradigm == "class-wise":
+        return chosen.take(forget_sets.without_class(chosen.labels, setting.forgotten_class))
+    return chosen
+
+
+def model_key(
+    setting: Setting,
+    loaded: Data,
+    seed: int,
+    kind: str,
+    execution: Execution | None = None,
+) -> str:
+    """The name under which an original or retrained model is stored.
+
+    An original model does not know what will be forgotten, unless D_tr was drawn with regard to
+    it.
+    """
+    identity = setting.identity()
+    if kind == "original":
+        part = setting.train_size is not None or setting.validation_size > 0
+        if part and setting.group_fraction is not None:
+            identity["subset"] = "whole groups"
+        if part and setting.paradigm == "index":
+            identity["subset"] = setting.index_sha256
+        for field in ("paradigm", *(name for names in FORGET_FIELDS.values() for name in names)):
+            identity.pop(field, None)
+    switches = execution.identity() if execution else {}
+    return f"{kind}-{digest([identity, loaded.checksum, seed, *([switches] if switches else [])])}"
+
+
+def original_state(
+    setting: Setting,
+    loaded: Data,
+    seed: int,
+    store: Store,
+    execution: Execution,
+    progress: Progress = silent,
+) -> dict[str, torch.Tensor]:
+    """Weights of the original model of a seed: from the store, or trained and stored."""
+    loaded = loaded.of_seed(seed)
+    key = model_key(setting, loaded, seed, "original", execution)
+    stored = load_state(store, key)
+    if stored is not None:
+        return stored[0]
+    generator = stream(seed, "original")
+    with models.seeded(generator):
+        model = make_model(setting, loaded.train)
+    model.to(execution.resolve())
+    config = setting.training
+    plan, steps = one_set_plan(loaded.train, config, generator)
+
+    def report(epoch: int, loss: float) -> None:
+        progress(f"original, seed {seed}: epoch {epoch}/{config.epochs}, loss {loss:.3f}")
+
+    unfinished = f"{key}-partial"
+    with models.seeded(generator):
+        train(
+            model,
+            plan,
+            steps,
+            cross_entropy,
+            config,
+            execution,
+            on_epoch=report,
+            checkpoint=keep_checkpoint(store, unfinished, [generator]),
+        )
+    state = {name: value.cpu() for name, value in model.state_dict().items()}
+    save_state(store, key, state, {"setting": setting.identity(), "seed": seed})
+    drop_state(store, unfinished)
+    return state
+
+
+def make_problem(
+    setting: Setting,
+    loaded: Data,
+    seed: int,
+    store: Store,
+    execution: Execution,
+    progress: Progress = silent,
+) -> Problem:
+    """The unlearning problem of a seed; trains the original model if the store has none."""
+    loaded = loaded.of_seed(seed)
+    state = original_state(setting, loaded, seed, store, execution, progress)
+    split = make_split(setting, loaded.train, seed, loaded.rows)
+    return Problem(
+        make_model=lambda: make_model(setting, loaded.train),
+        trained_state=state,
+        retain=loaded.train.take(split.retain),
+        forget=loaded.train.take(split.forget),
+        execution=execution,
+    )

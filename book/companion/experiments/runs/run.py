@@ -1,0 +1,247 @@
+"""One setting, method and seed to one record; models trained once and shared by all methods."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from companion.experiments.records import provenance
+from companion.experiments.records.record import Record
+from companion.experiments.records.store import (
+    Store,
+    drop_state,
+    keep_checkpoint,
+    load_record,
+    load_state,
+    save_record,
+    save_state,
+)
+from companion.experiments.runs.checks import check_methods, check_problem
+from companion.experiments.runs.problems import (
+    Data,
+    Judge,
+    Progress,
+    judged_set,
+    load_data,
+    make_problem,
+    model_key,
+    silent,
+)
+from companion.experiments.settings.labels import split_label
+from companion.experiments.settings.seeds import stream
+from companion.experiments.settings.setting import Setting, digest
+from ugradsl_core import metrics
+from ugradsl_core.config import Config
+from ugradsl_core.errors import DivergenceError
+from ugradsl_core.methods import get_method
+from ugradsl_core.methods.problem import Problem, UnlearnResult
+from ugradsl_core.models import load_weights
+from ugradsl_core.samples import Samples
+from ugradsl_core.training import Execution, predict
+from ugradsl_core.training.loop import in_memory_format
+
+__all__ = [
+    "evaluate_state",
+    "load_data",
+    "retrained_state",
+    "run_grid",
+    "run_one",
+    "stream",
+    "warm_up",
+]
+
+
+def warm_up(problem: Problem, batch_size: int) -> None:
+    """Two training passes on a throw-away copy, so that timings leave out a first one's cost."""
+    execution = problem.execution
+    share = batch_size // (execution.accumulate * execution.world.size)
+    size = min(share, len(problem.retain))
+    plan = [torch.arange(size)] * 2 if size > 1 else []
+    model = in_memory_format(problem.trained_model().train(), execution)
+    for inputs, labels in problem.retain.batches(plan):
+        with torch.autocast(labels.device.type, torch.bfloat16, enabled=execution.amp):
+            value = nn.functional.cross_entropy(model(inputs), labels)
+        value.backward()  # type: ignore[no-untyped-call]
+
+
+def evaluate_state(
+    problem: Problem, state: Mapping[str, torch.Tensor], judged: Samples
+) -> metrics.Report:
+    """Metrics of a model with weights ``state``."""
+    model = load_weights(problem.trained_model(), state)
+    pairs = []
+    for samples in (problem.retain, problem.forget, judged):
+        out = predict(model, samples, problem.execution)
+        if not bool(torch.isfinite(out.logits).all()):
+            raise DivergenceError("the unlearned model's logits are no longer finite")
+        pairs.append((out.logits, out.labels))
+    return metrics.report(*pairs)
+
+
+def _unlearn(
+    problem: Problem,
+    label: str,
+    config: Config,
+    setting: Setting,
+    loaded: Data,
+    seed: int,
+    store: Store,
+) -> UnlearnResult:
+    """Run a method; the retrained model is kept in the store with its timings."""
+    method, _ = split_label(label)
+    if method != "retrain":
+        return get_method(method)(problem, config, generator=stream(seed, "unlearn"))
+    key = model_key(setting, loaded, seed, "retrain", problem.execution)
+    key += f"-{digest(config.key_fields())}"
+    stored = load_state(store, key)
+    if stored is not None:
+        return UnlearnResult(stored[0], **stored[1]["result"])
+    unfinished = f"{key}-partial"
+    kept = replace(problem, checkpoint=partial(keep_checkpoint, store, unfinished))
+    again = getattr(config, "initialisation", 0)
+    generator = stream(seed, f"retrain:{again}" if again else "retrain")
+    result = get_method(method)(kept, config, generator=generator)
+    facts = {
+        "steps": result.steps,
+        "forward_samples": result.forward_samples,
+        "backward_samples": result.backward_samples,
+        "seconds": result.seconds,
+    }
+    save_state(store, key, result.state_dict, {"result": facts, "seed": seed})
+    drop_state(store, unfinished)
+    return result
+
+
+def retrained_state(
+    problem: Problem, setting: Setting, loaded: Data, config: Config, seed: int, store: Store
+) -> dict[str, torch.Tensor]:
+    """Weights θ_r of the retrained model of a seed: from the store, or trained and stored."""
+    return _unlearn(problem, "retrain", config, setting, loaded, seed, store).state_dict
+
+
+def record_key(
+    setting: Setting,
+    loaded: Data,
+    label: str,
+    config: Config,
+    seed: int,
+    judge: Judge,
+    execution: Execution | None = None,
+    protocol: str = "",
+) -> str:
+    """The name under which a record is stored: a hash of all that determines it."""
+    what = [setting.identity(), loaded.checksum, split_label(label)[0], config.key_fields()]
+    switches = execution.identity() if execution else {}
+    more = [part for part in (switches, protocol) if part]
+    return f"{digest([*what, seed, judge, *more])}"
+
+
+def run_one(
+    setting: Setting,
+    loaded: Data,
+    label: str,
+    config: Config,
+    seed: int,
+    store: Store,
+    execution: Execution,
+    *,
+    judge: Judge = "test",
+    progress: Progress = silent,
+    protocol: str = "",
+    warm: bool = False,
+) -> Record:
+    """The record of one method and seed: from the store, or computed and stored.
+
+    A diverging run ends with a record whose status says so. ``warm`` leaves out the warm-up, in a
+    process that has made a run of the same model before. ``protocol`` is written into the record.
+    """
+    key = record_key(setting, loaded, label, config, seed, judge, execution, protocol)
+    known = load_record(store, key)
+    if known is not None:
+        return replace(known, scale=setting.scale)
+    loaded = loaded.of_seed(seed)
+    problem = make_problem(setting, loaded, seed, store, execution, progress)
+    if not warm:
+        warm_up(problem, getattr(config, "batch_size", 256))
+    progress(f"{label}, seed {seed}")
+    status, note, report = "ok", "", {}
+    result = UnlearnResult({}, 0, 0, 0, 0.0)
+    try:
+        result = _unlearn(problem, label, config, setting, loaded, seed, store)
+        judged = judged_set(setting, loaded, judge)
+        found = evaluate_state(problem, result.state_dict, judged)
+        report, note = found.as_dict(), metrics.signal_note(found)
+    except DivergenceError as error:
+        status, note = "diverged", str(error)
+    record = Record(
+        kind="result" if judge == "test" else "trial",
+        scale=setting.scale,
+        setting=setting.identity(),
+        method=split_label(label)[0],
+        config=config.model_dump(),
+        seed=seed,
+        status=status,
+        metrics=report,
+        seconds=result.seconds,
+        steps=result.steps,
+        forward_samples=result.forward_samples,
+        backward_samples=result.backward_samples,
+        setting_hash=digest(setting.identity()),
+        config_hash=digest(config.key_fields()),
+        data_checksum=loaded.checksum,
+        versions=provenance.versions(),
+        hardware={**provenance.hardware(execution.resolve()), **execution.switches()},
+        commit=provenance.commit(),
+        created=provenance.now(),
+        note=note,
+        protocol=protocol,
+    )
+    save_record(store, key, record)
+    return record
+
+
+def check_grid(
+    setting: Setting,
+    loaded: Data,
+    configs: Mapping[str, Config],
+    execution: Execution,
+    seeds: Sequence[int] = (0,),
+    judge: Judge = "test",
+) -> None:
+    """Raise where a run cannot begin or a method cannot run so, before anything is computed.
+
+    Raises:
+        ConfigError: a model, a method, or processes that do not fit.
+        DataError: an empty forget set, or nothing to judge by.
+        ModelError: weights or a factory that do not fit.
+    """
+    check_methods(setting, configs, loaded.train.vocabulary, execution)
+    check_problem(setting, loaded, seeds, execution, judge)
+
+
+def run_grid(
+    setting: Setting,
+    loaded: Data,
+    configs: Mapping[str, Config],
+    seeds: Sequence[int],
+    store: Store,
+    execution: Execution,
+    *,
+    progress: Progress = silent,
+    on_record: Callable[[Record], Any] = lambda _: None,
+) -> list[Record]:
+    """Records of all methods and seeds, seed by seed; what the store has is not computed again."""
+    provenance.commit()  # now, as the code that runs is the code of now
+    check_grid(setting, loaded, configs, execution)
+    records = []
+    for seed in seeds:
+        for label, config in configs.items():
+            record = run_one(
+                setting, loaded, label, config, seed, store, execution, progress=progress
+            )
+            records.append(record)
+            on_record(record)
+    return records

@@ -1,0 +1,1 @@
+"""Settings, forget sets, presets and changes of them."""

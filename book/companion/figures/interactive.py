@@ -1,0 +1,94 @@
+"""Figures that a reader moves: HTML with inline data for the scripts in ``book/_static``.
+
+They compute in the page, from formulas or from data that the page carries, and need no server.
+"""
+
+import html
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from companion.figures.style import BLUE, COLOURS, OCHRE, RED, VIOLET
+from companion.figures.theory import LANDSCAPE_COLOURS, THEORY_COLOURS
+
+SCRIPTS = {  # figure → its scripts in book/_static, loaded after theory.js
+    "gls": ("theory-gls.js",),
+    "label-ldp": ("theory-label-ldp.js",),
+    "landscape": ("theory-landscape.js",),
+    "playground": ("playground.js", "playground-view.js"),
+}
+FALLBACK = (
+    "This figure moves in the built book, with JavaScript; the other figures of this page show "
+    "the same without it."
+)
+PLAYGROUND_FALLBACK = (
+    "This playground trains a small network in the page and needs JavaScript; the step-by-step "
+    "notebook shows the same updates without it."
+)
+
+
+def figure(name: str, label: str, data: Mapping[str, Any], fallback: str = FALLBACK) -> str:
+    """The HTML of an interactive figure.
+
+    Args:
+        name: a key of ``SCRIPTS``.
+        label: what the figure is, for those who cannot see it.
+        data: what its script reads, as JSON.
+        fallback: what stands in its place without JavaScript.
+    """
+    text = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
+    scripts = "".join(
+        f'<script defer src="../_static/{script}"></script>'
+        for script in ("theory.js", *SCRIPTS[name])
+    )
+    return (
+        f'<div class="ugs-figure" data-figure="{name}" role="group" '
+        f'aria-label="{html.escape(label)}">'
+        f'<script type="application/json">{text}</script>'
+        f'<p class="ugs-fallback">{fallback}</p></div>{scripts}'
+    )
+
+
+def show(text: str) -> Any:
+    """The figure as a notebook displays it."""
+    from IPython.display import HTML
+
+    return HTML(text)  # type: ignore[no-untyped-call]
+
+
+def gls(alpha: float, num_classes: int, probability: float) -> str:
+    """The smoothed label and the direction of ascent, over α, K and the model's confidence."""
+    data = {"alpha": alpha, "K": num_classes, "p": probability, "colours": THEORY_COLOURS}
+    return figure("gls", "Smoothed label and ascent direction, with sliders for α and K", data)
+
+
+def label_ldp(alpha: float, ratio: float, num_classes: int) -> str:
+    """ε of Theorem 3 over α, with sliders for γ₁/γ₂, K and α."""
+    data = {
+        "alpha": alpha,
+        "ratio": ratio,
+        "K": num_classes,
+        "largest_ratio": max(4.0, ratio),
+        "colours": THEORY_COLOURS,
+    }
+    return figure("label-ldp", "ε of Theorem 3, with sliders for γ₁/γ₂, K and α", data)
+
+
+def landscape(coordinates: list[float], plane: list[list[float]]) -> str:
+    """The loss on a plane as a surface to turn; row i, column j is at d₁·cⱼ + d₂·cᵢ."""
+    data = {"coordinates": coordinates, "plane": plane, "colours": LANDSCAPE_COLOURS}
+    return figure("landscape", "The loss around θ_r as a surface, with sliders to turn it", data)
+
+
+def playground() -> str:
+    """Points in the plane, a small network, and the methods' steps, taken in the page.
+
+    Its scripts are found from a page that is one folder below the book's root.
+    """
+    colours = {
+        "classes": [BLUE, OCHRE, VIOLET],
+        "forget": RED,
+        "retain": COLOURS["ugradsl+"],
+    }
+    label = "Playground: a small network that forgets points in the plane"
+    return figure("playground", label, {"colours": colours}, PLAYGROUND_FALLBACK)

@@ -1,0 +1,1 @@
+"""What notebooks take and run."""

@@ -1,0 +1,308 @@
+"""Parameters of the notebooks, checked before anything is computed."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from companion.experiments.data import find_loader
+from companion.experiments.settings.changes import parse_seeds, split_list
+from companion.experiments.settings.labels import split_label
+from companion.experiments.settings.preset import load_presets
+from companion.experiments.settings.setting import Scale
+from companion.experiments.theory.landscape import LandscapeConfig
+from companion.paper.audit.lines import RESULT_TABLES, TOLERANCE
+from ugradsl_core.config import CommaList, Config
+from ugradsl_core.errors import ConfigError, unknown_name
+from ugradsl_core.methods import get_method
+from ugradsl_core.theory.privacy import label_ldp_epsilon
+
+
+class PaperAudit(Config):
+    """Parameters of *An audit of the paper's tables*."""
+
+    tables: CommaList = Field("all", description="all, or comma-separated numbers of result tables")
+    tolerance: float | None = Field(None, ge=0, description="in points; None is rounding's limit")
+
+    @field_validator("tables")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        for part in [] if value == "all" else value.split(","):
+            if not part.strip().isdecimal() or int(part) not in RESULT_TABLES:
+                valid = ", ".join(map(str, RESULT_TABLES))
+                raise ValueError(f"should be all or numbers among {valid}; found {part.strip()!r}")
+        return value
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the tables."""
+        if self.tables == "all":
+            return RESULT_TABLES
+        return tuple(dict.fromkeys(int(part) for part in self.tables.split(",")))
+
+    @property
+    def limit(self) -> float:
+        """The tolerance in percentage points."""
+        return TOLERANCE if self.tolerance is None else self.tolerance
+
+
+class TheoryMeasures(Config):
+    """Parameters of *Unlearning and its measures*."""
+
+    train_size: int = Field(400, ge=50, le=1000, description="digits in D_tr")
+    fraction: float = Field(0.2, gt=0, lt=1, description="share of D_tr to forget")
+    hidden: int = Field(8, ge=1, le=64, description="units of the network")
+    l2: float = Field(0.1, gt=0, description="λ of the ridge")
+    retrainings: int = Field(4, ge=1, le=20, description="further models retrained, by seed")
+    ascent_lr: float = Field(0.002, gt=0, description="learning rate of gradient ascent")
+    seed: int = Field(0, ge=0)
+
+
+class TheoryInfluence(Config):
+    """Parameters of *Influence functions*."""
+
+    train_size: int = Field(500, ge=100, le=1300, description="digits in D_tr")
+    l2: float = Field(1.0, gt=0, description="λ of the ridge; without it no Hessian is invertible")
+    points: int = Field(16, ge=12, le=200, description="samples that are really left out")
+    hidden: int = Field(8, ge=1, le=64, description="units of the network")
+    seed: int = Field(0, ge=0)
+
+
+class TheoryTheorem1(Config):
+    """Parameters of *Theorem 1 and its error*."""
+
+    train_size: int = Field(500, ge=100, le=1300, description="digits in D_tr")
+    l2: float = Field(1.0, gt=0, description="λ of the ridge; without it no Hessian is invertible")
+    fraction: float = Field(0.1, gt=0, lt=1, description="share of D_tr to forget")
+    seed: int = Field(0, ge=0)
+
+
+class TheoryTheorem2(Config):
+    """Parameters of *Theorem 2 and Figure 6*."""
+
+    train_size: int = Field(300, ge=100, le=1300, description="digits in D_tr")
+    l2: float = Field(1.0, gt=0, description="λ of the ridge; without it no Hessian is invertible")
+    fraction: float = Field(0.1, gt=0, lt=1, description="share of D_tr to forget")
+    alpha: float = Field(-0.4, le=1, description="smooth rate α that is marked")
+    hidden: int = Field(8, ge=1, le=64, description="units of the network")
+    forget_sets: int = Field(12, ge=2, le=200, description="forget sets of the live Figure 6")
+    seed: int = Field(0, ge=0)
+
+
+class TheorySmoothing(Config):
+    """Parameters of *Generalised label smoothing*."""
+
+    alpha: float = Field(-0.4, lt=0, description="smooth rate α of NLS")
+    num_classes: int = Field(10, ge=2, description="K of the label vectors that are drawn")
+    confidence: float = Field(0.999, gt=0, lt=1, description="probability of the true class")
+    ascent_lr: float = Field(0.003, gt=0, description="learning rate of the ascent")
+    ascent_steps: int = Field(100, ge=10, le=1000, description="steps of the ascent")
+    seed: int = Field(0, ge=0)
+
+
+class TheoryLabelLDP(Config):
+    """Parameters of *Label-LDP and Theorem 3*; α has to lie in the theorem's domain."""
+
+    alpha: float = Field(-0.4, description="smooth rate α of NLS")
+    gamma1: float = Field(2.0, description="γ₁, weight of learning on D_tr")
+    gamma2: float = Field(1.0, description="γ₂, weight of unlearning on D_f")
+    num_classes: int = Field(10, description="K of the curves; the digits have ten")
+    train_size: int = Field(100, ge=20, le=500, description="digits in D_tr")
+    forget_size: int = Field(20, ge=10, le=400, description="digits in D_f, one of each at least")
+    widest: int = Field(256, ge=8, le=4096, description="random features of the widest model")
+    l2: float = Field(0.1, gt=0, description="λ of the ridge, which makes the minimum unique")
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _in_the_domain(self) -> Self:
+        for num_classes in {self.num_classes, 10}:
+            label_ldp_epsilon(self.alpha, self.gamma1, self.gamma2, num_classes)
+        return self
+
+
+class TheoryCost(Config):
+    """Parameters of *Cost*."""
+
+    n: int = Field(64, ge=1, le=2048, description="batch size n of the worked example")
+    d: int = Field(512, ge=1, le=8192, description="feature dimension d of it")
+    forget_batch: int = Field(6, ge=2, le=12, description="|B_f| of the axis error")
+    retain_batch: int = Field(10, ge=2, le=12, description="|B_r| of the axis error")
+    beta: float | None = Field(None, ge=0, le=1, description="threshold β; None is the median")
+    seed: int = Field(0, ge=0)
+
+
+class TheoryLandscape(LandscapeConfig):
+    """Parameters of *Loss landscape*: a live run on digits, at the smoke scale."""
+
+    points: int = Field(15, ge=3, description="places along each direction, odd")
+    samples: int | None = Field(None, ge=1, description="retained samples; None is all of D_r")
+    steps: int = Field(30, ge=1, description="products with the Hessian from each start")
+    seed: int = Field(0, ge=0)
+    store: str | None = Field(None, description="store directory; None is a temporary one")
+
+
+class Quickstart(Config):
+    """Parameters of *Quickstart*."""
+
+    method: str = Field("ugradsl", description="a method of `ugradsl methods`")
+    forgotten_class: int = Field(3, ge=0, le=9, description="the digit to forget")
+    alpha: float | None = Field(-0.4, le=1, description="smooth rate α; None is self-adaptive")
+    p: float = Field(0.9, ge=0, le=1, description="weight of the retain term")
+    lr: float = Field(0.02, gt=0, description="learning rate of unlearning")
+    epochs: int = Field(10, ge=0, description="epochs of unlearning")
+    seed: int = Field(0, ge=0)
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        get_method(value)
+        return value
+
+
+class StepByStep(Config):
+    """Parameters of *UGradSL step by step*."""
+
+    alpha: float = Field(-0.4, le=1, description="smooth rate α")
+    p: float = Field(0.9, ge=0, le=1, description="weight of the retain term")
+    beta: float | None = Field(None, ge=0, le=1, description="distance threshold β; None: median")
+    distance: Literal["cosine", "euclidean"] = "cosine"
+    batch_size: int = Field(6, ge=2, le=32, description="samples of B_f and of B_r")
+    lr: float = Field(0.05, gt=0, description="learning rate of the one step that is taken")
+    seed: int = Field(0, ge=0)
+
+
+class Experiment(Config):
+    """Parameters that the experiment notebooks share."""
+
+    dataset: str = Field("digits", description="a data set of `ugradsl datasets`")
+    scale: Scale = "smoke"
+    methods: CommaList = Field("all", description="all, or comma-separated labels with retrain")
+    seeds: CommaList = Field("0,1,2", description="comma-separated whole numbers")
+    alpha: float | None = Field(None, le=1, description="smooth rate α; None keeps the preset's")
+    p: float | None = Field(None, ge=0, le=1, description="retain weight; None keeps the preset's")
+    data_root: str | None = Field(None, description="directory of the data; None: UGRADSL_DATA")
+    store: str | None = Field(None, description="store directory; None is a temporary one")
+
+    @field_validator("dataset")
+    @classmethod
+    def _known_dataset(cls, value: str) -> str:
+        find_loader(value)
+        return value
+
+    @field_validator("methods")
+    @classmethod
+    def _known_methods(cls, value: str) -> str:
+        labels = ["retrain"] if value == "all" else split_list(value)
+        for label in labels:
+            split_label(label)
+        if "retrain" not in labels:
+            raise ConfigError("should name retrain, from which gaps are measured")
+        return value
+
+    @field_validator("seeds")
+    @classmethod
+    def _whole_numbers(cls, value: str) -> str:
+        parse_seeds(value)
+        return value
+
+    @model_validator(mode="after")
+    def _has_a_preset(self) -> Self:
+        preset_name(self)
+        return self
+
+
+class RandomForgetting(Experiment):
+    """Parameters of *Random forgetting*."""
+
+    fraction: float = Field(0.1, gt=0, lt=1, description="share of the training set to forget")
+
+
+class ClassWiseForgetting(Experiment):
+    """Parameters of *Class-wise forgetting*."""
+
+    forgotten_class: int = Field(3, ge=0, description="the class to forget, 0…K−1")
+
+
+class GroupForgetting(Experiment):
+    """Parameters of *Group forgetting*."""
+
+    dataset: str = Field("digits-parity", description="a data set with groups")
+    methods: CommaList = Field(
+        "retrain,ft,ga,iu,salun,neggrad+,ugradsl,ugradsl:adaptive,ugradsl+,ugradsl+:adaptive",
+        description="all, or comma-separated labels with retrain",
+    )
+    forgotten_group: str | int | None = Field(
+        None, description="name or number of the group to forget; None keeps the preset's"
+    )
+
+
+class MethodComparison(RandomForgetting):
+    """Parameters of *All methods side by side*; ``all`` is every method, searched or not."""
+
+
+NOTEBOOKS: dict[str, type[Config]] = {
+    "quickstart": Quickstart,
+    "ugradsl_step_by_step": StepByStep,
+    "random_forgetting": RandomForgetting,
+    "class_wise_forgetting": ClassWiseForgetting,
+    "group_forgetting": GroupForgetting,
+    "method_comparison": MethodComparison,
+    "paper_audit": PaperAudit,
+    "theory_1_measures": TheoryMeasures,
+    "theory_2_influence": TheoryInfluence,
+    "theory_3_theorem_1": TheoryTheorem1,
+    "theory_4_smoothing": TheorySmoothing,
+    "theory_5_theorem_2": TheoryTheorem2,
+    "theory_6_label_ldp": TheoryLabelLDP,
+    "theory_7_cost": TheoryCost,
+    "theory_8_landscape": TheoryLandscape,
+}
+
+
+def preset_name(parameters: Experiment) -> str:
+    """The preset that a notebook's parameters start from: the usual one, or else the first.
+
+    Raises:
+        ConfigError: the scale has no preset of that data set and paradigm.
+    """
+    paradigm, suffix = _paradigm(parameters)
+    settings = {
+        name: preset["setting"]
+        for name, preset in load_presets(parameters.scale).items()
+        if preset["setting"]["paradigm"] == paradigm
+    }
+    found = [n for n, setting in settings.items() if setting["dataset"] == parameters.dataset]
+    if not found:
+        known = ", ".join(sorted({setting["dataset"] for setting in settings.values()}))
+        raise ConfigError(
+            f"dataset: {parameters.dataset} has no preset of {paradigm} forgetting at the "
+            f"{parameters.scale} scale; those with one: {known}"
+        )
+    usual = f"{parameters.dataset}-{suffix}"
+    return usual if usual in found else found[0]
+
+
+def _paradigm(parameters: Experiment) -> tuple[str, str]:
+    """The paradigm of a notebook, and how the names of its usual presets end."""
+    if isinstance(parameters, ClassWiseForgetting):
+        return "class-wise", "class"
+    if isinstance(parameters, GroupForgetting):
+        return "group", "subclass"
+    return "random", "random10"
+
+
+def check_parameters(notebook: str, **values: Any) -> Any:
+    """The validated parameters of a notebook.
+
+    Raises:
+        ConfigError: unknown notebook or parameter, or a value that breaks its rule.
+    """
+    if notebook not in NOTEBOOKS:
+        raise unknown_name("notebook", notebook, NOTEBOOKS)
+    return NOTEBOOKS[notebook](**values)
+
+
+def parse_parameters(notebook: str, pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """Values of the right type from the command line, checked by :func:`check_parameters`."""
+    given = {name: None if text in {"None", "null"} else text for name, text in pairs}
+    checked = check_parameters(notebook, **given)
+    return {name: getattr(checked, name) for name in given}

@@ -1,0 +1,1 @@
+"""Computed fragments of the book's pages."""

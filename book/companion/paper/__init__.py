@@ -1,0 +1,1 @@
+"""The paper's numbers, and what is said of them."""

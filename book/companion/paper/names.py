@@ -1,0 +1,53 @@
+"""Readers' names of methods, data sets and parameters."""
+
+NAMES = {
+    "20newsgroups": "20 Newsgroups",
+    "batch_size": "Batch size",
+    "be": "BE",
+    "bert": "BERT",
+    "bs": "BS",
+    "celeba": "CelebA",
+    "cf-k": "CF-k",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "cifar20": "CIFAR-20",
+    "digits": "Digits",
+    "digits-parity": "Digits, even or odd",
+    "epochs": "Epochs",
+    "eu-k": "EU-k",
+    "fashion-mnist": "Fashion-MNIST",
+    "ff": "FF",
+    "ft": "FT",
+    "ga": "GA",
+    "gli": "GLI",
+    "imagenet": "ImageNet",
+    "iu": "IU",
+    "l1-sparse": "ℓ1-sparse",
+    "learning_rate": "Learning rate",
+    "mnist-m": "MNIST-M",
+    "neggrad+": "NegGrad+",
+    "no-step": "No step",
+    "pabi": "PABI",
+    "resnet-18": "ResNet-18",
+    "resnet18": "ResNet-18",
+    "retrain": "Retrain",
+    "rl": "RL",
+    "salun": "SalUn",
+    "scrub": "SCRUB",
+    "svhn": "SVHN",
+    "tiny-imagenet": "Tiny-ImageNet",
+    "ugradsl": "UGradSL",
+    "ugradsl (adp)": "UGradSL (adaptive)",
+    "ugradsl+": "UGradSL+",
+    "ugradsl+ (adp)": "UGradSL+ (adaptive)",
+    "vgg-16": "VGG-16",
+    "vgg16": "VGG-16",
+    "vgg16-bn": "VGG-16 with BatchNorm",
+    "vit": "ViT",
+    "words": "Invented words",
+}
+
+
+def name(key: object) -> str:
+    """The name that readers know a method, data set or parameter by."""
+    return NAMES.get(str(key), str(key))

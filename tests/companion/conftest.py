@@ -1,0 +1,3 @@
+"""One thread, reproducible hypothesis, and the command line inside this process."""
+
+from fixtures import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""One thread and reproducible hypothesis."""
+
+from fixtures import *  # noqa: F403

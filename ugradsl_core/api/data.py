@@ -1,0 +1,301 @@
+"""A user's own data sets, checked with the model before anything is computed."""
+
+import inspect
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.utils.data import DataLoader, default_collate, default_convert
+
+from ugradsl_core import errors
+from ugradsl_core.api.model import (
+    Interface,
+    check_kind,
+    check_weights,
+    core_of,
+    probe,
+    works_with_channels_last,
+)
+from ugradsl_core.errors import ConfigError, DataError, unknown_name
+from ugradsl_core.samples.inputs import Inputs, to_device
+from ugradsl_core.samples.overlap import CHOICES, CheckOverlap, check_contents, check_identity
+from ugradsl_core.samples.own import (
+    BLOCK,
+    COMPARED,
+    _checked,
+    _chosen,
+    _known_labels,
+    declared_labels,
+)
+from ugradsl_core.samples.protocol import Augmentation, Batch
+from ugradsl_core.samples.reading import Collate, MapStyle, Source
+from ugradsl_core.samples.workers import Job, Workers
+from ugradsl_core.training.execution import Execution
+from ugradsl_core.training.progress import SILENT, Progress
+
+
+@dataclass(frozen=True, eq=False)
+class UserSamples:
+    """A user's data set behind the interface of ``samples.Samples``.
+
+    Augmentation is the data set's own.
+
+    Attributes:
+        dataset: map-style.
+        known: the labels, int64, (N,), where they are known to be those of the items.
+        num_classes: K.
+        device: of the batches.
+        name: in messages.
+        collate: makes a batch of a list of items; None is ``default_collate``.
+        columns: of items that are mappings, those that the model takes; None is all, and one
+            without a name is the only one, as a tensor.
+        workers: processes that read; None reads here.
+        progress: bars.
+    """
+
+    dataset: MapStyle
+    known: Tensor | None
+    num_classes: int
+    device: torch.device
+    name: str = "samples"
+    collate: Collate | None = None
+    columns: tuple[str, ...] | None = None
+    workers: Workers | None = None
+    progress: Progress = SILENT
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @cached_property
+    def source(self) -> Source:
+        """The data set and how it is read."""
+        return Source(self.name, self.dataset, self.collate)
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """int64, (N,): those declared, where they are those of some items, else all are read.
+
+        Raises:
+            DataError: an item cannot be read, or a label is no class.
+        """
+        if self.known is not None:
+            return self.known
+        declared = declared_labels(self.dataset)
+        if declared is not None and self._agree(declared):
+            return declared
+        rows = torch.split(torch.arange(len(self)), BLOCK)
+        return torch.cat([labels.cpu() for _, labels in self.batches(rows)])
+
+    def _agree(self, declared: Tensor) -> bool:
+        spread = torch.linspace(0, len(self) - 1, min(COMPARED, len(self)))
+        rows = torch.unique(spread.long())
+        ((_, labels),) = self.batches([rows])
+        return torch.equal(labels.cpu(), declared[rows])
+
+    def batches(
+        self,
+        plan: Iterable[Tensor],
+        *,
+        augment: Augmentation = "none",
+        generator: Generator | None = None,
+    ) -> Iterator[Batch]:
+        """Items of each index tensor, collated and on the device.
+
+        Random transforms follow ``generator``, which stays as it is, and the place of the batch
+        in ``plan``: they do not depend on the number of processes.
+
+        Raises:
+            DataError: an item cannot be read, items make no batch, or a label is no class.
+        """
+        orders = list(plan)
+        seeds = torch.Generator()
+        if generator is not None:
+            seeds.set_state(generator.get_state())
+        drawn = torch.randint(2**62, (len(orders),), generator=seeds).tolist()
+        jobs = [Job(self.name, rows, seed) for rows, seed in zip(orders, drawn, strict=True)]
+        workers = self.workers or Workers({self.name: self.source})
+        found = self.progress.over(self.name, workers.run(jobs), len(jobs))
+        for rows, batch in zip(orders, found, strict=True):
+            yield self._placed(batch, rows)
+
+    def _placed(self, batch: tuple[Inputs, Tensor], rows: Tensor) -> Batch:
+        inputs, labels = batch
+        if self.known is None and len(labels):
+            low, high = labels.min(), labels.max()
+            if low < 0 or high >= self.num_classes:
+                place = int(((labels < 0) | (labels >= self.num_classes)).nonzero()[0])
+                raise DataError(
+                    f"{self.name}: labels should lie in 0…{self.num_classes - 1}; found "
+                    f"{int(labels[place])} (item {int(rows[place])})"
+                )
+        if self.columns is not None and not isinstance(inputs, Tensor):
+            inputs = _chosen(inputs, self.columns)
+        return to_device(inputs, self.device), labels.to(self.device)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How :func:`unlearn` and :func:`evaluate` read a user's sets.
+
+    Attributes:
+        workers: processes; None takes those of a ``DataLoader`` that is given, else none.
+        collate_fn: makes a batch of a list of items; None takes that of a ``DataLoader``.
+        check_overlap: how shared samples are looked for.
+        progress: bars.
+    """
+
+    workers: int | None = None
+    collate_fn: Collate | None = None
+    check_overlap: CheckOverlap = "identity"
+    progress: Progress = field(default_factory=lambda: SILENT)
+
+    def __post_init__(self) -> None:
+        if self.check_overlap not in CHOICES:
+            raise unknown_name("check_overlap", self.check_overlap, CHOICES)
+        if self.collate_fn is not None and not callable(self.collate_fn):
+            raise ConfigError(
+                "collate_fn: should be a function of a list of items; found "
+                f"{type(self.collate_fn).__name__}"
+            )
+        if self.workers is not None:
+            count = errors.whole_number(self.workers, "workers")
+            object.__setattr__(self, "workers", count)
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A user's sets, found to be usable and disjoint, and what reads them."""
+
+    sources: Mapping[str, Source]
+    workers: Workers
+    progress: Progress
+
+
+@contextmanager
+def opened(sets: Mapping[str, object], reading: Reading) -> Iterator[Opened]:
+    """The sets, data sets or loaders of them, until the block ends and with it their processes.
+
+    Raises:
+        DataError: a set is no map-style data set, is empty or shares samples with another one.
+    """
+    sources, asked = {}, [0]
+    for name, given in sets.items():
+        dataset, collate = given, reading.collate_fn
+        if isinstance(given, DataLoader):
+            dataset = given.dataset
+            asked.append(given.num_workers)
+            if collate is None and given.collate_fn not in (default_collate, default_convert):
+                collate = given.collate_fn
+        sources[name] = Source(name, _checked(dataset, name), collate)
+    if reading.check_overlap != "off":
+        check_identity({name: source.dataset for name, source in sources.items()})
+    count = max(asked) if reading.workers is None else reading.workers
+    with Workers(sources, count) as workers:
+        if reading.check_overlap == "content":
+            check_contents({name: _contents(name, workers, reading.progress) for name in sources})
+        yield Opened(sources, workers, reading.progress)
+
+
+def _contents(name: str, workers: Workers, progress: Progress) -> list[bytes]:
+    """A hash of the input of each item."""
+    rows = torch.split(torch.arange(len(workers.sources[name].dataset)), BLOCK)
+    jobs = [Job(name, part, 0, hashed=True) for part in rows]
+    found = progress.over(f"comparing {name}", workers.run(jobs), len(jobs))
+    return [content for part in found for content in part]
+
+
+def input_columns(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> tuple[str, ...]:
+    """Those of the named inputs that the model's ``forward`` takes by name.
+
+    All where it takes any name; none where it takes no such name but there is only one input,
+    which then comes as a tensor.
+
+    Raises:
+        DataError: there are several inputs and the model takes none of them.
+    """
+    parameters = _forward_parameters(model)
+    named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    taken = tuple(column for column in inputs if column in named)
+    if taken:
+        return taken
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return tuple(inputs)
+    if len(inputs) == 1:
+        return ()
+    raise DataError(
+        f"{name}: the items hold {', '.join(inputs)}, of which the model's forward takes none; it "
+        f"takes {', '.join(sorted(named)) or 'nothing by name'}"
+    )
+
+
+def _forward_parameters(model: nn.Module) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(core_of(model).forward).parameters.values())
+    except (TypeError, ValueError):
+        return []
+
+
+def _first(sets: Opened, name: str) -> tuple[Inputs, Tensor]:
+    """The first item of a set as a batch of one, read as all others are."""
+    (found,) = sets.workers.run([Job(name, torch.zeros(1, dtype=torch.long), 0)])
+    return found  # type: ignore[no-any-return]
+
+
+def prepare(
+    model: nn.Module,
+    sets: Opened,
+    execution: Execution,
+    reads: Collection[str] | None = None,
+    *,
+    training: bool,
+) -> tuple[dict[str, UserSamples], Execution, Interface]:
+    """Check model and data before anything is computed, and wrap the data.
+
+    The execution that comes back keeps the memory format contiguous where the model cannot work
+    with channels last, for example because it flattens with ``view``.
+
+    Args:
+        model: whose logits are asked for, without wrappers.
+        sets: what :func:`opened` gives.
+        execution: device and switches.
+        reads: the sets whose items will be read, all by default; of the others none is.
+        training: whether the model will be trained, and so is probed in training mode.
+    """
+    check_kind(model)
+    check_weights(model)
+    device = execution.resolve()
+    probed = {name: _first(sets, name) for name in (sets.sources if reads is None else reads)}
+    columns = {
+        name: None if isinstance(inputs, Tensor) else input_columns(model, inputs, name)
+        for name, (inputs, _) in probed.items()
+    }
+    probes = {
+        name: to_device(
+            inputs if isinstance(inputs, Tensor) else _chosen(inputs, columns[name] or ()), device
+        )
+        for name, (inputs, _) in probed.items()
+    }
+    interface = probe(model, probes, device, training=training)
+    num_classes = interface.num_classes
+    for name, (_, labels) in probed.items():
+        errors.check_labels(labels, num_classes, name)
+    if execution.channels_last and not works_with_channels_last(model, interface, probes, device):
+        execution = replace(execution, channels_last=False)
+    samples = {
+        name: UserSamples(
+            source.dataset,
+            _known_labels(source, num_classes) if name in probes else None,
+            num_classes,
+            device,
+            name,
+            source.collate,
+            columns.get(name),
+            sets.workers,
+            sets.progress,
+        )
+        for name, source in sets.sources.items()
+    }
+    return samples, replace(execution, progress=sets.progress), interface

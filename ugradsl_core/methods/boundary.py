@@ -1,0 +1,203 @@
+"""Boundary shrink (BS) and boundary expand (BE) (Chen et al., 2023)."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from ugradsl_core.errors import ModelError
+from ugradsl_core.methods.common import (
+    UnlearnConfig,
+    cross_entropy,
+    evaluation_model,
+    first_input,
+    in_order,
+    run_training,
+    spawn,
+    stopwatch,
+)
+from ugradsl_core.methods.problem import Problem, UnlearnResult
+from ugradsl_core.models import head_name, seeded, widen_head
+from ugradsl_core.samples.inputs import Inputs, send
+from ugradsl_core.samples.protocol import Batch, Samples
+from ugradsl_core.training.loop import shuffled
+
+
+class BSConfig(UnlearnConfig):
+    """Ten epochs at lr 1e-5, batch 64 and step 0.1, as published.
+
+    Attributes:
+        step: length of the sign step. The published 0.1 is a tenth of the range of a pixel, so it
+            is a share of the input's range where the data set knows it (``input_range``), and in
+            the unit of the model's input where it does not.
+    """
+
+    lr: float = Field(1e-5, gt=0, description="learning rate")
+    batch_size: int = Field(64, ge=1, description="samples in a batch")
+    step: float = Field(0.1, gt=0, description="length of the sign step, a share of the range")
+
+
+class BEConfig(UnlearnConfig):
+    """Ten epochs at lr 1e-5 and batch 64, as published.
+
+    Attributes:
+        variant: ``dropped``: the extra output is gone in the end, as the method says. ``kept``: it
+            stays, as in public benchmark code; samples of D_f that fall into it count as wrong,
+            which inflates UA.
+    """
+
+    lr: float = Field(1e-5, gt=0, description="learning rate")
+    batch_size: int = Field(64, ge=1, description="samples in a batch")
+    variant: Literal["dropped", "kept"] = "dropped"
+
+
+def _embedding(model: nn.Module) -> nn.Embedding:
+    for module in model.modules():
+        if isinstance(module, nn.Embedding):
+            return module
+    raise ModelError(
+        "model: boundary shrinking moves inputs along a gradient; these are whole numbers and the "
+        "model has no nn.Embedding whose output could be moved instead"
+    )
+
+
+def nearest_labels(model: nn.Module, samples: Samples, step: float, batch_size: int) -> Tensor:
+    """y' = argmax f(x'), x' = clip(x + step·sign ∇_x CE(f(x), y)): the class across the boundary.
+
+    Inputs that are whole numbers, such as tokens, cannot move; their embeddings do.
+
+    Args:
+        model: in evaluation mode; it is left as it was.
+        samples: D_f. Where it knows the range of its inputs (``input_range``), x' is clipped to it.
+        step: as a share of that range, or in the unit of the model's input without one.
+        batch_size: of the passes; two forward and one backward.
+
+    Returns:
+        int64, shape (N,), on the CPU; equal to y where the step does not cross a boundary.
+    """
+    found = []
+    for inputs, labels in samples.batches(in_order(len(samples), batch_size)):
+        if _movable(inputs):
+            moved = _moved_inputs(
+                model, inputs, labels, step, getattr(samples, "input_range", None)
+            )
+            with torch.no_grad():
+                found.append(model(moved).argmax(1))
+        else:
+            found.append(_moved_embeddings(model, inputs, labels, step).argmax(1))
+    return torch.cat(found).cpu()
+
+
+def _movable(inputs: Inputs) -> list[str]:
+    """The names of the tensors that a gradient can move, ``""`` for the only one; masks stay."""
+    named = {"": inputs} if isinstance(inputs, Tensor) else inputs
+    return [name for name, x in named.items() if x.is_floating_point() and "mask" not in name]
+
+
+def _moved_inputs(
+    model: nn.Module,
+    inputs: Inputs,
+    labels: Tensor,
+    step: float,
+    bounds: tuple[Tensor, Tensor] | None,
+) -> Inputs:
+    single = isinstance(inputs, Tensor)
+    named = {"": inputs} if isinstance(inputs, Tensor) else dict(inputs)
+    starts = {name: named[name].detach().requires_grad_() for name in _movable(inputs)}
+    logits = model(starts[""] if single else {**named, **starts})
+    value = F.cross_entropy(logits, labels, reduction="sum")
+    gradients = torch.autograd.grad(value, list(starts.values()), materialize_grads=True)
+    for name, gradient in zip(starts, gradients, strict=True):
+        if bounds is None:
+            named[name] = named[name] + step * gradient.sign()
+        else:
+            low, high = bounds
+            named[name] = (named[name] + step * (high - low) * gradient.sign()).clamp(low, high)
+    return named[""] if single else named
+
+
+def _moved_embeddings(model: nn.Module, inputs: Inputs, labels: Tensor, step: float) -> Tensor:
+    shift: list[Tensor] = []
+
+    def move(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if not shift:
+            shift.append(torch.zeros_like(output, requires_grad=True))
+        return output + shift[0]
+
+    handle = _embedding(model).register_forward_hook(move)
+    try:
+        value = F.cross_entropy(model(inputs), labels, reduction="sum")
+        (gradient,) = torch.autograd.grad(value, shift[0])
+        shift[0] = step * gradient.sign()
+        with torch.no_grad():
+            return model(inputs)  # type: ignore[no-any-return]
+    finally:
+        handle.remove()
+
+
+def _relabelled(
+    problem: Problem,
+    model: nn.Module,
+    config: UnlearnConfig,
+    labels: Tensor,
+    generator: Generator,
+) -> UnlearnResult:
+    """Minimise the cross-entropy of D_f with other labels."""
+    _, stream, model_stream = spawn(generator)
+    forget = problem.forget
+
+    def plan(_: int) -> Iterable[tuple[Batch, ...]]:
+        order = shuffled(len(forget), config.batch_size, stream)
+        batches = forget.batches(order, augment=config.augment, generator=stream)
+        for rows, (inputs, true) in zip(order, batches, strict=True):
+            yield ((inputs, send(labels[rows], true.device)),)
+
+    steps = len(shuffled(len(forget), config.batch_size, torch.Generator()))
+    return run_training(problem, model, plan, steps, cross_entropy, config, model_stream)
+
+
+def bs(problem: Problem, config: BSConfig, *, generator: Generator) -> UnlearnResult:
+    """Minimise the cross-entropy of D_f with the labels of :func:`nearest_labels`.
+
+    These come from the frozen original and inputs without augmentation, so they are found once
+    and not in every epoch.
+    """
+    original = evaluation_model(problem)
+    for parameter in original.parameters():
+        parameter.requires_grad_(False)
+    n_f = len(problem.forget)
+    with stopwatch(problem.execution.resolve()) as seconds:
+        labels = nearest_labels(original, problem.forget, config.step, config.batch_size)
+    result = _relabelled(problem, problem.trained_model(), config, labels, generator)
+    return replace(
+        result,
+        forward_samples=result.forward_samples + 2 * n_f,
+        backward_samples=result.backward_samples + n_f,
+        seconds=result.seconds + seconds[0],
+    )
+
+
+def be(problem: Problem, config: BEConfig, *, generator: Generator) -> UnlearnResult:
+    """Send D_f to a class K + 1 of its own, then drop that class (see ``variant``).
+
+    Raises:
+        ModelError: the classification layer is not linear, or was not found.
+    """
+    num_classes = problem.forget.num_classes
+    model = problem.trained_model()
+    name = head_name(model, num_classes, problem.head, first_input(problem.forget))
+    with seeded(generator):
+        widen_head(model, name, num_classes + 1)
+    labels = torch.full((len(problem.forget),), num_classes)
+    result = _relabelled(problem, model, config, labels, generator)
+    if config.variant == "kept":
+        return result
+    state = dict(result.state_dict)
+    for tensor in (f"{name}.weight", f"{name}.bias"):
+        if tensor in state:
+            state[tensor] = state[tensor][:num_classes].clone()
+    return replace(result, state_dict=state)

@@ -1,0 +1,197 @@
+"""The gradient-mixed step of Eq. (8), shared by NegGrad+, UGradSL and UGradSL+."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field, field_validator
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from ugradsl_core.methods.common import UnlearnConfig, first_input, run_training, spawn
+from ugradsl_core.methods.problem import Problem, UnlearnResult
+from ugradsl_core.models import FeatureTap, find_head
+from ugradsl_core.samples.inputs import cat
+from ugradsl_core.samples.protocol import Batch
+from ugradsl_core.smoothing import adaptive_alpha, signed_alpha, smoothed_cross_entropy
+from ugradsl_core.training.loop import EpochPlan, cycled, shuffled
+from ugradsl_core.training.processes import World
+from ugradsl_core.training.steps import StepLoss
+
+
+class MixedConfig(UnlearnConfig):
+    """The weights of Eq. (8) and the choices that the paper leaves open.
+
+    Attributes:
+        p: weight of the retain term; 1 − p is the weight of gradient ascent on D_f.
+        reduction: means over batches, or the sums that Eq. (8) prints (|B| times the rate).
+        bn_mode: retain and forget batches in passes of their own, whose statistics BatchNorm layers
+            follow (``train``, also called ``separate``), in one concatenated pass (``joint``), or
+            with fixed BatchNorm statistics (``frozen``).
+        epoch_count: run E epochs, or E − 1 as Algorithm 1 does (t_c ← 1; while t_c < E).
+    """
+
+    YOUNGER: ClassVar[Mapping[str, Any]] = {}
+
+    p: float = Field(0.95, ge=0, le=1, description="weight of the retain term in Eq. (8)")
+    reduction: Literal["mean", "sum"] = "mean"
+    bn_mode: Literal["train", "joint", "frozen"] = "train"  # type: ignore[assignment]  # wider
+    epoch_count: Literal["E", "E-1"] = "E"
+
+    @field_validator("bn_mode", mode="before")
+    @classmethod
+    def _one_name(cls, value: Any) -> Any:
+        return "train" if value == "separate" else value
+
+    def key_fields(self) -> dict[str, Any]:
+        """As of any config; ``train`` has the name by which published records know it."""
+        found = super().key_fields()
+        return {**found, "bn_mode": "separate"} if self.bn_mode == "train" else found
+
+
+class SmoothedConfig(MixedConfig):
+    """Eq. (8) with generalised label smoothing on D_f.
+
+    Attributes:
+        alpha: smooth rate in (−∞, 1], negative for NLS; None is the self-adaptive version.
+        beta: distance threshold of the self-adaptive version; None is the median.
+        distance: ``cosine`` or ``euclidean``.
+        adaptive_sign: how a density becomes a rate, see ``smoothing.signed_alpha``. Eq. (8) and
+            Appendix D.1 speak of NLS, so it is negative by default; D.2 fits a positive one.
+    """
+
+    p: float = Field(0.9, ge=0, le=1, description="weight of the retain term in Eq. (8)")
+    alpha: float | None = Field(-0.4, le=1, description="smooth rate; None is self-adaptive")
+    beta: float | None = Field(None, ge=0, le=1, description="threshold; None is the median")
+    distance: Literal["cosine", "euclidean"] = "cosine"
+    adaptive_sign: Literal["positive", "negative", "inverse"] = "negative"
+
+
+def _plan(
+    problem: Problem, config: MixedConfig, epoch_over: str, streams: tuple[Generator, Generator]
+) -> tuple[EpochPlan, int, bool, bool]:
+    """Batches, steps, and which terms of Eq. (8) are computed: one of weight 0 is not.
+
+    A self-adaptive rate needs both sets whatever p is.
+    """
+    adaptive = isinstance(config, SmoothedConfig) and config.alpha is None
+    use_retain, use_forget = config.p > 0 or adaptive, config.p < 1
+    use_retain = use_retain or not use_forget
+    retain, forget = problem.retain, problem.forget
+    retain_stream, forget_stream = streams
+    leader = retain if epoch_over == "retain" else forget
+    steps = len(shuffled(len(leader), config.batch_size, torch.Generator()))
+
+    def plan(_: int) -> Iterable[tuple[Batch, ...]]:
+        retain_order: Iterable[Tensor]
+        forget_order: Iterable[Tensor]
+        if epoch_over == "retain":
+            retain_order = shuffled(len(retain), config.batch_size, retain_stream)
+            forget_order = cycled(len(forget), map(len, retain_order), forget_stream)
+        else:
+            forget_order = shuffled(len(forget), config.batch_size, forget_stream)
+            retain_order = cycled(len(retain), map(len, forget_order), retain_stream)
+        chosen = []
+        if use_retain:
+            chosen.append(
+                retain.batches(retain_order, augment=config.augment, generator=retain_stream)
+            )
+        if use_forget:
+            chosen.append(
+                forget.batches(forget_order, augment=config.augment, generator=forget_stream)
+            )
+        return zip(*chosen, strict=True)
+
+    return plan, steps, use_retain, use_forget
+
+
+def _smooth_rate(
+    config: MixedConfig, tap: FeatureTap | None, retain_features: Tensor
+) -> float | Tensor:
+    if not isinstance(config, SmoothedConfig):
+        return 0.0
+    if config.alpha is not None:
+        return config.alpha
+    assert tap is not None
+    features = tap.features.float(), retain_features.float()
+    with torch.autocast(tap.features.device.type, enabled=False):
+        rate = adaptive_alpha(*features, config.beta, config.distance)
+    return signed_alpha(rate, config.adaptive_sign)
+
+
+def _loss(
+    config: MixedConfig, tap: FeatureTap | None, use_retain: bool, use_forget: bool, world: World
+) -> StepLoss:
+    p, reduction, joint = config.p, config.reduction, config.bn_mode == "joint"
+
+    def share_features(n: int) -> None:
+        """A tap sees the samples of its process; a density needs those of all."""
+        if tap is not None:
+            tap.features = world.gather(tap.features, n)
+
+    def loss(model: nn.Module, batches: tuple[Batch, ...]) -> Tensor:
+        if not use_forget:
+            ((inputs, labels),) = batches
+            return F.cross_entropy(model(inputs), labels, reduction=reduction)
+        forget_inputs, forget_labels = batches[-1]
+        features = retain_loss = torch.zeros(())
+        if not use_retain:
+            forget_logits = model(forget_inputs)
+        elif joint:
+            retain_inputs, retain_labels = batches[0]
+            n_r = len(retain_labels)
+            logits = model(cat([retain_inputs, forget_inputs]))
+            share_features(len(logits))
+            forget_logits = logits[n_r:]
+            retain_loss = F.cross_entropy(logits[:n_r], retain_labels, reduction=reduction)
+            if tap is not None:
+                features, tap.features = tap.features[:n_r], tap.features[n_r:]
+        else:
+            retain_inputs, retain_labels = batches[0]
+            retain_loss = F.cross_entropy(model(retain_inputs), retain_labels, reduction=reduction)
+            share_features(len(retain_labels))
+            if tap is not None:
+                features = tap.features
+            forget_logits = model(forget_inputs)
+            share_features(len(forget_labels))
+        rate = _smooth_rate(config, tap, features)
+        forget_loss = smoothed_cross_entropy(forget_logits, forget_labels, rate, reduction)
+        return p * retain_loss - (1 - p) * forget_loss
+
+    return loss
+
+
+def run_mixed(
+    problem: Problem, config: MixedConfig, epoch_over: str, generator: Generator
+) -> UnlearnResult:
+    """Minimise Eq. (8) from the original weights; an epoch ends when ``epoch_over`` has.
+
+    The other set is cycled, so that |B_f| = |B_r| in every step. At p = 1 this is FT and at
+    p = 0, α = 0 it is GA, step for step; the term of weight 0 is not computed.
+    """
+    retain_stream, forget_stream, model_stream = spawn(generator)
+    if config.epoch_count == "E-1":
+        config = config.replace(epochs=max(config.epochs - 1, 0), epoch_count="E")
+    plan, steps, use_retain, use_forget = _plan(
+        problem, config, epoch_over, (retain_stream, forget_stream)
+    )
+    model = problem.trained_model()
+    tap = None
+    if isinstance(config, SmoothedConfig) and config.alpha is None and use_forget:
+        inputs = first_input(problem.forget)
+        tap = FeatureTap(find_head(model, problem.forget.num_classes, problem.head, inputs))
+    try:
+        if tap is not None:
+            tap.check(model, inputs)
+        return run_training(
+            problem,
+            model,
+            plan,
+            steps,
+            _loss(config, tap, use_retain, use_forget, problem.execution.world),
+            config,
+            model_stream,
+        )
+    finally:
+        if tap is not None:
+            tap.close()

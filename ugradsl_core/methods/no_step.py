@@ -1,0 +1,72 @@
+"""No step: batches pass in training mode and no weight moves, so only BatchNorm's statistics do."""
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Generator
+
+from ugradsl_core.config import Config
+from ugradsl_core.methods.common import batchnorm_needs_two, spawn, state_of, stopwatch
+from ugradsl_core.methods.problem import Problem, UnlearnResult
+from ugradsl_core.models import seeded
+from ugradsl_core.samples.protocol import Augmentation
+from ugradsl_core.training.loop import in_memory_format, modes, shuffled
+
+
+class NoStepConfig(Config):
+    """Five epochs over D_f in batches of 256, as GA.
+
+    Attributes:
+        over: the set that passes: D_f (``forget``), D_r (``retain``), or D_f and then D_r in every
+            epoch (``both``).
+    """
+
+    over: Literal["forget", "retain", "both"] = "forget"
+    epochs: int = Field(5, ge=0, description="E")
+    batch_size: int = Field(256, ge=1, description="samples in a batch")
+    augment: Augmentation = Field("none", description="random horizontal flips, and crops")
+
+
+def no_step(problem: Problem, config: NoStepConfig, *, generator: Generator) -> UnlearnResult:
+    """Move BatchNorm's running statistics as training at learning rate 0 would, and nothing else.
+
+    What is left of GA, BE or BS when nothing is learnt: their batches, whose statistics are not
+    those of the whole set, are enough to change predictions. Without BatchNorm the result is the
+    original model.
+
+    Raises:
+        ModelError: BatchNorm met a batch of one sample.
+    """
+    retain_stream, forget_stream, model_stream = spawn(generator)
+    parts = []
+    if config.over in {"forget", "both"}:
+        parts.append((problem.forget, forget_stream))
+    if config.over in {"retain", "both"}:
+        parts.append((problem.retain, retain_stream))
+    model = in_memory_format(problem.trained_model(), problem.execution)
+    device = problem.execution.resolve()
+    passed = 0
+    batches_of = [shuffled(len(s), config.batch_size, torch.Generator()) for s, _ in parts]
+    steps = config.epochs * sum(map(len, batches_of))
+    with (
+        stopwatch(device) as seconds,
+        batchnorm_needs_two(),
+        seeded(model_stream),
+        modes(model, training=True),
+        torch.no_grad(),
+        torch.autocast(device.type, torch.bfloat16, enabled=problem.execution.amp),
+        problem.execution.progress.bar("", steps, "batch") as advance,
+    ):
+        for epoch in range(config.epochs):
+            for samples, stream in parts:
+                order = shuffled(len(samples), config.batch_size, stream)
+                batches = samples.batches(order, augment=config.augment, generator=stream)
+                for inputs, labels in batches:
+                    model(inputs)
+                    passed += len(labels)
+                    advance(1)
+            if problem.on_epoch is not None and problem.on_epoch(model, epoch + 1, math.nan):
+                break
+    return UnlearnResult(state_of(model), 0, passed, 0, seconds[0])

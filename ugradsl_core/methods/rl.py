@@ -1,0 +1,94 @@
+"""Random label (RL): D_f with labels drawn at random, D_r with its own (Golatkar et al., 2020)."""
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import torch
+from torch import Generator
+
+from ugradsl_core.methods.common import UnlearnConfig, cross_entropy, run_training, spawn
+from ugradsl_core.methods.problem import Problem, UnlearnResult
+from ugradsl_core.samples.inputs import cat, send
+from ugradsl_core.samples.protocol import Batch
+from ugradsl_core.training.loop import EpochPlan, shuffled
+
+Order = Literal["sequential", "shuffled"]
+
+
+class RLConfig(UnlearnConfig):
+    """Ten epochs; the published learning rates lie in [1e-4, 1e-1].
+
+    Attributes:
+        variant: a pass over D_f, then one over D_r (``sequential``, what the public code does for
+            CIFAR-10 and SVHN), or both sets in one random order (``shuffled``, CIFAR-100 and
+            Tiny-ImageNet).
+    """
+
+    variant: Order = "sequential"
+
+
+def random_label_plan(
+    problem: Problem,
+    config: UnlearnConfig,
+    order_of_sets: Order,
+    retain_stream: Generator,
+    forget_stream: Generator,
+) -> tuple[EpochPlan, int]:
+    """Batches of an epoch, and their number.
+
+    Labels of D_f are uniform on 0…K−1, the true one allowed, and drawn anew in each epoch.
+    """
+    retain, forget = problem.retain, problem.forget
+    size, n_r, n_f = config.batch_size, len(retain), len(forget)
+    num_classes = forget.num_classes
+
+    def draw() -> torch.Tensor:
+        return torch.randint(num_classes, (n_f,), generator=forget_stream)
+
+    def sequential(_: int) -> Iterable[tuple[Batch, ...]]:
+        drawn, order = draw(), shuffled(n_f, size, forget_stream)
+        batches = forget.batches(order, augment=config.augment, generator=forget_stream)
+        for rows, (inputs, labels) in zip(order, batches, strict=True):
+            yield ((inputs, send(drawn[rows], labels.device)),)
+        order = shuffled(n_r, size, retain_stream)
+        for batch in retain.batches(order, augment=config.augment, generator=retain_stream):
+            yield (batch,)
+
+    def mixed(_: int) -> Iterable[tuple[Batch, ...]]:
+        drawn, order = draw(), shuffled(n_r + n_f, size, retain_stream)
+        retain_rows = [rows[rows < n_r] for rows in order]
+        forget_rows = [rows[rows >= n_r] - n_r for rows in order]
+        from_retain = retain.batches(
+            (rows for rows in retain_rows if len(rows)),
+            augment=config.augment,
+            generator=retain_stream,
+        )
+        from_forget = forget.batches(
+            (rows for rows in forget_rows if len(rows)),
+            augment=config.augment,
+            generator=forget_stream,
+        )
+        for kept, forgotten in zip(retain_rows, forget_rows, strict=True):
+            parts = [next(iter(from_retain))] if len(kept) else []
+            if len(forgotten):
+                inputs, labels = next(iter(from_forget))
+                parts.append((inputs, send(drawn[forgotten], labels.device)))
+            yield ((cat([x for x, _ in parts]), torch.cat([y for _, y in parts])),)
+
+    plans: dict[str, tuple[Callable[[int], Iterable[tuple[Batch, ...]]], int]] = {
+        "sequential": (sequential, _steps(n_f, size) + _steps(n_r, size)),
+        "shuffled": (mixed, _steps(n_r + n_f, size)),
+    }
+    return plans[order_of_sets]
+
+
+def _steps(samples: int, batch_size: int) -> int:
+    return len(shuffled(samples, batch_size, torch.Generator()))
+
+
+def rl(problem: Problem, config: RLConfig, *, generator: Generator) -> UnlearnResult:
+    """Minimise the cross-entropy of D_f with random labels and of D_r with true ones."""
+    retain_stream, forget_stream, model_stream = spawn(generator)
+    plan, steps = random_label_plan(problem, config, config.variant, retain_stream, forget_stream)
+    model = problem.trained_model()
+    return run_training(problem, model, plan, steps, cross_entropy, config, model_stream)

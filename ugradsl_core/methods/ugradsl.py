@@ -1,0 +1,29 @@
+"""UGradSL and UGradSL+ (Algorithm 1, Eq. (8))."""
+
+from pydantic import Field
+from torch import Generator
+
+from ugradsl_core.methods.mixed import SmoothedConfig, run_mixed
+from ugradsl_core.methods.problem import Problem, UnlearnResult
+
+
+class UGradSLConfig(SmoothedConfig):
+    """p 0.9 and α −0.4, the fixed values of the paper's ablations (Section 5.3)."""
+
+
+class UGradSLPlusConfig(SmoothedConfig):
+    """As UGradSL; p is nearer 1, since D_f is seen several times in an epoch."""
+
+    p: float = Field(0.95, ge=0, le=1, description="weight of the retain term in Eq. (8)")
+
+
+def ugradsl(problem: Problem, config: UGradSLConfig, *, generator: Generator) -> UnlearnResult:
+    """Descent on D_r, ascent on D_f with smoothed labels; an epoch is one pass over D_f."""
+    return run_mixed(problem, config, "forget", generator)
+
+
+def ugradsl_plus(
+    problem: Problem, config: UGradSLPlusConfig, *, generator: Generator
+) -> UnlearnResult:
+    """As :func:`ugradsl`, but an epoch is one pass over D_r, in which D_f is cycled."""
+    return run_mixed(problem, config, "retain", generator)

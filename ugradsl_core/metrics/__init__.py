@@ -1,0 +1,43 @@
+"""UA, MIA, RA and TA, the membership attack, and gaps to the retrained model."""
+
+from ugradsl_core.metrics.scores import (
+    FIVE_METRICS,
+    GAP_METRICS,
+    GAP_NAMES,
+    NO_SIGNAL_GAP,
+    NO_SPAN,
+    MIAScores,
+    Report,
+    accuracy,
+    additional_mia,
+    attack_scalars,
+    average_gap,
+    collapsed,
+    gap_of_means,
+    mean_of_gaps,
+    mia,
+    report,
+    signal_note,
+    unlearning_accuracy,
+)
+
+__all__ = [
+    "FIVE_METRICS",
+    "GAP_METRICS",
+    "GAP_NAMES",
+    "NO_SIGNAL_GAP",
+    "NO_SPAN",
+    "MIAScores",
+    "Report",
+    "accuracy",
+    "additional_mia",
+    "attack_scalars",
+    "average_gap",
+    "collapsed",
+    "gap_of_means",
+    "mean_of_gaps",
+    "mia",
+    "report",
+    "signal_note",
+    "unlearning_accuracy",
+]

@@ -1,0 +1,1 @@
+"""The paper's mathematics: risks, influence, its theorems, privacy, landscape and cost."""

@@ -1,0 +1,77 @@
+"""The device and the switches of a run."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ugradsl_core.errors import ConfigError
+from ugradsl_core.training.processes import ALONE, World
+from ugradsl_core.training.progress import SILENT, Progress
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where and how computations run.
+
+    Only ``amp``, and ``accumulate`` in a model with BatchNorm, change results by more than
+    rounding.
+
+    Attributes:
+        device: a torch device, or ``"auto"`` for CUDA where there is one, else the CPU.
+        amp: bfloat16 autocast of the forward passes of training and unlearning; models are
+            evaluated without it.
+        compile: ``torch.compile`` the model.
+        channels_last: NHWC memory format for four-dimensional inputs.
+        accumulate: micro-batches of a step, whose gradients add up to that of the whole batch.
+        world: the processes that share the batches of this run.
+        progress: bars of what is computed; none by default.
+    """
+
+    device: str = "auto"
+    amp: bool = False
+    compile: bool = False
+    channels_last: bool = True
+    accumulate: int = 1
+    world: World = ALONE
+    progress: Progress = field(default=SILENT, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.accumulate < 1:
+            raise ConfigError(f"accumulate: should be at least 1; found {self.accumulate}")
+
+    def identity(self) -> dict[str, Any]:
+        """The switches that change results and are not at their defaults."""
+        chosen: dict[str, Any] = {}
+        if self.amp:
+            chosen["amp"] = True
+        if self.accumulate > 1:
+            chosen["accumulate"] = self.accumulate
+        return chosen
+
+    def switches(self) -> dict[str, Any]:
+        """All that is not at its default, but for the device; records keep it."""
+        chosen = self.identity()
+        if self.compile:
+            chosen["compile"] = True
+        if not self.channels_last:
+            chosen["channels_last"] = False
+        if self.world.size > 1:
+            chosen["processes"] = self.world.size
+        return chosen
+
+    def resolve(self) -> torch.device:
+        """The torch device meant by ``device``.
+
+        Raises:
+            ConfigError: no such device here.
+        """
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"device: {self.device!r} cannot be used here ({reason})") from error
+        return device

@@ -1,0 +1,345 @@
+"""The only training loop and the only inference loop."""
+
+import math
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.spectral_norm import SpectralNorm
+
+from ugradsl_core.config import Config
+from ugradsl_core.errors import DivergenceError, ModelError
+from ugradsl_core.samples.inputs import send, to_device
+from ugradsl_core.samples.protocol import Augmentation, Batch, Samples
+from ugradsl_core.training.checkpoint import Checkpoint, capture, restore
+from ugradsl_core.training.execution import Execution
+from ugradsl_core.training.processes import in_step, other_noise, spread
+from ugradsl_core.training.steps import StepLoss, check_accumulation, step_gradient
+
+EpochPlan = Callable[[int], Iterable[tuple[Batch, ...]]]
+WAITING_BYTES = 2**28  # of logits that stay on the device before they are fetched
+STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+
+
+class SGDConfig(Config):
+    """Stochastic gradient descent; the schedule's unit is the step."""
+
+    lr: float = Field(0.01, ge=0, description="learning rate; the peak of a schedule")
+    epochs: int = Field(10, ge=0, description="E")
+    batch_size: int = Field(256, ge=1, description="samples in a batch")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(5e-4, ge=0, description="of SGD, added to the gradient")
+    schedule: Literal["constant", "one-cycle", "cosine"] = Field(
+        "constant", description="of the learning rate, step by step"
+    )
+    augment: Augmentation = Field("none", description="random horizontal flips, and crops")
+
+
+@dataclass(frozen=True)
+class TrainLog:
+    """What a training loop did: losses of all steps, samples and seconds."""
+
+    losses: tuple[float, ...]
+    samples: int
+    seconds: float
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps."""
+        return len(self.losses)
+
+
+def shuffled(size: int, batch_size: int, generator: Generator) -> list[Tensor]:
+    """A random order of ``size`` indices in batches; a last batch of one joins the one before.
+
+    BatchNorm cannot train on one sample, and leaving it out would change what an epoch is. Where
+    batches of one are asked for, all are.
+    """
+    batches = list(torch.split(torch.randperm(size, generator=generator), batch_size))
+    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+def cycled(size: int, batch_sizes: Iterable[int], generator: Generator) -> Iterator[Tensor]:
+    """Batches of the given sizes from an endless sequence of random orders of ``size`` indices."""
+    order = torch.empty(0, dtype=torch.long)
+    for wanted in batch_sizes:
+        while len(order) < wanted:
+            order = torch.cat([order, torch.randperm(size, generator=generator)])
+        yield order[:wanted]
+        order = order[wanted:]
+
+
+def _scheduler(
+    optimiser: torch.optim.Optimizer, sgd: SGDConfig, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler | None:
+    if sgd.schedule == "one-cycle":
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, sgd.lr, total_steps=max(steps, 2), cycle_momentum=False
+        )
+    if sgd.schedule == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    return None
+
+
+def _of_each_epoch(steps: int | Sequence[int], epochs: int) -> Sequence[int]:
+    return [steps] * epochs if isinstance(steps, int) else steps
+
+
+def is_frozen(module: nn.Module) -> bool:
+    """Whether a module has parameters of its own and none of them is trained."""
+    own = list(module.parameters(recurse=False))
+    return bool(own) and not any(parameter.requires_grad for parameter in own)
+
+
+def _has_spectral_hook(module: nn.Module) -> bool:
+    """Whether a module's weight is divided by its norm the old way, which each pass estimates."""
+    return any(isinstance(hook, SpectralNorm) for hook in module._forward_pre_hooks.values())
+
+
+@contextmanager
+def modes(
+    model: nn.Module, training: bool, frozen_statistics: bool | Collection[nn.Module] = False
+) -> Iterator[None]:
+    """Training or evaluation mode, and each module's own again on leaving.
+
+    See :func:`train` for ``frozen_statistics``.
+    """
+    before = {module: module.training for module in model.modules()}
+    model.train(training)
+    for module in model.modules():
+        if isinstance(frozen_statistics, bool):
+            keep = frozen_statistics
+        else:
+            keep = module in frozen_statistics
+        if (isinstance(module, STATISTICS) and (keep or is_frozen(module))) or (
+            (isinstance(module, _SpectralNorm) or _has_spectral_hook(module)) and keep
+        ):
+            module.eval()
+    try:
+        yield
+    finally:
+        for module, mode in before.items():
+            module.training = mode
+
+
+def in_memory_format(model: nn.Module, execution: Execution) -> nn.Module:
+    """The model, changed in place to NHWC where it has four axes to reorder, and no fifth one."""
+    axes = {tensor.ndim for tensor in (*model.parameters(), *model.buffers())}
+    if execution.channels_last and 4 in axes and 5 not in axes:
+        model.to(memory_format=torch.channels_last)
+    return model
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for the device, so that a clock read next counts its work."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def train(
+    model: nn.Module,
+    plan: EpochPlan,
+    steps_per_epoch: int | Sequence[int],
+    loss: StepLoss,
+    sgd: SGDConfig,
+    execution: Execution,
+    *,
+    frozen_statistics: bool | Collection[nn.Module] = False,
+    after_step: Callable[[], None] | None = None,
+    on_epoch: Callable[[int, float], bool | None] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> TrainLog:
+    """Minimise ``loss`` by SGD, changing ``model`` in place.
+
+    Args:
+        model: on the execution device.
+        plan: epoch number (from 0) to the batches of each of its steps.
+        steps_per_epoch: their number, for the schedule; that of each epoch where they differ.
+        loss: of a model and the batches of one step.
+        sgd: optimiser, epochs and schedule.
+        execution: switches.
+        frozen_statistics: BatchNorm layers, or those of a collection, use and keep their running
+            statistics; those whose parameters are frozen always do. Likewise spectral norms.
+        after_step: called after each step of the optimiser.
+        on_epoch: called with the epoch's number (from 1) and its mean loss, off the clock;
+            training ends where it returns True.
+        checkpoint: where to continue from, and where to leave the state from time to time.
+
+    Raises:
+        ConfigError: fewer samples in a batch than processes or micro-batches.
+        DivergenceError: a loss or, in the end, a weight is NaN or infinite.
+        ModelError: no parameter is trainable.
+    """
+    device, world = execution.resolve(), execution.world
+    world.check_batch(sgd.batch_size)
+    check_accumulation(execution, sgd.batch_size)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise ModelError("model: has no trainable parameter; all are frozen")
+    optimiser = torch.optim.SGD(
+        parameters,
+        lr=sgd.lr,
+        momentum=sgd.momentum,
+        weight_decay=sgd.weight_decay,
+        fused=device.type in {"cpu", "cuda"} and all(p.is_floating_point() for p in parameters),
+    )
+    counts = _of_each_epoch(steps_per_epoch, sgd.epochs)
+    scheduler = _scheduler(optimiser, sgd, sum(counts))
+    network = _compiled(in_memory_format(model, execution), execution)
+    losses, samples, first_epoch, earlier = _resume(checkpoint, model, optimiser)
+    network = spread(network, world)
+    seed = torch.initial_seed()
+    gradient = step_gradient(loss, network, execution, device)
+    done = sum(counts[:first_epoch])
+    if scheduler is not None and done:
+        _fast_forward(scheduler, optimiser, done)
+    synchronise(device)
+    start = time.perf_counter()
+    with (
+        modes(model, True, frozen_statistics),
+        in_step(model, device, world),
+        execution.progress.bar("", sum(counts), "step", done) as advance,
+    ):
+        for epoch in range(first_epoch, sgd.epochs):
+            other_noise(world, seed, epoch)
+            epoch_losses = []
+            for batches in plan(epoch):
+                optimiser.zero_grad(set_to_none=True)
+                value = gradient(batches)
+                world.mean_gradients(parameters)
+                optimiser.step()
+                if after_step is not None:
+                    after_step()
+                if scheduler is not None:
+                    scheduler.step()
+                epoch_losses.append(value)
+                advance(1, value)
+                samples += sum(len(labels) for _, labels in batches)
+            losses += torch.stack(epoch_losses).tolist() if epoch_losses else []
+            _check_losses(losses[len(losses) - len(epoch_losses) :], epoch)
+            if checkpoint is not None and checkpoint.is_due(epoch + 1, sgd.epochs):
+                counted: dict[str, list[float] | float] = {"samples": samples, "epoch": epoch + 1}
+                counted["seconds"] = earlier + time.perf_counter() - start
+                _keep(checkpoint, model, optimiser, {**counted, "losses": losses})
+            if on_epoch is not None:
+                stopped, pause = _off_the_clock(
+                    on_epoch, device, epoch + 1, losses[len(losses) - len(epoch_losses) :]
+                )
+                earlier -= pause
+                if stopped is True:
+                    break
+    synchronise(device)
+    seconds = earlier + time.perf_counter() - start
+    if not bool(torch.stack([torch.isfinite(p).all() for p in parameters]).all()):
+        raise DivergenceError("training diverged: the weights are no longer finite")
+    return TrainLog(tuple(losses), samples, seconds)
+
+
+def _fast_forward(
+    scheduler: torch.optim.lr_scheduler.LRScheduler, optimiser: torch.optim.Optimizer, steps: int
+) -> None:
+    """Bring a schedule to where it was after that many steps."""
+    optimiser.step()  # without gradients: PyTorch wants one before the scheduler's
+    for _ in range(steps):
+        scheduler.step()
+
+
+def _compiled(model: nn.Module, execution: Execution) -> nn.Module:
+    return torch.compile(model) if execution.compile else model  # type: ignore[return-value]
+
+
+def _off_the_clock(
+    on_epoch: Callable[[int, float], object], device: torch.device, epoch: int, losses: list[float]
+) -> tuple[object, float]:
+    """What ``on_epoch`` returns, and the seconds that it took."""
+    synchronise(device)
+    start = time.perf_counter()
+    found = on_epoch(epoch, math.fsum(losses) / len(losses))
+    synchronise(device)
+    return found, time.perf_counter() - start
+
+
+def _keep(
+    checkpoint: Checkpoint,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    kept: dict[str, list[float] | float],
+) -> None:
+    tensors = {name: torch.tensor(value, dtype=torch.float64) for name, value in kept.items()}
+    checkpoint.save({**capture(model, optimiser, checkpoint.generators), **tensors})
+
+
+def _resume(
+    checkpoint: Checkpoint | None, model: nn.Module, optimiser: torch.optim.Optimizer
+) -> tuple[list[float], int, int, float]:
+    """Losses, samples, epochs and seconds so far: those of a saved state, which is restored."""
+    saved = None if checkpoint is None else checkpoint.load()
+    if checkpoint is None or saved is None:
+        return [], 0, 0, 0.0
+    restore(saved, model, optimiser, checkpoint.generators)
+    samples, epoch, seconds = (saved[name].item() for name in ("samples", "epoch", "seconds"))
+    return saved["losses"].tolist(), int(samples), int(epoch), float(seconds)
+
+
+def _check_losses(losses: list[float], epoch: int) -> None:
+    for step, value in enumerate(losses):
+        if not math.isfinite(value):
+            raise DivergenceError(
+                f"training diverged: loss {value} in epoch {epoch + 1}, step {step + 1}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Logits (N, K), float32, and labels (N,), both on the CPU, in the data set's order."""
+
+    logits: Tensor
+    labels: Tensor
+
+
+def predict(
+    model: nn.Module, samples: Samples, execution: Execution, batch_size: int = 512
+) -> Predictions:
+    """Logits of all samples in evaluation mode, without augmentation or gradients.
+
+    Each process passes its share of every batch. The model's training flags are as before on
+    return. There is no autocast, whatever ``execution.amp`` says: a model is judged in its own
+    precision, so that rounding to bfloat16 ties no two scores.
+
+    Raises:
+        ConfigError: fewer samples than processes.
+    """
+    device, world = execution.resolve(), execution.world
+    order = list(torch.split(torch.arange(len(samples)), batch_size * world.size))
+    if world.size > 1:
+        world.check_batch(len(samples), "samples to predict")
+        if len(order[-1]) < world.size:
+            order[-2:] = [torch.cat(order[-2:])]
+    own = [rows[world.share(len(rows))] for rows in order]
+    done: list[tuple[Tensor, Tensor]] = []  # on the CPU
+    waiting: list[tuple[Tensor, Tensor]] = []  # on the device, which is not waited for
+    with modes(model, training=False):
+        # data sets are read outside inference mode: what they keep could not be changed later
+        for rows, (inputs, targets) in zip(order, samples.batches(own), strict=True):
+            with torch.inference_mode():
+                found = world.gather(model(to_device(inputs, device)).float(), len(rows))
+                waiting.append((found, world.gather(send(targets, device), len(rows))))
+            if len(waiting) * found.nbytes > WAITING_BYTES:
+                done.append(_on_the_host(waiting))
+                waiting = []
+        done += [_on_the_host(waiting)] if waiting else []
+    logits, labels = (torch.cat(parts) for parts in zip(*done, strict=True))
+    return Predictions(logits, labels)
+
+
+def _on_the_host(batches: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    logits, labels = (torch.cat(parts).cpu() for parts in zip(*batches, strict=True))
+    return logits, labels

@@ -1,0 +1,77 @@
+"""The gradient of one step: of the whole batch at once, or of micro-batches that add up to it."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ugradsl_core.errors import ConfigError
+from ugradsl_core.samples.inputs import each, take
+from ugradsl_core.samples.protocol import Batch
+from ugradsl_core.training.execution import Execution
+
+StepLoss = Callable[[nn.Module, tuple[Batch, ...]], Tensor]
+
+
+def check_accumulation(execution: Execution, batch_size: int) -> None:
+    """Raise ConfigError where a micro-batch would leave a process without a sample."""
+    parts = execution.accumulate
+    if parts > 1 and batch_size < parts * execution.world.size:
+        raise ConfigError(
+            f"accumulate: should be at most {batch_size // execution.world.size}, the samples that "
+            f"a process has of a batch; found {parts}"
+        )
+
+
+def micro_batches(
+    batches: tuple[Batch, ...], parts: int
+) -> Iterator[tuple[tuple[Batch, ...], float]]:
+    """The batches of a step cut alike, and the share of the samples that each part has.
+
+    A loss of means over each batch is the sum of the parts' losses times their shares. A batch
+    without samples stays as it is.
+
+    Raises:
+        ConfigError: batches of different sizes, whose means would need different shares.
+    """
+    sizes = {len(labels) for _, labels in batches if len(labels)}
+    if len(sizes) != 1:
+        raise ConfigError(
+            f"accumulate: the batches of a step should have one size; found {sorted(sizes)}"
+        )
+    (size,) = sizes
+    for rows in torch.arange(size).tensor_split(min(parts, size)):
+        chosen = slice(int(rows[0]), int(rows[-1]) + 1)
+        yield tuple((take(x, chosen), y[chosen]) for x, y in batches), len(rows) / size
+
+
+def step_gradient(
+    loss: StepLoss, network: nn.Module, execution: Execution, device: torch.device
+) -> Callable[[tuple[Batch, ...]], Tensor]:
+    """A function that adds a step's gradient to the parameters' and returns the step's loss.
+
+    Images come with channels last in memory, and so would be what a network makes of them.
+    """
+
+    def laid_out(batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
+        if execution.channels_last:
+            return batches
+        return tuple((each(Tensor.contiguous, inputs), labels) for inputs, labels in batches)
+
+    def whole(batches: tuple[Batch, ...]) -> Tensor:
+        batches = laid_out(batches)
+        with torch.autocast(device.type, torch.bfloat16, enabled=execution.amp):
+            value = loss(network, batches)
+        value.backward()  # type: ignore[no-untyped-call]
+        return value.detach()
+
+    def in_parts(batches: tuple[Batch, ...]) -> Tensor:
+        batches, total = laid_out(batches), torch.zeros((), device=device)
+        for part, share in micro_batches(batches, execution.accumulate):
+            with torch.autocast(device.type, torch.bfloat16, enabled=execution.amp):
+                value = share * loss(network, part)
+            value.backward()  # type: ignore[no-untyped-call]
+            total = total + value.detach()
+        return total
+
+    return whole if execution.accumulate == 1 else in_parts
