@@ -18,7 +18,7 @@ TORCH_INDEX ?=
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check
 SIDE_BY_SIDE := --numprocesses $(JOBS) --maxprocesses 4
 
-.PHONY: help setup book test results campaign grid check lint format types benchmark clean
+.PHONY: help setup book test results campaign grid gpu check lint format types benchmark clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -45,6 +45,9 @@ PLAN ?= book/companion/experiments/grid/campaign.yaml
 WORKERS ?= 2
 campaign: $(READY) ## the most valuable missing results, for MINUTES=… (default: until all are there)
 	$(BIN)/ugradsl campaign $(PLAN) --workers $(WORKERS) $(if $(MINUTES),--minutes $(MINUTES))
+
+gpu: $(READY) ## on a GPU: tests, speed, records of scale full, in MINUTES=12 (REHEARSE=1: on the CPU)
+	$(BIN)/ugradsl gpu $(if $(MINUTES),--minutes $(MINUTES)) $(if $(REHEARSE),--rehearse)
 
 GRID ?= book/companion/experiments/grid/digits.yaml
 PROFILE ?= local

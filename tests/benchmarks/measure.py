@@ -45,6 +45,7 @@ def keep(measured: Mapping[str, Any]) -> None:
     line = {
         **measured,
         "device": DEVICE,
+        "card": provenance.hardware(torch.device(DEVICE))["device"],
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "processor": provenance.hardware(torch.device(DEVICE))["processor"],

@@ -20,7 +20,7 @@ from ugradsl_core.api.model import (
     works_with_channels_last,
 )
 from ugradsl_core.errors import ConfigError, DataError, unknown_name
-from ugradsl_core.samples.inputs import Inputs, to_device
+from ugradsl_core.samples.inputs import Inputs, send, to_device
 from ugradsl_core.samples.overlap import CHOICES, CheckOverlap, check_contents, check_identity
 from ugradsl_core.samples.own import (
     BLOCK,
@@ -133,7 +133,7 @@ class UserSamples:
                 )
         if self.columns is not None and not isinstance(inputs, Tensor):
             inputs = _chosen(inputs, self.columns)
-        return to_device(inputs, self.device), labels.to(self.device)
+        return to_device(inputs, self.device), send(labels, self.device)
 
 
 @dataclass(frozen=True)

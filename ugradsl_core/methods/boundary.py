@@ -22,7 +22,7 @@ from ugradsl_core.methods.common import (
 )
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import head_name, seeded, widen_head
-from ugradsl_core.samples.inputs import Inputs
+from ugradsl_core.samples.inputs import Inputs, send
 from ugradsl_core.samples.protocol import Batch, Samples
 from ugradsl_core.training.loop import batch_count, shuffled
 
@@ -86,10 +86,10 @@ def nearest_labels(model: nn.Module, samples: Samples, step: float, batch_size: 
                 model, inputs, labels, step, getattr(samples, "input_range", None)
             )
             with torch.no_grad():
-                found.append(model(moved).argmax(1).cpu())
+                found.append(model(moved).argmax(1))
         else:
-            found.append(_moved_embeddings(model, inputs, labels, step).argmax(1).cpu())
-    return torch.cat(found)
+            found.append(_moved_embeddings(model, inputs, labels, step).argmax(1))
+    return torch.cat(found).cpu()
 
 
 def _movable(inputs: Inputs) -> list[str]:
@@ -154,7 +154,7 @@ def _relabelled(
         order = shuffled(len(forget), config.batch_size, stream)
         batches = forget.batches(order, augment=config.augment, generator=stream)
         for rows, (inputs, true) in zip(order, batches, strict=True):
-            yield ((inputs, labels[rows].to(true.device)),)
+            yield ((inputs, send(labels[rows], true.device)),)
 
     steps = batch_count(len(forget), config.batch_size)
     return run_training(problem, model, plan, steps, cross_entropy, config, model_stream)

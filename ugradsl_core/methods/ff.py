@@ -91,14 +91,15 @@ def add_fisher(
     log_p = model(sample)[0].log_softmax(0)
     p = log_p.detach().exp()
     together = GRADIENT_BYTES // sum(q.numel() * q.element_size() for q in parameters)
-    wanted = torch.arange(len(p), device=p.device)[:most]
+    wanted = torch.arange(len(p))[:most]
     for classes in torch.split(wanted, together if together >= FEWEST else 1):
         gradients = _gradients(log_p, parameters, classes, keep=bool(classes[-1] < wanted[-1]))
+        weights = p[int(classes[0]) : int(classes[-1]) + 1]  # a slice: the host need not wait
         for accumulated, g in zip(total, gradients, strict=True):
             if g is not None and len(g) == 1:
-                accumulated.addcmul_(g[0], p[classes] * g[0])
+                accumulated.addcmul_(g[0], weights * g[0])
             elif g is not None:
-                accumulated.add_(torch.einsum("k...,k->...", g.square(), p[classes]))
+                accumulated.add_(torch.einsum("k...,k->...", g.square(), weights))
     return len(wanted)
 
 
@@ -110,7 +111,8 @@ def _gradients(
         value = log_p[int(classes)]
         single = torch.autograd.grad(value, parameters, retain_graph=keep, allow_unused=True)
         return [None if g is None else g[None] for g in single]
-    directions = torch.eye(len(log_p), device=log_p.device, dtype=log_p.dtype)[classes]
+    directions = torch.eye(len(log_p), device=log_p.device, dtype=log_p.dtype)
+    directions = directions[int(classes[0]) : int(classes[-1]) + 1]
     return list(
         torch.autograd.grad(
             log_p,

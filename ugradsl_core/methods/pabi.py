@@ -27,6 +27,7 @@ from ugradsl_core.methods.common import (
 )
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import seeded
+from ugradsl_core.samples.inputs import send
 from ugradsl_core.samples.protocol import Augmentation, Batch, Samples
 from ugradsl_core.training.loop import STATISTICS, is_frozen, modes, shuffled
 
@@ -195,7 +196,8 @@ def certify(
             project(gradients, config.c1)
             for p, g in zip(parameters, gradients, strict=True):
                 p.mul_(1 - config.eta * config.lam).sub_(g, alpha=config.eta)
-                p.add_(torch.randn(p.shape, generator=noise).to(p), alpha=sigma)
+                drawn = send(torch.randn(p.shape, generator=noise), p.device)
+                p.add_(drawn.to(p), alpha=sigma)
     return passed, tuple(torch.stack(losses).tolist())
 
 

@@ -8,7 +8,7 @@ from torch import Generator
 
 from ugradsl_core.methods.common import UnlearnConfig, cross_entropy, run_training, spawn
 from ugradsl_core.methods.problem import Problem, UnlearnResult
-from ugradsl_core.samples.inputs import cat
+from ugradsl_core.samples.inputs import cat, send
 from ugradsl_core.samples.protocol import Batch
 from ugradsl_core.training.loop import EpochPlan, batch_count, shuffled
 
@@ -49,7 +49,7 @@ def random_label_plan(
         drawn, order = draw(), shuffled(n_f, size, forget_stream)
         batches = forget.batches(order, augment=config.augment, generator=forget_stream)
         for rows, (inputs, labels) in zip(order, batches, strict=True):
-            yield ((inputs, drawn[rows].to(labels.device)),)
+            yield ((inputs, send(drawn[rows], labels.device)),)
         order = shuffled(n_r, size, retain_stream)
         for batch in retain.batches(order, augment=config.augment, generator=retain_stream):
             yield (batch,)
@@ -72,7 +72,7 @@ def random_label_plan(
             parts = [next(iter(from_retain))] if len(kept) else []
             if len(forgotten):
                 inputs, labels = next(iter(from_forget))
-                parts.append((inputs, drawn[forgotten].to(labels.device)))
+                parts.append((inputs, send(drawn[forgotten], labels.device)))
             yield ((cat([x for x, _ in parts]), torch.cat([y for _, y in parts])),)
 
     plans: dict[str, tuple[Callable[[int], Iterable[tuple[Batch, ...]]], int]] = {

@@ -11,10 +11,10 @@ from torch import Generator
 def seeded(generator: Generator) -> Iterator[None]:
     """Layers that draw from torch's global state (dropout, initialisation) follow ``generator``.
 
-    The global state of the CPU and of the current CUDA device is as before on leaving.
+    The global state of the CPU and of every CUDA device is as before on leaving.
     """
     seed = int(torch.randint(2**62, (), generator=generator))
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield

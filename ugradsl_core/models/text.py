@@ -29,9 +29,20 @@ class TextLogits(nn.Module):
                 "bert: inputs should be token ids, int64 of shape (n, L); found "
                 f"{str(ids.dtype).removeprefix('torch.')} of shape {tuple(ids.shape)}"
             )
-        mask = (ids != self.padding).to(torch.long)
-        logits: Tensor = self.inner(input_ids=ids, attention_mask=mask).logits
+        logits: Tensor = self.inner(input_ids=ids, attention_mask=self._mask(ids)).logits
         return logits
+
+    def _mask(self, ids: Tensor, *, whole: bool | None = None) -> Tensor:
+        """Which tokens are attended to: (n, L), or ``whole``, (n, 1, 1, L), as attention takes it.
+
+        ``transformers`` looks whether the former is true everywhere, for which the host would have
+        to wait for a GPU; the latter it takes as it is.
+        """
+        kind = getattr(getattr(self.inner, "config", None), "_attn_implementation", None)
+        attended = ids != self.padding
+        if ids.is_cuda and kind == "sdpa" if whole is None else whole:
+            return attended[:, None, None, :]
+        return attended.to(torch.long)
 
 
 def bert(

@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from ugradsl_core.samples.inputs import send
 from ugradsl_core.samples.protocol import Augmentation, Batch
 
 
@@ -110,15 +111,16 @@ class Dataset:
         scale = torch.tensor(self.transform.scale)
         mean, std = torch.tensor(self.transform.mean), torch.tensor(self.transform.std)
         shape = self.inputs.shape[1:]  # spelt out, as broadcasting over three channels is slow
-        factor = (1 / (scale * std)).expand(shape).contiguous().to(device)
-        offset = (-mean / std).expand(shape).contiguous().to(device)
+        factor = send((1 / (scale * std)).expand(shape).contiguous(), device)
+        offset = send((-mean / std).expand(shape).contiguous(), device)
+        labels = send(self.all_labels, device)
         for chosen in plan:
-            rows = chosen if self.index is None else self.index[chosen]
-            stored = self.inputs.index_select(0, rows.to(device))
+            rows = send(chosen if self.index is None else self.index[chosen], device)
+            stored = self.inputs.index_select(0, rows)
             if augment != "none":
                 stored = _augment(stored, self.transform, augment, generator)
             values = torch.addcmul(offset, stored.to(torch.float32), factor)
-            yield values.permute(0, 3, 1, 2), self.all_labels[rows].to(device)
+            yield values.permute(0, 3, 1, 2), labels.index_select(0, rows)
 
 
 def _augment(
@@ -127,11 +129,11 @@ def _augment(
     n, height, width, _ = stored.shape
     device, pad = stored.device, transform.crop_padding
     if transform.flip:
-        flip = torch.randint(2, (n, 1, 1, 1), generator=generator, dtype=torch.bool).to(device)
-        stored = torch.where(flip, stored.flip(2), stored)
+        flip = torch.randint(2, (n, 1, 1, 1), generator=generator, dtype=torch.bool)
+        stored = torch.where(send(flip, device), stored.flip(2), stored)
     if pad and augment == "crop-flip":
         padded = F.pad(stored, (0, 0, pad, pad, pad, pad))
-        corner = torch.randint(2 * pad + 1, (2, n, 1), generator=generator).to(device)
+        corner = send(torch.randint(2 * pad + 1, (2, n, 1), generator=generator), device)
         rows = (corner[0] + torch.arange(height, device=device)).unsqueeze(2)
         columns = (corner[1] + torch.arange(width, device=device)).unsqueeze(1)
         stored = padded[torch.arange(n, device=device).view(-1, 1, 1), rows, columns]

@@ -27,9 +27,20 @@ def take(inputs: Inputs, rows: slice | Tensor) -> Inputs:
     return each(lambda value: value[rows], inputs)
 
 
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on ``device``, without making the host wait for a GPU.
+
+    A plain copy to CUDA waits until the device has caught up with everything before it; one from
+    page-locked memory is queued behind it, and PyTorch keeps that memory until it is copied.
+    """
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def to_device(inputs: Inputs, device: torch.device) -> Inputs:
-    """The same inputs on ``device``."""
-    return each(lambda value: value.to(device), inputs)
+    """The same inputs on ``device``; the host does not wait, see :func:`send`."""
+    return each(lambda value: send(value, device), inputs)
 
 
 def cat(parts: Sequence[Inputs]) -> Inputs:

@@ -15,7 +15,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 
 from ugradsl_core.config import Config
 from ugradsl_core.errors import DivergenceError, ModelError
-from ugradsl_core.samples.inputs import to_device
+from ugradsl_core.samples.inputs import send, to_device
 from ugradsl_core.samples.protocol import Augmentation, Batch, Samples
 from ugradsl_core.training.checkpoint import Checkpoint, capture, restore
 from ugradsl_core.training.execution import Execution
@@ -23,6 +23,7 @@ from ugradsl_core.training.processes import in_step, other_noise, spread
 from ugradsl_core.training.steps import StepLoss, check_accumulation, step_gradient
 
 EpochPlan = Callable[[int], Iterable[tuple[Batch, ...]]]
+WAITING_BYTES = 2**28  # of logits that stay on the device before they are fetched
 STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
@@ -243,7 +244,7 @@ def train(
                     break
     synchronise(device)
     seconds = earlier + time.perf_counter() - start
-    if not all(bool(torch.isfinite(p).all()) for p in parameters):
+    if not bool(torch.stack([torch.isfinite(p).all() for p in parameters]).all()):
         raise DivergenceError("training diverged: the weights are no longer finite")
     return TrainLog(tuple(losses), samples, seconds)
 
@@ -329,12 +330,22 @@ def predict(
         if len(order[-1]) < world.size:
             order[-2:] = [torch.cat(order[-2:])]
     own = [rows[world.share(len(rows))] for rows in order]
-    logits, labels = [], []
+    done: list[tuple[Tensor, Tensor]] = []  # on the CPU
+    waiting: list[tuple[Tensor, Tensor]] = []  # on the device, which is not waited for
     with modes(model, training=False):
         # data sets are read outside inference mode: what they keep could not be changed later
         for rows, (inputs, targets) in zip(order, samples.batches(own), strict=True):
             with torch.inference_mode():
-                found = model(to_device(inputs, device)).float()
-                logits.append(world.gather(found, len(rows)).cpu())
-                labels.append(world.gather(targets.to(device), len(rows)).cpu())
-    return Predictions(torch.cat(logits), torch.cat(labels))
+                found = world.gather(model(to_device(inputs, device)).float(), len(rows))
+                waiting.append((found, world.gather(send(targets, device), len(rows))))
+            if len(waiting) * found.nbytes > WAITING_BYTES:
+                done.append(_on_the_host(waiting))
+                waiting = []
+        done += [_on_the_host(waiting)] if waiting else []
+    logits, labels = (torch.cat(parts) for parts in zip(*done, strict=True))
+    return Predictions(logits, labels)
+
+
+def _on_the_host(batches: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    logits, labels = (torch.cat(parts).cpu() for parts in zip(*batches, strict=True))
+    return logits, labels

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.samples.inputs import take
+from ugradsl_core.samples.inputs import each, take
 from ugradsl_core.samples.protocol import Batch
 from ugradsl_core.training.execution import Execution
 
@@ -48,16 +48,25 @@ def micro_batches(
 def step_gradient(
     loss: StepLoss, network: nn.Module, execution: Execution, device: torch.device
 ) -> Callable[[tuple[Batch, ...]], Tensor]:
-    """A function that adds a step's gradient to the parameters' and returns the step's loss."""
+    """A function that adds a step's gradient to the parameters' and returns the step's loss.
+
+    Images come with channels last in memory, and so would be what a network makes of them.
+    """
+
+    def laid_out(batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
+        if execution.channels_last:
+            return batches
+        return tuple((each(Tensor.contiguous, inputs), labels) for inputs, labels in batches)
 
     def whole(batches: tuple[Batch, ...]) -> Tensor:
+        batches = laid_out(batches)
         with torch.autocast(device.type, torch.bfloat16, enabled=execution.amp):
             value = loss(network, batches)
         value.backward()  # type: ignore[no-untyped-call]
         return value.detach()
 
     def in_parts(batches: tuple[Batch, ...]) -> Tensor:
-        total = torch.zeros((), device=device)
+        batches, total = laid_out(batches), torch.zeros((), device=device)
         for part, share in micro_batches(batches, execution.accumulate):
             with torch.autocast(device.type, torch.bfloat16, enabled=execution.amp):
                 value = share * loss(network, part)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 from tqdm import tqdm
 
@@ -28,9 +29,11 @@ from companion.experiments.campaign.campaign import (
     read_plan,
     run_job,
 )
+from companion.experiments.campaign.here import BUSY, run_here
 from companion.experiments.grid.grid import WORKFLOW
 from ugradsl_core.errors import ConfigError, UGradSLError
 
+WORKERS = 2  # without a GPU
 LOWEST_PRIORITY = 19
 GRACE_SECONDS = 300  # for the runs that are under way when the time is up
 START_SECONDS = 20  # of Python, PyTorch and the data set
@@ -40,7 +43,13 @@ REPORT_SECONDS = 60
 
 def campaign(
     plan: Annotated[Path, typer.Argument(help="A YAML file of blocks; see the page Protocol.")],
-    workers: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 2,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Processes, of one thread each; 0 is this one. Default: 0 with a GPU, else 2.",
+        ),
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Stop after this time. Default: when all is done.")
     ] = None,
@@ -60,7 +69,8 @@ def campaign(
 ) -> None:
     """Compute a plan's missing results, the most valuable first; stops and resumes at any time.
 
-    Every record is published as soon as it is there. Workers run at the lowest priority.
+    Every record is published as soon as it is there. Workers run at the lowest priority; with
+    --workers 0 the jobs run in this process, one after the other, which a GPU of one's own wants.
     """
     read = read_plan(plan)
     if only is not None:
@@ -75,12 +85,20 @@ def campaign(
         for job in jobs:
             print(f"{job.priority:5d}  {job_done(job, read, publish):3d}/{job.runs:3d}  {job.name}")
         return
+    if workers is None:
+        workers = 0 if torch.cuda.is_available() else WORKERS
+    if workers == 0:
+        failed = run_here(read, jobs, store, publish, data_root, minutes=minutes)
+        print(progress_line(read, jobs, store, publish, 1))
+        if failed:
+            raise UGradSLError(f"campaign: {len(failed)} jobs failed; the first is {failed[0]}")
+        return
     if minutes is not None:
         _check_minutes(minutes, read, jobs, publish)
     if importlib.util.find_spec("snakemake") is None:
         raise ConfigError("campaign: needs Snakemake; install ugradsl-core[grid]")
     open_campaign_store(store)
-    with locked(store / "campaign", "campaign: another one is running on this store"):
+    with locked(store / "campaign", BUSY):
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(WORKFLOW / "Campaign.smk")]
         command += ["--cores", str(workers), "--keep-going", "--nolock", "--rerun-incomplete"]
         command += ["--rerun-triggers", "params", "--quiet", "all"]

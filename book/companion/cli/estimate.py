@@ -239,6 +239,9 @@ def _announce(
     sizes = reckoning.loaded_sizes(setting, loaded, judge)
     setting = with_fresh_weights(setting)
     rows = reckoning.costs(setting, configs, sizes, execution, runs=runs)
+    free = reckoning.free_memory(execution.resolve())
+    if free is not None:
+        reckoning.check_memory(setting.dataset, rows, free)
     if reckoning.total_flops(rows) < LONG_FLOPS:
         return
     speed = _calibrated(setting, sizes, execution, "ff" in configs, 2.0)

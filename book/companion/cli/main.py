@@ -13,6 +13,7 @@ from companion import files
 from companion.cli.campaign import campaign
 from companion.cli.estimate import estimate
 from companion.cli.experiments import experiment, regime, tune
+from companion.cli.gpu import gpu
 from companion.cli.grid import grid, merge, original
 from companion.cli.lists import datasets, presets
 from companion.cli.options import (
@@ -103,6 +104,7 @@ app.command()(experiment)
 app.command()(estimate)
 app.command()(tune)
 app.command()(campaign)
+app.command()(gpu)
 app.command()(grid)
 app.command()(original)
 app.command()(merge)

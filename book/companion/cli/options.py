@@ -21,7 +21,7 @@ from ugradsl_core.training.processes import join
 Methods = Annotated[str, typer.Option("--methods", "--method", help="Comma-separated, or all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SettingName = Annotated[str, typer.Argument(help="A preset, such as cifar10-random10.")]
-Scale = Annotated[str, typer.Option(help="smoke, bench or paper.")]
+Scale = Annotated[str, typer.Option(help="smoke, bench, full or paper.")]
 StoreFolder = Annotated[Path, typer.Option("--store", help="Directory of models and records.")]
 DataRoot = Annotated[
     str | None, typer.Option("--data-root", help="Directory of the data. Default: $UGRADSL_DATA.")

@@ -8,6 +8,7 @@ from companion.experiments.data import find_loader
 from companion.experiments.settings.changes import parse_seeds, split_list
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.preset import load_presets
+from companion.experiments.settings.setting import Scale
 from companion.experiments.theory.landscape import LandscapeConfig
 from companion.paper.audit.lines import RESULT_TABLES, TOLERANCE
 from ugradsl_core.config import CommaList, Config
@@ -173,7 +174,7 @@ class Experiment(Config):
     """Parameters that the experiment notebooks share."""
 
     dataset: str = Field("digits", description="a data set of `ugradsl datasets`")
-    scale: Literal["smoke", "bench", "paper"] = "smoke"
+    scale: Scale = "smoke"
     methods: CommaList = Field("all", description="all, or comma-separated labels with retrain")
     seeds: CommaList = Field("0,1,2", description="comma-separated whole numbers")
     alpha: float | None = Field(None, le=1, description="smooth rate α; None keeps the preset's")

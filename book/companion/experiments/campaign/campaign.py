@@ -1,17 +1,18 @@
 """A campaign: the plan of all results still wanted, cut into jobs that resume where they stopped.
 
 A plan lists blocks: a search of methods in a setting, a transfer of another setting's best
-configurations, or a sweep of one parameter. Each becomes jobs, of which Snakemake starts the most
-valuable ones that can run; every job publishes each record as soon as it is there, and what is
-published is never computed again.
+configurations, a sweep of one parameter, or the fixed values of a preset. Each becomes jobs, of
+which Snakemake, or one process on a GPU, starts the most valuable ones that can run; every job
+publishes each record as soon as it is there, and what is published is never computed again.
 """
 
 import itertools
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -21,7 +22,13 @@ from pydantic import Field, model_validator
 
 from companion.experiments.grid.grid import WORKFLOW, file_stem
 from companion.experiments.records.record import Record
-from companion.experiments.records.store import Store, open_store, read_records, write_records
+from companion.experiments.records.store import (
+    Store,
+    has_state,
+    open_store,
+    read_records,
+    write_records,
+)
 from companion.experiments.records.summary import PROTOCOL, SWEEP, record_label
 from companion.experiments.runs import protocol
 from companion.experiments.runs.problems import (
@@ -29,6 +36,7 @@ from companion.experiments.runs.problems import (
     Judge,
     Progress,
     load_data,
+    model_key,
     original_state,
     silent,
 )
@@ -36,8 +44,8 @@ from companion.experiments.runs.run import run_one
 from companion.experiments.runs.search import sizes_of
 from companion.experiments.settings.changes import known_preset
 from companion.experiments.settings.labels import split_label
-from companion.experiments.settings.preset import preset_setting
-from companion.experiments.settings.setting import FORGET_FIELDS, Setting, digest
+from companion.experiments.settings.preset import load_presets, preset_config, preset_setting
+from companion.experiments.settings.setting import FORGET_FIELDS, Scale, Setting, digest
 from companion.files import RESULTS
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, StoreError, UGradSLError, unknown_name
@@ -64,16 +72,19 @@ class Block(Config):
     Attributes:
         kind: ``search``: each method is searched in this setting. ``transfer``: it runs with the
             best of its six best configurations in ``source``. ``sweep``: the winner of this
-            setting's search with every combination of the values in ``grid``.
+            setting's search with every combination of the values in ``grid``. ``fixed``: the
+            values that the preset holds, with nothing searched; its records belong to no protocol
+            and lie beside those of ``ugradsl experiment``.
         setting: preset.
-        methods: labels; None is every method that has a search space.
+        methods: labels; None is every method that has a search space. Those of ``fixed`` may
+            name ``retrain`` and ``no-step``, too; Retrain comes first in any case.
         seeds: of the results on the test set.
         source: the searched setting of a transfer.
         grid: parameter → values of a sweep.
         priority: jobs of higher numbers run first.
     """
 
-    kind: Literal["search", "transfer", "sweep"]
+    kind: Literal["search", "transfer", "sweep", "fixed"]
     setting: str
     methods: tuple[str, ...] | None = None
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
@@ -98,7 +109,10 @@ class Block(Config):
         if len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"seeds: names one twice; found {self.seeds}")
         for label in self.labels:
-            protocol.find_space(label)
+            if self.kind == "fixed":
+                split_label(label)
+            else:
+                protocol.find_space(label)
             for name, values in self.grid.items():
                 self._check_values(label, name, values)
         return self
@@ -111,7 +125,10 @@ class Block(Config):
     @property
     def labels(self) -> tuple[str, ...]:
         """The methods of the block."""
-        return SEARCHED if self.methods is None else self.methods
+        given = SEARCHED if self.methods is None else self.methods
+        if self.kind != "fixed":
+            return given
+        return ("retrain", *(label for label in given if label != "retrain"))
 
 
 class Plan(Config):
@@ -124,7 +141,7 @@ class Plan(Config):
     """
 
     protocol: str
-    scale: Literal["smoke", "bench", "paper"] = "bench"
+    scale: Scale = "bench"
     amp: bool = False
     blocks: tuple[Block, ...] = Field(min_length=1)
 
@@ -139,13 +156,28 @@ class Plan(Config):
             known_preset(block.setting, self.scale)
             source = block.source if block.kind == "transfer" else block.setting
             for label in block.labels:
-                if (source, label) not in searched:
+                if block.kind == "fixed":
+                    self._check_fixed(block.setting, label)
+                elif (source, label) not in searched:
                     raise ConfigError(f"blocks: {label} is not searched in {source}")
         return self
 
-    def setting(self, name: str) -> Setting:
-        """A preset's setting, with D_tr and validation set drawn anew with each seed."""
-        return preset_setting(name, self.scale).replace(resample=True)
+    def _check_fixed(self, name: str, label: str) -> None:
+        known = load_presets(self.scale)[name]["methods"]
+        if label not in {*REFERENCES, *known}:
+            raise ConfigError(
+                f"blocks: {name} has no fixed values of {label} at the {self.scale} scale"
+            )
+
+    def setting(self, name: str, *, fixed: bool = False) -> Setting:
+        """A preset's setting; D_tr and validation set are drawn anew with each seed.
+
+        Args:
+            name: of the preset.
+            fixed: leave it as ``ugradsl experiment`` has it.
+        """
+        setting = preset_setting(name, self.scale)
+        return setting if fixed else setting.replace(resample=True)
 
 
 def read_plan(path: Path) -> Plan:
@@ -172,7 +204,8 @@ class Job:
 
     Attributes:
         name: unique, and a file's name.
-        kind: ``original``, ``reference``, ``search``, ``transfer``, ``final`` or ``sweep``.
+        kind: ``original``, ``reference``, ``search``, ``transfer``, ``final``, ``sweep`` or
+            ``fixed``.
         setting: preset.
         label: method; empty for an original model.
         seeds: of its runs.
@@ -180,6 +213,7 @@ class Job:
         priority: the higher, the sooner.
         source: setting of the configurations that are transferred.
         grid: of a sweep.
+        fixed: whether it belongs to a block of fixed values, and so to no protocol.
     """
 
     name: str
@@ -191,6 +225,7 @@ class Job:
     priority: int
     source: str = ""
     grid: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    fixed: bool = False
 
     @property
     def identity(self) -> str:
@@ -216,9 +251,9 @@ class Job:
             yield dict(zip(names, values, strict=True))
 
 
-def _original_name(plan: Plan, setting: str, seed: int) -> str:
+def _original_name(plan: Plan, setting: str, seed: int, fixed: bool) -> str:
     """One name for all settings that share an original model."""
-    identity = plan.setting(setting).identity()
+    identity = plan.setting(setting, fixed=fixed).identity()
     if identity.get("group_fraction") is None and identity["paradigm"] != "index":
         for name in ("paradigm", *(field for fields in FORGET_FIELDS.values() for field in fields)):
             identity.pop(name, None)
@@ -237,9 +272,23 @@ def jobs_of(plan: Plan) -> list[Job]:
             jobs[job.name] = replace(job, priority=priority, seeds=seeds)
         return job.name
 
-    def original(setting: str, seed: int, priority: int) -> str:
-        name = _original_name(plan, setting, seed)
-        return add(Job(name, "original", setting, "", (seed,), (), priority))
+    def original(setting: str, seed: int, priority: int, *, fixed: bool = False) -> str:
+        name = _original_name(plan, setting, seed, fixed)
+        return add(Job(name, "original", setting, "", (seed,), (), priority, fixed=fixed))
+
+    def fixed_values(block: Block) -> None:
+        """A job for each method and seed, all methods of a seed before the next seed."""
+        for round_, seed in enumerate(block.seeds):
+            for place, label in enumerate(block.labels):
+                own = block.priority - round_ * len(block.labels) - place
+                needs = [original(block.setting, seed, own, fixed=True)]
+                stem = f"fixed-{block.setting}"
+                if label != "retrain":
+                    needs.append(f"{stem}-retrain-{seed}")
+                name = f"{stem}-{file_stem(label)}-{seed}"
+                add(
+                    Job(name, "fixed", block.setting, label, (seed,), tuple(needs), own, fixed=True)
+                )
 
     def references(setting: str, seeds: Sequence[int], priority: int) -> list[str]:
         names = []
@@ -256,6 +305,9 @@ def jobs_of(plan: Plan) -> list[Job]:
 
     for block in plan.blocks:
         where, priority = block.setting, block.priority
+        if block.kind == "fixed":
+            fixed_values(block)
+            continue
         for place, label in enumerate(block.labels):
             # Within a block the first methods are searched and judged before the last ones begin.
             own = priority - place
@@ -302,6 +354,8 @@ def results_folder(setting: str, scale: str, root: Path | None = None) -> Path:
 
 def record_file(job: Job, scale: str, root: Path) -> Path:
     """Where a job's records are published."""
+    if job.fixed:
+        return root / f"{job.setting}-{scale}.jsonl"
     name = file_stem(job.label)
     if job.kind == "sweep":
         name = f"{SWEEP}{name}-{'-'.join(parameter for parameter, _ in job.grid)}"
@@ -364,6 +418,10 @@ class Bench:
         data_root: folder of the data sets; None is the environment's.
         progress: told what is running.
         on_run: called after each run.
+        device: of all runs; ``auto`` is the GPU where there is one.
+        data: of the setting, where it is loaded already.
+        deadline: seconds since the epoch; no run starts that would not end by then.
+        rates: seconds for each sample that passes, as far as known; the largest counts.
     """
 
     plan: Plan
@@ -373,20 +431,26 @@ class Bench:
     data_root: str | None
     progress: Progress = silent
     on_run: Callable[[], Any] = lambda: None
+    device: str = "auto"
+    data: Data | None = None
+    deadline: float = field(default_factory=lambda: float(os.environ.get(DEADLINE, "inf")))
+    rates: list[float] = field(default_factory=list)
 
     @cached_property
     def setting(self) -> Setting:
         """The job's setting."""
-        return self.plan.setting(self.job.setting)
+        return self.plan.setting(self.job.setting, fixed=self.job.fixed)
 
     @cached_property
     def execution(self) -> Execution:
         """The switches of all runs."""
-        return Execution(amp=self.plan.amp)
+        return Execution(self.device, amp=self.plan.amp)
 
     @cached_property
     def loaded(self) -> Data:
         """The setting's data."""
+        if self.data is not None:
+            return self.data
         return load_data(self.setting, self.execution, self.data_root)
 
     @cached_property
@@ -403,10 +467,6 @@ class Bench:
     def _known(self) -> dict[tuple[Any, ...], Record]:
         return {_place(r): r for r in (read_records(self.path) if self.path.exists() else [])}
 
-    @cached_property
-    def _rates(self) -> list[float]:
-        return []
-
     def run(self, config: Config, seed: int, judge: Judge, note: str = "") -> Record:
         """A run's record: published already, in the store, or computed; published in any case.
 
@@ -420,25 +480,26 @@ class Bench:
         if known is not None:
             self.on_run()
             return known
-        self._check_time(config)
+        self.check_time(config)
         start = time.monotonic()
         record = run_one(
             setting, self.loaded, label, config, seed, self.store, self.execution,
-            judge=judge, progress=self.progress, protocol=PROTOCOL, warm=bool(self._rates),
+            judge=judge, progress=self.progress, warm=bool(self.rates),
+            protocol="" if self.job.fixed else PROTOCOL,
         )  # fmt: skip
         record = replace(record, note=" ".join(text for text in (note, record.note) if text))
         cost = max(1, record.forward_samples + record.backward_samples)
-        self._rates.append((time.monotonic() - start) / cost)
+        self.rates.append((time.monotonic() - start) / cost)
         publish(self.path, record)
         self.on_run()
         return record
 
-    def _check_time(self, config: Config) -> None:
-        if DEADLINE not in os.environ:
+    def check_time(self, config: Config) -> None:
+        """Raise OutOfTimeError where a run of ``config`` would not end before the deadline."""
+        if math.isinf(self.deadline):
             return
-        left = float(os.environ[DEADLINE]) - time.time()
-        expected = max(self._rates) * self.sizes.cost(config) if self._rates else 0.0
-        if left <= expected:
+        expected = max(self.rates) * self.sizes.cost(config) if self.rates else 0.0
+        if self.deadline - time.time() <= expected:
             raise OutOfTimeError("campaign: the time is up")
 
 
@@ -483,6 +544,9 @@ def _config_of(bench: Bench, record: Record) -> Config:
 
 def _original(bench: Bench) -> None:
     (seed,) = bench.job.seeds
+    key = model_key(bench.setting, bench.loaded.of_seed(seed), seed, "original", bench.execution)
+    if not has_state(bench.store, key):
+        bench.check_time(bench.setting.training)
     original_state(bench.setting, bench.loaded, seed, bench.store, bench.execution, bench.progress)
 
 
@@ -546,6 +610,11 @@ def _sweep(bench: Bench) -> None:
             bench.run(config.replace(**values), seed, "test", "sweep")
 
 
+def _fixed(bench: Bench) -> None:
+    (seed,) = bench.job.seeds
+    bench.run(preset_config(bench.job.label, bench.job.setting, bench.plan.scale), seed, "test")
+
+
 _RUNS: dict[str, Callable[[Bench], None]] = {
     "original": _original,
     "reference": _reference,
@@ -553,6 +622,7 @@ _RUNS: dict[str, Callable[[Bench], None]] = {
     "transfer": _transfer,
     "final": _final,
     "sweep": _sweep,
+    "fixed": _fixed,
 }
 
 
@@ -579,10 +649,15 @@ def open_campaign_store(root: Path) -> Store:
 
 def mean_seconds(job: Job, plan: Plan, root: Path) -> float:
     """Seconds that a published run of the job's method took in its setting; 30 where none is."""
+    seconds = [r.seconds for r in _published_of(job, plan, root) if r.status == "ok"]
+    return sum(seconds) / len(seconds) if seconds else 30.0
+
+
+def _published_of(job: Job, plan: Plan, root: Path) -> list[Record]:
+    """The records in a job's file; of a file that methods share, those of its own."""
     path = record_file(job, plan.scale, root)
     records = read_records(path) if path.exists() else []
-    seconds = [r.seconds for r in records if r.status == "ok"]
-    return sum(seconds) / len(seconds) if seconds else 30.0
+    return [r for r in records if not job.fixed or record_label(r) == job.label]
 
 
 def marker(job_name: str, store: Path) -> Path:
@@ -592,8 +667,7 @@ def marker(job_name: str, store: Path) -> Path:
 
 def job_done(job: Job, plan: Plan, root: Path) -> int:
     """How many of a job's runs are published."""
-    path = record_file(job, plan.scale, root)
-    records = read_records(path) if path.exists() else []
+    records = _published_of(job, plan, root)
     kind = "trial" if set(job.seeds) <= set(protocol.SEARCH_SEEDS) else "result"
     found = [r for r in records if r.kind == kind and r.seed in job.seeds]
     return min(len(found), job.runs)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from companion.experiments.costs.footprint import Footprint, footprint
 from companion.experiments.costs.sizes import Sizes, known_sizes, loaded_sizes
 from companion.experiments.records.store import Store, has_record, has_state
@@ -10,6 +12,7 @@ from companion.experiments.runs.problems import Data, Judge, model_key
 from companion.experiments.runs.run import record_key
 from companion.experiments.settings.setting import Setting, digest, is_retrained
 from ugradsl_core.config import Config
+from ugradsl_core.errors import ConfigError
 from ugradsl_core.methods.ff import FFConfig
 from ugradsl_core.methods.passes import Passes, passes
 from ugradsl_core.training import Execution
@@ -18,7 +21,9 @@ __all__ = [
     "Cost",
     "Sizes",
     "Speed",
+    "check_memory",
     "costs",
+    "free_memory",
     "known_sizes",
     "loaded_sizes",
     "missing_runs",
@@ -155,6 +160,28 @@ def costs(
             )
         )
     return rows
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that are free on a GPU; None for the CPU, whose memory others can give way in."""
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
+
+
+def check_memory(name: str, rows: Sequence[Cost], free: int) -> None:
+    """Raise ConfigError where a run is reckoned to need more memory than there is.
+
+    Args:
+        name: of the setting, for the message.
+        rows: of :func:`costs`.
+        free: bytes.
+    """
+    largest = max(rows, key=lambda row: row.peak)
+    if largest.peak > free:
+        raise ConfigError(
+            f"memory: {largest.label} of {name} needs about {largest.peak / 2**30:.1f} GiB on the "
+            f"device, as reckoned before training; {free / 2**30:.1f} GiB are free; choose a "
+            "smaller batch, --accumulate, or a larger GPU"
+        )
 
 
 def total_flops(rows: Sequence[Cost]) -> int:

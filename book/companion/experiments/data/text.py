@@ -13,6 +13,7 @@ from companion.experiments.data.parts import DataBundle
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.models import hub
 from ugradsl_core.samples import Augmentation, Batch
+from ugradsl_core.samples.inputs import send
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 WORDS = 8192
@@ -91,9 +92,10 @@ class TokenDataset:
         if augment != "none":
             raise ConfigError(f"augment: should be 'none' for text; found {augment!r}")
         device = self.inputs.device
+        labels = send(self.all_labels, device)
         for chosen in plan:
-            rows = chosen if self.index is None else self.index[chosen]
-            yield self.inputs.index_select(0, rows.to(device)), self.all_labels[rows].to(device)
+            rows = send(chosen if self.index is None else self.index[chosen], device)
+            yield self.inputs.index_select(0, rows), labels.index_select(0, rows)
 
 
 @dataclass(frozen=True, eq=False)

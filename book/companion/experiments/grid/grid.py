@@ -18,7 +18,7 @@ from companion.experiments.settings.changes import (
     read_setting,
 )
 from companion.experiments.settings.labels import split_label
-from companion.experiments.settings.setting import digest
+from companion.experiments.settings.setting import Scale, digest
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.methods import METHODS
@@ -43,7 +43,7 @@ class GridConfig(Config):
     """
 
     settings: tuple[str, ...] = Field(min_length=1)
-    scale: Literal["smoke", "bench", "paper"] = "bench"
+    scale: Scale = "bench"
     methods: tuple[str, ...] | Literal["all"] = "all"
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     parameters: dict[str, bool | int | float | str | None] = Field(default_factory=dict)

@@ -4,16 +4,16 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from companion.experiments.settings.labels import split_label
-from companion.experiments.settings.setting import Setting
+from companion.experiments.settings.setting import Scale, Setting
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.methods import get_method
 from ugradsl_core.training.files import write_text
 
-SCALES = ("smoke", "bench", "paper")
+SCALES: tuple[str, ...] = get_args(Scale)
 
 
 def preset_path(scale: str) -> Path:

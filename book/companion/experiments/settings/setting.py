@@ -14,6 +14,7 @@ from ugradsl_core.errors import ConfigError
 from ugradsl_core.models import ModelSpec, contents_sha256
 from ugradsl_core.training import SGDConfig
 
+Scale = Literal["smoke", "bench", "full", "paper"]
 PARADIGM_FIELDS = {  # exactly one of them is given, and for no other paradigm
     "group": ("forgotten_group", "group_fraction"),
     "index": ("index_file",),
@@ -44,7 +45,7 @@ class Setting(Config):
     listed forget set is always in the subset.
     """
 
-    scale: Literal["smoke", "bench", "paper"] = "smoke"
+    scale: Scale = "smoke"
     dataset: str = "digits"
     train_size: int | None = Field(None, ge=2, description="training samples; None is all")
     validation_size: int = Field(0, ge=0)

@@ -94,7 +94,7 @@ def test_changes_go_on_top_of_a_preset_and_are_checked() -> None:
         ({"fraction": float("nan")}, "fraction: should be a finite number"),
         ({"forgotten_class": -1}, "forgotten_class: should be greater than or equal to 0"),
         ({"train_size": 1}, "train_size: should be greater than or equal to 2"),
-        ({"scale": "huge"}, "unknown scale 'huge'. Valid: bench, paper, smoke"),
+        ({"scale": "huge"}, "unknown scale 'huge'. Valid: bench, full, paper, smoke"),
         ({"datset": "digits"}, "unknown parameter 'datset'. Did you mean 'dataset'"),
         ({"model": {"widht": 8}}, "unknown parameter 'widht'. Did you mean 'width'"),
         ({"model": {"width": 0}}, "width: should be greater than or equal to 1"),

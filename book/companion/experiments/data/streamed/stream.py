@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from companion.experiments.data.streamed.file_list import FileList, Framing
 from ugradsl_core.errors import ConfigError, DataError
 from ugradsl_core.samples import Augmentation, Batch, Dataset, Transform
+from ugradsl_core.samples.inputs import send
 
 CPU = torch.device("cpu")
 MOST_WORKERS = 16
@@ -162,10 +163,11 @@ class StreamedDataset:
                 for part in batch.parts:
                     part.result()
                 random.set_state(batch.state)
-                held = self._dataset(batch.stored.to(self.device), self.files.labels[batch.rows])
+                stored = send(batch.stored, self.device)
+                held = self._dataset(stored, self.files.labels[batch.rows])
                 whole = [torch.arange(len(batch.rows))]
                 (ready,) = held.batches(whole, augment=augment, generator=random)
-                del batch, held
+                del batch, held, stored
                 left = random.get_state()
                 yield ready
         finally:
