@@ -28,6 +28,7 @@ from companion.experiments.campaign.campaign import (
     open_campaign_store,
     read_plan,
     run_job,
+    save_winners,
 )
 from companion.experiments.campaign.here import BUSY, run_here
 from companion.experiments.grid.grid import WORKFLOW
@@ -63,6 +64,12 @@ def campaign(
     dry_run: Annotated[
         bool, typer.Option("-n", "--dry-run", help="List the jobs, and what is done of each.")
     ] = False,
+    save: Annotated[
+        bool,
+        typer.Option(
+            "--save", help="Write the winners of complete searches into the presets; run nothing."
+        ),
+    ] = False,
     only: Annotated[
         str | None, typer.Option("--only", help="Run this one job here, without Snakemake.")
     ] = None,
@@ -84,6 +91,10 @@ def campaign(
     if dry_run:
         for job in jobs:
             print(f"{job.priority:5d}  {job_done(job, read, publish):3d}/{job.runs:3d}  {job.name}")
+        return
+    if save:
+        for line in save_winners(read, publish) or ["campaign: no search is complete yet"]:
+            print(line)
         return
     if workers is None:
         workers = 0 if torch.cuda.is_available() else WORKERS

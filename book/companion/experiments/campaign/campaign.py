@@ -44,7 +44,12 @@ from companion.experiments.runs.run import run_one
 from companion.experiments.runs.search import sizes_of
 from companion.experiments.settings.changes import known_preset
 from companion.experiments.settings.labels import split_label
-from companion.experiments.settings.preset import load_presets, preset_config, preset_setting
+from companion.experiments.settings.preset import (
+    load_presets,
+    preset_config,
+    preset_setting,
+    store_winner,
+)
 from companion.experiments.settings.setting import FORGET_FIELDS, Scale, Setting, digest
 from companion.files import RESULTS
 from ugradsl_core.config import Config
@@ -592,6 +597,24 @@ def winner_of(plan: Plan, setting: str, label: str, root: Path) -> tuple[Record,
     transferred = protocol.is_transferred(trials)
     seeds = protocol.SEARCH_SEEDS[:1] if transferred else protocol.SEARCH_SEEDS
     return protocol.winner(trials, references_of(plan, setting, seeds, root))
+
+
+def save_winners(plan: Plan, root: Path) -> list[str]:
+    """Write the winners of all searches that are complete into the presets.
+
+    Returns:
+        One line for each winner.
+    """
+    lines = []
+    for job in jobs_of(plan):
+        if job.kind not in {"search", "transfer"} or job_done(job, plan, root) < job.runs:
+            continue
+        trials = trials_of(plan, job.setting, job.label, root)
+        chosen, gap = winner_of(plan, job.setting, job.label, root)
+        source = protocol.source_of(trials, chosen, gap)
+        store_winner(job.label, job.setting, plan.scale, dict(chosen.config), source)
+        lines.append(f"{job.setting} {job.label}: validation gap {gap:.2f}")
+    return lines
 
 
 def _final(bench: Bench) -> None:

@@ -35,11 +35,12 @@ from companion.experiments.campaign.campaign import (
 )
 from companion.experiments.grid.grid import WORKFLOW
 from companion.experiments.records.record import Record
-from companion.experiments.records.store import open_store, read_records
+from companion.experiments.records.store import open_store, read_records, write_records
 from companion.experiments.records.summary import campaign_records
 from companion.experiments.runs import protocol
 from companion.experiments.runs.evidence import winners
 from companion.experiments.runs.problems import load_data
+from companion.experiments.settings import preset as presets
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.setting import digest
 from records import record
@@ -206,6 +207,29 @@ def test_a_campaign_does_what_the_protocol_says(
         (seed, alpha) for seed in (0, 1, 2) for alpha in (1e-8, 1e-6)
     ]
     assert all(r.protocol == "passes-1" for r in records + swept)
+
+
+def test_winners_of_complete_searches_are_saved_in_the_presets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaigns, "run_one", _instant([]))
+    copy = tmp_path / "smoke.json"
+    copy.write_text(presets.preset_path("smoke").read_text("utf-8"), "utf-8")
+    monkeypatch.setattr(presets, "preset_path", lambda scale: copy)
+    plan = make_plan()
+    _run_all(plan, tmp_path)
+    root = tmp_path / "published"
+    assert [line.split(":")[0] for line in campaigns.save_winners(plan, root)] == [
+        "digits-random10 ff"
+    ]
+    entry = presets.get_preset("digits-random10", "smoke")["methods"]["ff"]
+    chosen, gap = winner_of(plan, "digits-random10", "ff", root)
+    assert entry["config"] == chosen.config
+    assert entry["source"]["protocol"] == "passes-1"
+    assert (entry["source"]["trials"], entry["source"]["validation_gap"]) == (28, round(gap, 4))
+    path = root / "passes-1" / "digits-random10-smoke" / "ff.jsonl"
+    write_records(path, read_records(path)[:20])
+    assert campaigns.save_winners(plan, root) == []
 
 
 def test_what_is_published_is_not_run_again_even_without_the_store(
