@@ -1,5 +1,6 @@
 """Parameters of the notebooks, checked before anything is computed."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -176,7 +177,7 @@ class Experiment(Config):
     dataset: str = Field("digits", description="a data set of `ugradsl datasets`")
     scale: Scale = "smoke"
     methods: CommaList = Field("all", description="all, or comma-separated labels with retrain")
-    seeds: CommaList = Field("0,1,2", description="comma-separated whole numbers")
+    seeds: CommaList = Field("0,1", description="comma-separated whole numbers")
     alpha: float | None = Field(None, le=1, description="smooth rate α; None keeps the preset's")
     p: float | None = Field(None, ge=0, le=1, description="retain weight; None keeps the preset's")
     data_root: str | None = Field(None, description="directory of the data; None: UGRADSL_DATA")
@@ -299,6 +300,20 @@ def check_parameters(notebook: str, **values: Any) -> Any:
     if notebook not in NOTEBOOKS:
         raise unknown_name("notebook", notebook, NOTEBOOKS)
     return NOTEBOOKS[notebook](**values)
+
+
+def read_parameters(notebook: str, names: Mapping[str, Any]) -> Any:
+    """The validated parameters of a notebook, taken from the names that its cells have defined.
+
+    Args:
+        notebook: its name.
+        names: ``globals()`` of the notebook.
+
+    Raises:
+        ConfigError: unknown notebook, or a value that breaks its rule.
+    """
+    fields = NOTEBOOKS[notebook].model_fields if notebook in NOTEBOOKS else {}
+    return check_parameters(notebook, **{name: names[name] for name in fields if name in names})
 
 
 def parse_parameters(notebook: str, pairs: list[tuple[str, str]]) -> dict[str, Any]:

@@ -34,8 +34,10 @@ from companion.experiments.runs.evidence import (
     winners,
 )
 from companion.experiments.settings.labels import LABELS, title_of
+from companion.experiments.settings.setting import is_retrained
 from companion.figures import results as figures_results
 from companion.figures import search, style
+from companion.paper.claims.rules import BASES
 from companion.tables.comparison import gap_panels
 from companion.tables.html import Cell, show, to_html
 from companion.tables.results import signed_table, verdict_list
@@ -398,6 +400,32 @@ def signed(evidence: Evidence) -> str:
     if signed_gaps(evidence.results).empty:
         return not_yet(evidence, "the results")
     return signed_table(evidence.results, f"{evidence.name}-{evidence.scale}-signed.csv")
+
+
+def live_order(records: Sequence[Record]) -> str:
+    """A sentence on who came nearest and farthest, and where ours are beside their bases.
+
+    It says what this run showed, the unflattering part first, and draws no conclusion from it.
+    """
+    rows = summary(records).dropna(subset=["mean_of_gaps"]).set_index("label")["mean_of_gaps"]
+    gaps = {str(x): float(gap) for x, gap in rows.items() if not is_retrained(str(x))}
+    if not gaps:
+        return note("This run has no method to compare with Retrain.")
+    near, far = min(gaps, key=gaps.__getitem__), max(gaps, key=gaps.__getitem__)
+    pairs = [(a, b) for a, b in BASES if a in gaps and b in gaps]
+    lost = [(a, b) for a, b in pairs if gaps[a] > gaps[b]]
+    won = [pair for pair in pairs if pair not in lost]
+    clauses = [
+        f"{title_of(a)}, at {gaps[a]:.1f}, is {word} Retrain than {title_of(b)}, at {gaps[b]:.1f}"
+        for some, word in ((lost, "further from"), (won, "nearer to"))
+        for a, b in some
+    ]
+    text = f"In this run {'; '.join(clauses)}. " if clauses else ""
+    text += (
+        f"The smallest gap is that of {title_of(near)} ({gaps[near]:.1f} points), the largest that "
+        f"of {title_of(far)} ({gaps[far]:.1f} points)."
+    )
+    return f"<p>{code(text)}</p>"
 
 
 def verdicts(records: Sequence[Record]) -> str:

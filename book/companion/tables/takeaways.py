@@ -9,7 +9,8 @@ from companion.experiments.records.summary import natural_order
 from companion.experiments.records.ties import NO_STEP, OUTSIDE, Ranking
 from companion.experiments.runs.evidence import Evidence
 from companion.experiments.settings.labels import title_of
-from companion.paper.claims.records import BASES, SMOOTHING, at_equal_gap, per_epoch, ratio
+from companion.paper.claims.records import SMOOTHING, at_equal_gap, per_epoch, ratio
+from companion.paper.claims.rules import BASES
 from companion.tables.findings import (
     DRAWS,
     by_luck,

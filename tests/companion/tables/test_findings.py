@@ -253,3 +253,14 @@ def test_a_smoke_run_gets_a_sentence() -> None:
     text = findings.verdicts(made)
     assert "bears no verdict" in text
     assert 'class="verdict' not in text
+
+
+def test_a_live_run_says_first_where_ours_is_behind() -> None:
+    gaps = {"ft": [5.0, 6.0], "ga": [30.0, 31.0], "ugradsl+": [66.0, 66.4], "ugradsl": [20.0, 21.0]}
+    text = findings.live_order(campaign.results(gaps))
+    assert text.startswith(
+        "<p>In this run UGradSL+, at 66.2, is further from Retrain than FT, at 5"
+    )
+    assert "UGradSL, at 20.5, is nearer to Retrain than GA, at 30.5" in text
+    assert "The smallest gap is that of FT (5.5 points), the largest that of UGradSL+ (66.2" in text
+    assert "no method to compare" in findings.live_order(campaign.results({}))

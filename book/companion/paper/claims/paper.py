@@ -13,6 +13,7 @@ from companion.paper.audit.values import straightened
 from companion.paper.claims.rules import (
     APART,
     BAD,
+    BASES,
     DROP,
     FEW_SETTINGS,
     GOOD,
@@ -32,7 +33,6 @@ from ugradsl_core.theory.privacy import alpha_domain, label_ldp_epsilon
 
 OUTCOMES = {GOOD: "supported", PARTLY: "partly", BAD: "not supported"}
 NO_NUMBERS = "no numbers"
-BASES = (("ugradsl", "ga"), ("ugradsl+", "ft"))
 ADAPTIVE = (("ugradsl (adp)", "ugradsl"), ("ugradsl+ (adp)", "ugradsl+"))
 
 Judge = Callable[[Audit], Judgement]

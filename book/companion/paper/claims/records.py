@@ -36,6 +36,7 @@ from companion.paper.claims.rules import (
     ALWAYS,
     APART,
     BAD,
+    BASES,
     DROP,
     FEW,
     FEW_SETTINGS,
@@ -65,7 +66,6 @@ OUTCOMES = {
     FEW: FEW_SEEDS,
 }
 OF_COMPARISON = {BETTER: GOOD, WORSE: BAD, TIED_OUTCOME: TIED, FEW_SEEDS: FEW}
-BASES = (("ugradsl", "ga"), ("ugradsl+", "ft"))
 SMOOTHING = (("ugradsl+", "neggrad+"), ("ugradsl", "neggrad+:forget"))
 ADAPTIVE = (("ugradsl:adaptive", "ugradsl"), ("ugradsl+:adaptive", "ugradsl+"))
 PROPOSED = ("ugradsl", "ugradsl+", "ugradsl:adaptive", "ugradsl+:adaptive")

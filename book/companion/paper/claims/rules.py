@@ -16,6 +16,7 @@ APART = 2.0  # percentage points of the additional attack's accuracy above Retra
 COLLAPSED = 0.5  # of Retrain's TA
 ALWAYS = 0.95  # share of forget sets for "partly"
 TOP = 3
+BASES = (("ugradsl", "ga"), ("ugradsl+", "ft"))  # each of ours and what it adds smoothing to
 FEWEST_SEEDS = 3
 FEWEST_VALUES = 3  # of a sweep
 FEW_SETTINGS, MANY_SETTINGS = 3, 6

@@ -35,6 +35,7 @@ from companion.notebooks.parameters import (
     check_parameters,
     parse_parameters,
     preset_name,
+    read_parameters,
 )
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.methods import METHODS, make_config
@@ -372,3 +373,13 @@ def test_lists_and_seeds() -> None:
     for wrong in ("-1", "1.5", "a"):
         with pytest.raises(ConfigError, match="whole numbers"):
             parse_seeds(wrong)
+
+
+def test_a_notebook_reads_its_parameters_from_its_names() -> None:
+    names = {"alpha": -0.2, "seed": 3, "anything": object(), "parameters": None}
+    read = read_parameters("quickstart", names)
+    assert (read.alpha, read.seed, read.p) == (-0.2, 3, check_parameters("quickstart").p)
+    with pytest.raises(ConfigError, match="alpha: should be less than or equal to 1; found 2"):
+        read_parameters("quickstart", {"alpha": 2})
+    with pytest.raises(ConfigError, match="unknown notebook"):
+        read_parameters("quickstrat", {})
