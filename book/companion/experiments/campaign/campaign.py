@@ -61,6 +61,7 @@ from ugradsl_core.training.files import write_text
 DEADLINE = "UGRADSL_DEADLINE"  # environment variable: seconds since the epoch
 REFERENCES = ("retrain", "retrain:again", "no-step")
 SEARCHED = tuple(protocol.SPACES)
+OUTPUT_SEEDS = (0, 1)  # whose models' outputs are kept: what pages show, within 3 MB a setting
 JUDGED_LATER = 2  # methods that are searched before the first one is judged on the test set
 
 

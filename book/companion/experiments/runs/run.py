@@ -20,6 +20,7 @@ from companion.experiments.records.store import (
     save_state,
 )
 from companion.experiments.runs.checks import check_methods, check_problem
+from companion.experiments.runs.outputs import OnModel
 from companion.experiments.runs.problems import (
     Data,
     Judge,
@@ -46,6 +47,7 @@ from ugradsl_core.training.loop import in_memory_format
 __all__ = [
     "evaluate_state",
     "load_data",
+    "predict_state",
     "retrained_state",
     "run_grid",
     "run_one",
@@ -67,10 +69,14 @@ def warm_up(problem: Problem, batch_size: int) -> None:
         value.backward()  # type: ignore[no-untyped-call]
 
 
-def evaluate_state(
+def predict_state(
     problem: Problem, state: Mapping[str, torch.Tensor], judged: Samples
-) -> metrics.Report:
-    """Metrics of a model with weights ``state``."""
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Logits and labels of D_r, D_f and ``judged`` by a model with weights ``state``.
+
+    Raises:
+        DivergenceError: a logit is not finite.
+    """
     model = load_weights(problem.trained_model(), state)
     pairs = []
     for samples in (problem.retain, problem.forget, judged):
@@ -78,7 +84,14 @@ def evaluate_state(
         if not bool(torch.isfinite(out.logits).all()):
             raise DivergenceError("the unlearned model's logits are no longer finite")
         pairs.append((out.logits, out.labels))
-    return metrics.report(*pairs)
+    return pairs
+
+
+def evaluate_state(
+    problem: Problem, state: Mapping[str, torch.Tensor], judged: Samples
+) -> metrics.Report:
+    """Metrics of a model with weights ``state``."""
+    return metrics.report(*predict_state(problem, state, judged))
 
 
 def _unlearn(
@@ -152,11 +165,13 @@ def run_one(
     progress: Progress = silent,
     protocol: str = "",
     warm: bool = False,
+    on_model: OnModel | None = None,
 ) -> Record:
     """The record of one method and seed: from the store, or computed and stored.
 
     A diverging run ends with a record whose status says so. ``warm`` leaves out the warm-up, in a
     process that has made a run of the same model before. ``protocol`` is written into the record.
+    ``on_model`` is given every model that is judged here, with its logits.
     """
     key = record_key(setting, loaded, label, config, seed, judge, execution, protocol)
     known = load_record(store, key)
@@ -172,8 +187,11 @@ def run_one(
     try:
         result = _unlearn(problem, label, config, setting, loaded, seed, store)
         judged = judged_set(setting, loaded, judge)
-        found = evaluate_state(problem, result.state_dict, judged)
+        pairs = predict_state(problem, result.state_dict, judged)
+        found = metrics.report(*pairs)
         report, note = found.as_dict(), metrics.signal_note(found)
+        if on_model is not None:
+            on_model(problem, result.state_dict, judged, pairs)
     except DivergenceError as error:
         status, note = "diverged", str(error)
     record = Record(

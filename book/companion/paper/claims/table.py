@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from companion.paper.audit.ranks import PROPOSED
 from companion.paper.claims import paper, records
-from companion.paper.claims.rules import MARGINAL
+from companion.paper.claims.rules import BASES, MARGINAL
 
 NOTEBOOK = "../notebooks/{}.ipynb"
 AUDIT = ("the audit", NOTEBOOK.format("paper_audit"))
@@ -128,8 +128,8 @@ CLAIMS: tuple[Claim, ...] = (
         "come equally near to Retrain",
         f"At most {MARGINAL:g} times. {HALF}",
         (AUDIT, RANDOM),
-        paper.costs(paper.BASES),
-        records.marginal(records.BASES),
+        paper.costs(BASES),
+        records.marginal(BASES),
     ),
     Claim(
         "best",

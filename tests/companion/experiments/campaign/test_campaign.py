@@ -72,7 +72,7 @@ def test_the_plan_of_the_book_is_valid_and_puts_the_main_settings_first() -> Non
     plan = read_plan(WORKFLOW / "campaign.yaml")
     jobs = jobs_of(plan)
     assert len({job.name for job in jobs}) == len(jobs)
-    assert {job.setting for job in jobs[:60]} == {"cifar10-random10"}
+    assert {job.setting for job in jobs[:60]} == {"cifar10-random10", "cifar10-class"}
     known = {job.name for job in jobs}
     assert all(set(job.needs) <= known for job in jobs)
     first = {(b.setting, x) for b in plan.blocks if b.kind == "search" for x in b.labels}
