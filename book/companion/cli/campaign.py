@@ -32,6 +32,7 @@ from companion.experiments.campaign.campaign import (
 )
 from companion.experiments.campaign.here import BUSY, run_here
 from companion.experiments.grid.grid import WORKFLOW
+from companion.experiments.records.store import Store
 from ugradsl_core.errors import ConfigError, UGradSLError
 
 WORKERS = 2  # without a GPU
@@ -70,6 +71,12 @@ def campaign(
             "--save", help="Write the winners of complete searches into the presets; run nothing."
         ),
     ] = False,
+    outputs: Annotated[
+        bool,
+        typer.Option(
+            "--outputs", help="Run published results again whose models' outputs are missing."
+        ),
+    ] = False,
     only: Annotated[
         str | None, typer.Option("--only", help="Run this one job here, without Snakemake.")
     ] = None,
@@ -96,6 +103,9 @@ def campaign(
         for line in save_winners(read, publish) or ["campaign: no search is complete yet"]:
             print(line)
         return
+    if outputs:
+        _fill_outputs(read, jobs, open_campaign_store(store), publish, data_root)
+        return
     if workers is None:
         workers = 0 if torch.cuda.is_available() else WORKERS
     if workers == 0:
@@ -119,6 +129,19 @@ def campaign(
             places["data_root"] = Path(data_root)
         command += [f"{name}={place.absolute()}" for name, place in places.items()]
         drive(command, read, jobs, minutes, store, publish, workers)
+
+
+def _fill_outputs(
+    plan: Plan, jobs: list[Job], store: Store, publish: Path, data_root: str | None
+) -> None:
+    benches = [Bench(plan, job, store, publish, data_root) for job in jobs]
+    missing = [(bench, record) for bench in benches for record in bench.outputs_missing()]
+    for bench, record in tqdm(missing, unit="run", file=sys.stderr, disable=None):
+        if not bench.fill_outputs(record):
+            print(
+                f"{bench.job.setting} {bench.job.label}, seed {record.seed}: came out otherwise on "
+                "this machine, so nothing was written"
+            )
 
 
 def _check_minutes(minutes: float, plan: Plan, jobs: list[Job], publish: Path) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -21,6 +21,8 @@ from filelock import FileLock, Timeout
 from pydantic import Field, model_validator
 
 from companion.experiments.grid.grid import WORKFLOW, file_stem
+from companion.experiments.records import provenance
+from companion.experiments.records.outputs import outputs_path, write_outputs
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import (
     Store,
@@ -31,16 +33,19 @@ from companion.experiments.records.store import (
 )
 from companion.experiments.records.summary import PROTOCOL, SWEEP, record_label
 from companion.experiments.runs import protocol
+from companion.experiments.runs.outputs import Pairs, State, retrained_at_hand, take_outputs
 from companion.experiments.runs.problems import (
     Data,
     Judge,
     Progress,
+    judged_set,
     load_data,
+    make_problem,
     model_key,
     original_state,
     silent,
 )
-from companion.experiments.runs.run import run_one
+from companion.experiments.runs.run import predict_state, run_one, unlearned
 from companion.experiments.runs.search import sizes_of
 from companion.experiments.settings.changes import known_preset
 from companion.experiments.settings.labels import split_label
@@ -52,13 +57,17 @@ from companion.experiments.settings.preset import (
 )
 from companion.experiments.settings.setting import FORGET_FIELDS, Scale, Setting, digest
 from companion.files import RESULTS
+from ugradsl_core import metrics
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, StoreError, UGradSLError, unknown_name
 from ugradsl_core.methods import get_method
+from ugradsl_core.methods.problem import Problem
+from ugradsl_core.samples import Samples
 from ugradsl_core.training import Execution
 from ugradsl_core.training.files import write_text
 
 DEADLINE = "UGRADSL_DEADLINE"  # environment variable: seconds since the epoch
+OUTPUT_SEEDS = (0, 1)  # whose models' outputs are kept: what pages show, within 3 MB a setting
 REFERENCES = ("retrain", "retrain:again", "no-step")
 SEARCHED = tuple(protocol.SPACES)
 OUTPUT_SEEDS = (0, 1)  # whose models' outputs are kept: what pages show, within 3 MB a setting
@@ -488,10 +497,12 @@ class Bench:
             return known
         self.check_time(config)
         start = time.monotonic()
+        keep = judge == "test" and self.job.kind != "sweep" and seed in OUTPUT_SEEDS
         record = run_one(
             setting, self.loaded, label, config, seed, self.store, self.execution,
             judge=judge, progress=self.progress, warm=bool(self.rates),
             protocol="" if self.job.fixed else PROTOCOL,
+            on_model=partial(self._keep_outputs, label, seed) if keep else None,
         )  # fmt: skip
         record = replace(record, note=" ".join(text for text in (note, record.note) if text))
         cost = max(1, record.forward_samples + record.backward_samples)
@@ -499,6 +510,57 @@ class Bench:
         publish(self.path, record)
         self.on_run()
         return record
+
+    def _keep_outputs(
+        self, label: str, seed: int, problem: Problem, state: State, judged: Samples, pairs: Pairs
+    ) -> None:
+        """Write a model's outputs beside its record, and the original's with those of Retrain."""
+        loaded = self.loaded.of_seed(seed)
+        retrained = retrained_at_hand(problem, self.setting, loaded, seed, self.store)
+        models = [(label, state, pairs)]
+        if label == REFERENCES[0]:
+            original = problem.trained_state
+            models.append(("original", original, predict_state(problem, original, judged)))
+        for name, weights, found in models:
+            facts = {
+                "preset": self.job.setting, "scale": self.plan.scale, "label": name,
+                "seed": str(seed), "commit": provenance.commit(),
+                "setting_hash": digest(self.setting.identity()),
+            }  # fmt: skip
+            outputs = take_outputs(problem, weights, judged, found, retrained, facts)
+            write_outputs(outputs_path(self.path.parent, file_stem(name), seed), outputs)
+
+    def outputs_missing(self) -> list[Record]:
+        """Published results of the job whose models' outputs should be there and are not."""
+        if self.job.kind in {"original", "sweep"}:
+            return []
+        folder, stem = self.path.parent, file_stem(self.job.label)
+        return [
+            record
+            for record in self._known.values()
+            if record.kind == "result" and record.status == "ok" and record.seed in OUTPUT_SEEDS
+            if record.seed in self.job.seeds and record_label(record) == self.job.label
+            if not outputs_path(folder, stem, record.seed).exists()
+        ]
+
+    def fill_outputs(self, published: Record) -> bool:
+        """Run a published result again for its model's outputs; False where it came out otherwise.
+
+        The same seeds give other digits on another kind of processor, and outputs that do not
+        belong to the published numbers are not written.
+        """
+        label, seed, setting = self.job.label, published.seed, self.setting
+        loaded = self.loaded.of_seed(seed)
+        problem = make_problem(setting, loaded, seed, self.store, self.execution, self.progress)
+        config = _config_of(self, published)
+        result = unlearned(problem, label, config, setting, loaded, seed, self.store)
+        judged = judged_set(setting, loaded, "test")
+        pairs = predict_state(problem, result.state_dict, judged)
+        found = metrics.report(*pairs).as_dict()
+        if any(found[name] != published.metrics[name] for name in ("UA", "RA", "TA")):
+            return False
+        self._keep_outputs(label, seed, problem, result.state_dict, judged, pairs)
+        return True
 
     def check_time(self, config: Config) -> None:
         """Raise OutOfTimeError where a run of ``config`` would not end before the deadline."""

@@ -52,6 +52,7 @@ __all__ = [
     "run_grid",
     "run_one",
     "stream",
+    "unlearned",
     "warm_up",
 ]
 
@@ -94,7 +95,7 @@ def evaluate_state(
     return metrics.report(*predict_state(problem, state, judged))
 
 
-def _unlearn(
+def unlearned(
     problem: Problem,
     label: str,
     config: Config,
@@ -132,7 +133,7 @@ def retrained_state(
     problem: Problem, setting: Setting, loaded: Data, config: Config, seed: int, store: Store
 ) -> dict[str, torch.Tensor]:
     """Weights θ_r of the retrained model of a seed: from the store, or trained and stored."""
-    return _unlearn(problem, "retrain", config, setting, loaded, seed, store).state_dict
+    return unlearned(problem, "retrain", config, setting, loaded, seed, store).state_dict
 
 
 def record_key(
@@ -185,7 +186,7 @@ def run_one(
     status, note, report = "ok", "", {}
     result = UnlearnResult({}, 0, 0, 0, 0.0)
     try:
-        result = _unlearn(problem, label, config, setting, loaded, seed, store)
+        result = unlearned(problem, label, config, setting, loaded, seed, store)
         judged = judged_set(setting, loaded, judge)
         pairs = predict_state(problem, result.state_dict, judged)
         found = metrics.report(*pairs)

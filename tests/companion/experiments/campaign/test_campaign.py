@@ -34,6 +34,7 @@ from companion.experiments.campaign.campaign import (
     winner_of,
 )
 from companion.experiments.grid.grid import WORKFLOW
+from companion.experiments.records.outputs import read_outputs
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import open_store, read_records, write_records
 from companion.experiments.records.summary import campaign_records
@@ -230,6 +231,28 @@ def test_winners_of_complete_searches_are_saved_in_the_presets(
     path = root / "passes-1" / "digits-random10-smoke" / "ff.jsonl"
     write_records(path, read_records(path)[:20])
     assert campaigns.save_winners(plan, root) == []
+
+
+def test_outputs_that_are_missing_come_from_running_a_published_result_again(
+    tmp_path: Path,
+) -> None:
+    plan = make_plan()
+    job = find_job(plan, "reference-digits-random10-no-step-0")
+    bench = _bench(plan, job, tmp_path)
+    run_job(bench)
+    path = bench.path.parent / "outputs" / "no-step-0.safetensors"
+    before = read_outputs(path)
+    path.unlink()
+    (published,) = _bench(plan, job, tmp_path).outputs_missing()
+    assert bench.fill_outputs(published)
+    after = read_outputs(path)
+    assert (after.sets["forget"].margins == before.sets["forget"].margins).all()
+    assert after.facts["label"] == "no-step"
+    assert not _bench(plan, job, tmp_path).outputs_missing()
+    path.unlink()
+    other = replace(published, metrics={**published.metrics, "UA": 99.0})
+    assert not bench.fill_outputs(other)
+    assert not path.exists()
 
 
 def test_what_is_published_is_not_run_again_even_without_the_store(
