@@ -1,23 +1,21 @@
 """Unlearning methods: one file each, one signature, one visible registry."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
-
-from torch import Generator
 
 from ugradsl_core.config import Config
 from ugradsl_core.errors import unknown_name
 from ugradsl_core.methods.boundary import BEConfig, BSConfig, be, bs
+from ugradsl_core.methods.common import UnlearnConfig
 from ugradsl_core.methods.ff import FFConfig, ff
 from ugradsl_core.methods.ft import FTConfig, ft
 from ugradsl_core.methods.ga import GAConfig, ga
 from ugradsl_core.methods.iu import IUConfig, iu
 from ugradsl_core.methods.l1_sparse import L1SparseConfig, l1_sparse
 from ugradsl_core.methods.layerwise import CFkConfig, EUkConfig, cf_k, eu_k
-from ugradsl_core.methods.limits import check_execution
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.neggrad_plus import NegGradPlusConfig, neggrad_plus
 from ugradsl_core.methods.no_step import NoStepConfig, no_step
+from ugradsl_core.methods.own import own_method
 from ugradsl_core.methods.pabi import PABIConfig, pabi
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.methods.retrain import RetrainConfig, retrain
@@ -25,43 +23,6 @@ from ugradsl_core.methods.rl import RLConfig, rl
 from ugradsl_core.methods.salun import SalUnConfig, salun
 from ugradsl_core.methods.scrub import SCRUBConfig, scrub
 from ugradsl_core.methods.ugradsl import UGradSLConfig, UGradSLPlusConfig, ugradsl, ugradsl_plus
-
-
-@dataclass(frozen=True)
-class Method:
-    """A method's function and config class, with what a list of methods shows of it.
-
-    Attributes:
-        title: as the paper prints it.
-        run: the function.
-        config: its config class.
-        reads: the sets whose samples it reads.
-        summary: what it does, in a line.
-        passes: samples passed forward and backward in an epoch, or in all where there is none.
-        memory: what it keeps besides the model, its gradient and SGD's momentum, in models.
-        guarantee: what is proven of its result.
-        fresh: whether it needs freshly initialised weights.
-    """
-
-    title: str
-    run: Callable[..., UnlearnResult]
-    config: type[Config]
-    reads: str
-    summary: str
-    passes: str
-    memory: str = "none"
-    guarantee: str = "none"
-    fresh: bool = False
-
-    def __call__(self, problem: Problem, config: Config, *, generator: Generator) -> UnlearnResult:
-        """Unlearn ``problem.forget``; neither argument is changed.
-
-        Raises:
-            ConfigError: several processes or micro-batches, which the method cannot use.
-        """
-        check_execution(self.title, config, problem.execution)
-        return self.run(problem, config, generator=generator)
-
 
 METHODS: dict[str, Method] = {
     "retrain": Method(
@@ -132,12 +93,20 @@ METHODS: dict[str, Method] = {
 }  # fmt: skip
 
 
+def is_own_method(name: str) -> bool:
+    """Whether a name is ``module:function``, a method of the user's own."""
+    module, colon, function = name.partition(":")
+    return bool(colon and module and function) and module not in METHODS
+
+
 def get_method(name: str) -> Method:
-    """The method of that name.
+    """The method of that name, or the user's own ``module:function``.
 
     Raises:
-        ConfigError: unknown name; the message lists the valid ones.
+        ConfigError: unknown name, with the valid ones; or an own method that breaks the contract.
     """
+    if isinstance(name, str) and is_own_method(name):
+        return own_method(name)
     if not isinstance(name, str) or name not in METHODS:
         raise unknown_name("method", name, METHODS)
     return METHODS[name]
@@ -152,4 +121,13 @@ def make_config(name: str, **parameters: Any) -> Config:
     return get_method(name).config(**parameters)
 
 
-__all__ = ["METHODS", "Method", "get_method", "make_config"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "Problem",
+    "UnlearnConfig",
+    "UnlearnResult",
+    "get_method",
+    "is_own_method",
+    "make_config",
+]

@@ -25,6 +25,15 @@ def contents_sha256(spec: ModelSpec) -> str | None:
         files = _weights(spec.pretrained)
     else:
         files = []
+    return _hash(files)
+
+
+def source_sha256(name: str) -> str | None:
+    """SHA-256 of the file of the module in ``module:function``; None where there is no file."""
+    return _hash(_source(name.partition(":")[0]))
+
+
+def _hash(files: list[Path]) -> str | None:
     if not files:
         return None
     hashed = hashlib.sha256()

@@ -13,8 +13,12 @@ from ugradsl_core.errors import ConfigError, ModelError, UGradSLError, check_log
 from ugradsl_core.models.spec import SIZES
 
 
-def find_factory(name: str) -> Callable[..., object]:
+def find_function(name: str, field: str = "model") -> Callable[..., Any]:
     """The callable ``module:function``.
+
+    Args:
+        name: of the module and the function in it.
+        field: what error messages begin with.
 
     Raises:
         ConfigError: no such module or function, or a module that cannot be imported.
@@ -26,11 +30,11 @@ def find_factory(name: str) -> Callable[..., object]:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and f"{module_name}.".startswith(f"{missing}."):
             raise ConfigError(
-                f"model: the module {module_name!r} of {name!r} was not found; put its folder on "
+                f"{field}: the module {module_name!r} of {name!r} was not found; put its folder on "
                 "PYTHONPATH or install it"
             ) from error
-        reason = f"cannot be imported ({_said(error)})"
-        raise ConfigError(f"model: the module of {name} {reason}") from error
+        reason = f"cannot be imported ({said(error)})"
+        raise ConfigError(f"{field}: the module of {name} {reason}") from error
     found: Any = module
     for part in path.split("."):
         if not hasattr(found, part):
@@ -39,11 +43,11 @@ def find_factory(name: str) -> Callable[..., object]:
             raise unknown_name(f"function of {module_name}", part, makers)
         found = getattr(found, part)
     if not callable(found):
-        raise ConfigError(f"model: {name} should be callable; found {type(found).__name__}")
+        raise ConfigError(f"{field}: {name} should be callable; found {type(found).__name__}")
     return found  # type: ignore[no-any-return]
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
     """Type and message of an exception, on one line."""
     return ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
 
@@ -62,7 +66,7 @@ def build_own(
             argument that nothing gives.
         ModelError: it raises, or does not return a model with K outputs for such inputs.
     """
-    factory = find_factory(name)
+    factory = find_function(name)
     offered = {
         "num_classes": num_classes,
         "input_shape": input_shape,
@@ -75,7 +79,7 @@ def build_own(
     except UGradSLError:
         raise
     except Exception as error:
-        raise ModelError(f"model: {name} fails when it is called ({_said(error)})") from error
+        raise ModelError(f"model: {name} fails when it is called ({said(error)})") from error
     if not isinstance(model, nn.Module):
         raise ModelError(
             f"model: {name} should return a torch.nn.Module; found {type(model).__name__}"
@@ -129,7 +133,7 @@ def _try(
         raise
     except Exception as error:
         raise ModelError(
-            f"model: {name} cannot take inputs of shape {shape} ({_said(error)})"
+            f"model: {name} cannot take inputs of shape {shape} ({said(error)})"
         ) from error
     finally:
         for module, mode in training.items():

@@ -83,7 +83,7 @@ def merge(
     """Put the records of several files into one, seed by seed."""
     from companion.experiments.records.store import read_records, write_records
     from companion.experiments.records.summary import one_setting
-    from companion.experiments.settings.labels import LABELS, label_of
+    from companion.experiments.settings.labels import label_of, place_of
 
     check_records(output, "merge")
     found = {}
@@ -92,8 +92,7 @@ def merge(
             raise ConfigError(f"merge: {path} does not exist")
         for record in read_records(path):
             found[record.seed, label_of(record.method, dict(record.config))] = record
-    order = {label: number for number, label in enumerate(LABELS)}
-    keys = sorted(found, key=lambda key: (key[0], order[key[1]]))
+    keys = sorted(found, key=lambda key: (key[0], place_of(key[1])))
     one_setting([found[key] for key in keys])
     write_records(output, [found[key] for key in keys])
 

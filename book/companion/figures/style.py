@@ -101,7 +101,12 @@ def mark(label: str) -> dict[str, Any]:
     method, _, variant = label.partition(":")
     shape = LOOKS.get(method, (INK, "o"))[1]
     edge = 2.0 if shape == "x" else 1.3
-    return {"color": colour(label), "marker": shape, "fillstyle": FILLS[variant], "mew": edge}
+    return {
+        "color": colour(label),
+        "marker": shape,
+        "fillstyle": FILLS.get(variant, "full"),
+        "mew": edge,
+    }
 
 
 def short(title: str) -> str:

@@ -47,8 +47,14 @@ def labels_of(parameters: Experiment) -> list[str]:
 
     In the comparison of methods it is every method, with its defaults where it was not searched.
     """
-    if parameters.methods != "all":
-        return split_list(parameters.methods)
+    parts = split_list(parameters.methods)
+    if "all" not in parts:
+        return parts
+    every = _every(parameters)
+    return list(dict.fromkeys(x for part in parts for x in (every if part == "all" else [part])))
+
+
+def _every(parameters: Experiment) -> list[str]:
     if isinstance(parameters, MethodComparison):
         return list(METHODS)
     preset = presets.get_preset(preset_name(parameters), parameters.scale)

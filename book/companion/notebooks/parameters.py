@@ -192,10 +192,10 @@ class Experiment(Config):
     @field_validator("methods")
     @classmethod
     def _known_methods(cls, value: str) -> str:
-        labels = ["retrain"] if value == "all" else split_list(value)
-        for label in labels:
-            split_label(label)
-        if "retrain" not in labels:
+        labels = split_list(value)
+        for label in (x for x in labels if x != "all"):
+            get_method(split_label(label)[0])
+        if not {"retrain", "all"} & set(labels):
             raise ConfigError("should name retrain, from which gaps are measured")
         return value
 

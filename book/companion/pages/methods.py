@@ -7,11 +7,13 @@ from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from companion.pages.markdown import SYMBOL, list_table, memory_of, raw_html, slug
+from companion.experiments.records.store import read_records
+from companion.pages.markdown import NOT_RUN_YET, SYMBOL, list_table, memory_of, raw_html, slug
 from companion.paper.names import name
 from companion.paper.numbers import load_table
 from companion.paper.statements import tables_with
 from companion.tables.config_text import parameters
+from companion.tables.results import results_table
 from ugradsl_core.methods import METHODS
 from ugradsl_core.training import SGDConfig
 
@@ -160,7 +162,19 @@ def gli_reading(book: Path) -> str:
     return "\n".join(items) + f"\n\n{closing}"
 
 
+OWN_METHOD = "results/examples/own-method.jsonl"
+
+
+def own_method(book: Path) -> str:
+    """The table that the page *Try your own method* shows, from the records of its command."""
+    path = book / OWN_METHOD
+    if not path.exists():
+        return NOT_RUN_YET
+    return raw_html(results_table(read_records(path), "own-method.csv", brief=True))
+
+
 FRAGMENTS = {
+    "own-method.md": own_method,
     "methods-overview.md": overview,
     "gli-numbers.md": gli_numbers,
     "gli-reading.md": gli_reading,

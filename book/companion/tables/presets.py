@@ -8,7 +8,7 @@ from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.preset import get_preset, preset_config, preset_setting
 from companion.experiments.settings.setting import FORGET_FIELDS, IDENTITY_FIELDS
 from companion.tables.config_text import shown
-from ugradsl_core.methods import METHODS
+from ugradsl_core.methods import get_method
 from ugradsl_core.training import SGDConfig
 
 RATE = "lr"
@@ -48,7 +48,7 @@ def places_text(places: Iterable[tuple[str, str]]) -> str:
 def method_line(label: str, name: str, scale: str) -> tuple[str, str, str, str]:
     """Learning rate, epochs, batch size, and what else a preset sets other than the defaults."""
     config = preset_config(label, name, scale).model_dump()
-    default = METHODS[split_label(label)[0]].config().model_dump()
+    default = get_method(split_label(label)[0]).config().model_dump()
     own = [
         f"{field} {value_text(field, value)}"
         for field, value in config.items()

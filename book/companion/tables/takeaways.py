@@ -105,7 +105,8 @@ def _tied(found: Ranking) -> str:
     tied = [title_of(label) for label in found.labels if label in found.best]
     others = len(found.labels) - len(tied)
     if len(tied) == 1:
-        return f"{tied[0]} is nearer to Retrain than all {others} others"
+        rest = f"than all {others} others" if others > 1 else "than the one other method"
+        return f"{tied[0]} is nearer to Retrain {rest}" if others else f"{tied[0]} is alone so far"
     return (
         f"{len(tied)} of {len(found.labels)} methods cannot be told from the best: {listed(tied)}"
     )
@@ -142,6 +143,8 @@ def _no_step(records: Sequence[Record]) -> list[str]:
     lost = [title_of(c.first) for c in found if c.outcome != ties.BETTER]
     text = f"Leaving the weights as they are has a gap of {gap:.1f} points. "
     if not lost:
+        if len(found) == 1:
+            return [f"{text}{title_of(found[0].first)} comes nearer to Retrain than that."]
         return [f"{text}All {len(found)} methods come nearer to Retrain than that."]
     return [f"{text}Not shown to be any nearer: {listed(lost)}, of {len(found)} methods."]
 

@@ -21,7 +21,7 @@ from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.setting import Scale, digest
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.methods import METHODS
+from ugradsl_core.methods import get_method
 from ugradsl_core.methods.limits import check_execution
 from ugradsl_core.training import Execution, World
 
@@ -151,7 +151,7 @@ class GridConfig(Config):
 
     def _check_job(self, label: str, config: Config) -> None:
         execution = Execution(accumulate=self.accumulate, world=World(0, self.job_processes(label)))
-        check_execution(METHODS[split_label(label)[0]].title, config, execution)
+        check_execution(get_method(split_label(label)[0]).title, config, execution)
 
     def job_processes(self, label: str) -> int:
         """How many processes a method's job has."""

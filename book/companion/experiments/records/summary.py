@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import read_records
-from companion.experiments.settings.labels import LABELS, label_of, title_of
+from companion.experiments.settings.labels import label_of, place_of, title_of
 from companion.experiments.settings.setting import is_retrained
 from companion.files import RESULTS
 from ugradsl_core.errors import DataError
@@ -74,7 +74,7 @@ def record_label(record: Record) -> str:
 
 def natural_order(labels: Iterable[str]) -> list[str]:
     """Labels in the order of ``METHODS``, each variant after its method."""
-    return sorted(labels, key=LABELS.index)
+    return sorted(labels, key=place_of)
 
 
 def frame(records: Sequence[Record]) -> "pd.DataFrame":

@@ -1,23 +1,26 @@
 """Whether a setting can run as it is asked to, found out before anything is computed or written."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import torch
 
-from companion.experiments.runs.problems import Data, Judge, judged_set
+from companion.experiments.runs.problems import Data, Judge, judged_set, make_model
 from companion.experiments.settings.forget_sets import make_split
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.setting import Setting
 from ugradsl_core import models
 from ugradsl_core.config import Config
-from ugradsl_core.errors import ConfigError, DataError
-from ugradsl_core.methods import METHODS
+from ugradsl_core.errors import ConfigError, DataError, DivergenceError
+from ugradsl_core.methods import get_method, is_own_method
 from ugradsl_core.methods.limits import check_execution
+from ugradsl_core.methods.problem import Problem
 from ugradsl_core.models import ModelSpec
 from ugradsl_core.models.spec import is_own
 from ugradsl_core.training import Execution
 from ugradsl_core.training.steps import check_accumulation
+
+REHEARSED = 16  # samples of each set
 
 
 def check_methods(
@@ -38,7 +41,35 @@ def check_methods(
         if vocabulary is not None and augment != "none":
             raise ConfigError(f"augment: should be 'none' for text; found {augment!r}")
     for label, config in configs.items():
-        check_execution(METHODS[split_label(label)[0]].title, config, execution)
+        check_execution(get_method(split_label(label)[0]).title, config, execution)
+
+
+def rehearse_own(
+    setting: Setting, loaded: Data, configs: Mapping[str, Config], execution: Execution
+) -> None:
+    """Let every method of the user's own take an epoch on a few samples and fresh weights.
+
+    Raises:
+        ConfigError: it fails, or breaks the contract; nothing has been trained by then.
+    """
+    own = {label: config for label, config in configs.items() if is_own_method(label)}
+    if not own or execution.world.size > 1:
+        return
+    seed = 0
+    drawn = loaded.of_seed(seed)
+    split = make_split(setting, drawn.train, seed, drawn.rows)
+    state = make_model(setting, drawn.train).state_dict()
+    for label, config in own.items():
+        problem = Problem(
+            make_model=lambda: make_model(setting, drawn.train),
+            trained_state={name: value.clone() for name, value in state.items()},
+            retain=drawn.train.take(split.retain[:REHEARSED]),
+            forget=drawn.train.take(split.forget[:REHEARSED]),
+            execution=execution,
+        )
+        short = config.replace(epochs=1) if hasattr(config, "epochs") else config
+        with suppress(DivergenceError):  # weights that were never trained may diverge
+            get_method(label)(problem, short, generator=torch.Generator().manual_seed(seed))
 
 
 def check_model(

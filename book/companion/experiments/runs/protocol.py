@@ -19,7 +19,7 @@ from companion.experiments.settings.preset import shared_with_training
 from companion.experiments.settings.setting import Setting, digest
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, unknown_name
-from ugradsl_core.methods import get_method
+from ugradsl_core.methods import get_method, is_own_method
 from ugradsl_core.methods.passes import passes
 from ugradsl_core.metrics import average_gap
 
@@ -212,9 +212,51 @@ def find_space(label: str) -> Space:
     Raises:
         ConfigError: it has none.
     """
+    if is_own_method(label):
+        return own_space(label)
     if label not in SPACES:
         raise unknown_name("method to search", label, SPACES)
     return SPACES[label]
+
+
+def own_space(label: str) -> Space:
+    """The search space of a user's own method, from ``SPACE`` of its config class.
+
+    ``{"lr": (1e-3, 0.3), "share": (0.0, 1.0, "linear"), "order": ["a", "b"]}``: two bounds on a
+    logarithmic or linear scale, or a list of values; whole numbers where both bounds are. Epochs
+    are searched as those of all methods, unless it names them.
+
+    Raises:
+        ConfigError: there is no space, it names no field, or a dimension is neither.
+    """
+    kind = get_method(label).config
+    given = getattr(kind, "SPACE", None)
+    if not isinstance(given, Mapping) or not given:
+        raise ConfigError(
+            f"SPACE: {label} has no search space; give its config class one, such as "
+            'SPACE: ClassVar = {"lr": (1e-3, 0.3)}'
+        )
+    dimensions: dict[str, Dimension] = {"epochs": UpTo()} if "epochs" in kind.model_fields else {}
+    for name, values in given.items():
+        if name not in kind.model_fields:
+            raise unknown_name("parameter in SPACE", name, kind.model_fields)
+        dimensions[name] = _own_dimension(name, values)
+    return Space(dimensions)
+
+
+def _own_dimension(name: str, values: Any) -> Dimension:
+    match values:
+        case [*choices] if isinstance(values, list) and choices:
+            return Choice(tuple(choices))
+        case (int() | float() as low, int() | float() as high, *scale):
+            known = scale in ([], ["log"], ["linear"])
+            if known and low < high and (low > 0 or scale == ["linear"]):
+                whole = isinstance(low, int) and isinstance(high, int)
+                return Range(low, high, "linear" if scale == ["linear"] else "log", whole=whole)
+    raise ConfigError(
+        f"SPACE: {name} should be (low, high) above 0, (low, high, 'linear') or a list of values; "
+        f"found {values!r}"
+    )
 
 
 def _largest(fits: Any, most: int) -> int:

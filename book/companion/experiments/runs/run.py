@@ -19,7 +19,7 @@ from companion.experiments.records.store import (
     save_record,
     save_state,
 )
-from companion.experiments.runs.checks import check_methods, check_problem
+from companion.experiments.runs.checks import check_methods, check_problem, rehearse_own
 from companion.experiments.runs.outputs import OnModel
 from companion.experiments.runs.problems import (
     Data,
@@ -239,6 +239,7 @@ def check_grid(
     """
     check_methods(setting, configs, loaded.train.vocabulary, execution)
     check_problem(setting, loaded, seeds, execution, judge)
+    rehearse_own(setting, loaded, configs, execution)
 
 
 def run_grid(

@@ -111,10 +111,10 @@ def read_setting_alone(
 
 
 def read_labels(text: str, name: str, scale: str) -> list[str]:
-    """Labels of ``--methods``: those that are listed, or Retrain and all of the preset."""
-    if text != "all":
-        return split_list(text, "methods")
-    return ["retrain", *settings_preset.get_preset(name, scale)["methods"]]
+    """Labels of ``--methods``: those that are listed; ``all`` is Retrain and all of the preset."""
+    every = ["retrain", *settings_preset.get_preset(name, scale)["methods"]]
+    parts = split_list(text, "methods")
+    return list(dict.fromkeys(x for part in parts for x in (every if part == "all" else [part])))
 
 
 def method_config(

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ugradsl_core.errors import unknown_name
-from ugradsl_core.methods import METHODS
+from ugradsl_core.errors import ConfigError, unknown_name
+from ugradsl_core.methods import METHODS, get_method, is_own_method
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     f"{method}:adaptive{suffix}": (method, {"alpha": None, "adaptive_sign": sign})
@@ -22,6 +22,11 @@ LABELS = tuple(
 )
 
 
+def place_of(label: str) -> tuple[int, str]:
+    """Where a label stands in the order of ``METHODS``; methods of one's own come last, by name."""
+    return (LABELS.index(label), "") if label in LABELS else (len(LABELS), label)
+
+
 def split_label(label: str) -> tuple[str, dict[str, Any]]:
     """Method name and fixed parameters of a label such as ``ugradsl:adaptive``.
 
@@ -30,7 +35,7 @@ def split_label(label: str) -> tuple[str, dict[str, Any]]:
     """
     if label in VARIANTS:
         return VARIANTS[label]
-    if label not in METHODS:
+    if label not in METHODS and not is_own_method(label):
         raise unknown_name("method", label, [*METHODS, *VARIANTS])
     return label, {}
 
@@ -60,6 +65,11 @@ def completed(method: str, config: Mapping[str, Any]) -> dict[str, Any]:
 def title_of(label: str) -> str:
     """How a label is printed in tables and figures."""
     method, _ = split_label(label)
+    if is_own_method(method):
+        try:
+            return get_method(method).title
+        except ConfigError:  # records outlive the code that made them
+            return method.rpartition(":")[2]
     if label in TITLES:
         return TITLES[label]
     variant = label.partition(":")[2].replace("-", ", ")

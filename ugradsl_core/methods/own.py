@@ -1,0 +1,149 @@
+"""A user's own method, named ``module:function``, held to the contract of all methods."""
+
+import inspect
+import typing
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from ugradsl_core.config import Config
+from ugradsl_core.errors import ConfigError, UGradSLError
+from ugradsl_core.methods.method import Method
+from ugradsl_core.methods.problem import Problem, UnlearnResult
+from ugradsl_core.models.contents import source_sha256
+from ugradsl_core.models.own import find_function, said
+from ugradsl_core.samples.inputs import Inputs
+from ugradsl_core.samples.protocol import Samples
+from ugradsl_core.training.loop import SGDConfig
+
+CONTRACT = "(problem, config, *, generator)"
+LOOKED_AT = 64  # samples of each set that are compared before and after
+
+
+def own_method(name: str) -> Method:
+    """The method ``module:function``.
+
+    Its config class is the annotation of the function's second parameter, and may have the class
+    variables ``TITLE`` (how tables print it) and ``SPACE`` (what ``ugradsl tune`` searches). The
+    hash of its module's file is part of its configs' identity, so that results of code that has
+    changed since are not taken for those of today; what the module imports is not looked at.
+
+    Raises:
+        ConfigError: no such function, another signature, or no config class.
+    """
+    return _own_method(name, source_sha256(name))
+
+
+@cache
+def _own_method(name: str, source: str | None) -> Method:
+    function = find_function(name, "method")
+    kind = _config_class(function, name)
+
+    class OwnConfig(kind):  # type: ignore[misc, valid-type]
+        def key_fields(self) -> dict[str, Any]:
+            return {**super().key_fields(), "source": source}
+
+        def __repr_name__(self) -> str:
+            return kind.__name__
+
+    OwnConfig.__doc__ = kind.__doc__
+    documented = inspect.getdoc(function) or "a method of your own"
+    return Method(
+        title=str(getattr(kind, "TITLE", name.rpartition(":")[2])),
+        run=_held_to_the_contract(function, name),
+        config=OwnConfig,
+        reads="D_r, D_f",
+        summary=documented.splitlines()[0],
+        passes="as it counts them itself",
+        fresh=bool(getattr(kind, "FRESH", False)),
+    )
+
+
+def _config_class(function: Callable[..., Any], name: str) -> type[Config]:
+    try:
+        signature = inspect.signature(function)
+        signature.bind(None, None, generator=None)
+    except (TypeError, ValueError):
+        found = f"; found {signature}" if "signature" in locals() else ""
+        raise ConfigError(f"method: {name} should take {CONTRACT}{found}") from None
+    second = list(signature.parameters.values())[1].name
+    try:
+        kind = typing.get_type_hints(function).get(second)
+    except Exception as error:  # a name in a string that does not exist
+        raise ConfigError(
+            f"method: the annotations of {name} cannot be read ({said(error)})"
+        ) from error
+    if not (inspect.isclass(kind) and issubclass(kind, Config)):
+        shown = "nothing" if kind is None else getattr(kind, "__name__", str(kind))
+        raise ConfigError(
+            f"method: {name} should annotate {second!r} with its config class, a subclass of "
+            f"ugradsl_core.methods.UnlearnConfig; found {shown}"
+        )
+    if not (issubclass(kind, SGDConfig) or hasattr(kind, "passes")):
+        raise ConfigError(
+            f"method: {kind.__name__} should be an UnlearnConfig, or have a method "
+            "passes(n_r, n_f, num_classes) that returns what a run passes"
+        )
+    missing = [field for field, info in kind.model_fields.items() if info.is_required()]
+    if missing:
+        raise ConfigError(f"method: {kind.__name__} should have a default for {missing[0]!r}")
+    return kind
+
+
+def _held_to_the_contract(function: Callable[..., Any], name: str) -> Callable[..., UnlearnResult]:
+    def run(problem: Problem, config: Config, *, generator: Generator) -> UnlearnResult:
+        state = {k: v.clone() for k, v in problem.trained_state.items() if isinstance(v, Tensor)}
+        sets = {"D_r": problem.retain, "D_f": problem.forget}
+        before = {symbol: _first(samples) for symbol, samples in sets.items()}
+        try:
+            result = function(problem, config, generator=generator)
+        except UGradSLError:
+            raise
+        except Exception as error:  # the user's code may raise anything
+            raise ConfigError(f"method: {name} fails ({said(error)})") from error
+        if not isinstance(result, UnlearnResult):
+            raise ConfigError(
+                f"method: {name} should return an UnlearnResult; found {type(result).__name__}"
+            )
+        _check_state(result, problem, name)
+        if any(not torch.equal(problem.trained_state[k], v) for k, v in state.items()):
+            raise ConfigError(
+                f"method: {name} changes the original model's weights in place; begin from "
+                "problem.trained_model(), which is a copy"
+            )
+        for symbol, samples in sets.items():
+            if not _same(before[symbol], _first(samples)):
+                raise ConfigError(f"method: {name} changes the samples of {symbol} in place")
+        return result
+
+    return run
+
+
+def _check_state(result: UnlearnResult, problem: Problem, name: str) -> None:
+    shapes = {k: getattr(v, "shape", None) for k, v in problem.trained_state.items()}
+    found = {k: getattr(v, "shape", None) for k, v in result.state_dict.items()}
+    if found != shapes:
+        odd = sorted(set(shapes.items()) ^ set(found.items()), key=str)[0][0]
+        raise ConfigError(
+            f"method: {name} should return the weights of the same model; {odd!r} is missing or "
+            "has another shape"
+        )
+
+
+def _first(samples: Samples) -> tuple[Inputs, Tensor]:
+    rows = torch.arange(min(LOOKED_AT, len(samples)))
+    inputs, labels = next(iter(samples.batches([rows])))
+    if isinstance(inputs, Tensor):
+        return inputs.clone(), labels.clone()
+    return {key: value.clone() for key, value in inputs.items()}, labels.clone()
+
+
+def _same(before: tuple[Inputs, Tensor], after: tuple[Inputs, Tensor]) -> bool:
+    def parts(batch: tuple[Inputs, Tensor]) -> list[Tensor]:
+        inputs, labels = batch
+        return [labels, *([inputs] if isinstance(inputs, Tensor) else inputs.values())]
+
+    return all(torch.equal(a, b) for a, b in zip(parts(before), parts(after), strict=True))
