@@ -92,10 +92,10 @@ def title(scored: Mapping[str, Scored], published: Published) -> str:
         return f"{text}: α < 0 and α = 0 have been compared in fewer than three seeds so far."
     tallies = {measure: _tally(published, measure) for measure in measures_in(published)}
     if all(found == next(iter(tallies.values())) for found in tallies.values()):
-        parts = [f" {_counted(next(iter(tallies.values())))}"]
+        parts = [_counted(next(iter(tallies.values())))]
     else:
-        parts = [f", by {measure}, {_counted(found)}" for measure, found in tallies.items()]
-    return f"{text}: at the same budget, α < 0 against α = 0 comes out{';'.join(parts)}."
+        parts = [f"by {measure} {_counted(found)}" for measure, found in tallies.items()]
+    return f"{text}: at the same budget, α < 0 against α = 0 comes out {'; '.join(parts)}."
 
 
 def _tally(published: Published, measure: str) -> Counter[str]:

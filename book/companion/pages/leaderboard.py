@@ -25,10 +25,10 @@ FILTERS = ("Setting", "Scale", "Method")
 CAPTION = (
     "All published results. Settings one below the other, in each the methods by Avg. Gap: mean ± "
     "sample standard deviation over seeds of the mean distance to Retrain in UA, MIA, RA and TA, "
-    "in percentage points; “Avg. Gap (5)” includes the additional MIA. Rank: every rank that a method may have "
-    "within its setting; methods that share one are tied. Bold: cannot be told from the best. "
-    "Passes: thousands of samples, forward and backward together. “Transferred”: the configuration "
-    "comes from another setting's search."
+    "in percentage points; “Avg. Gap (5)” includes the additional MIA. Rank: every rank that a "
+    "method may have within its setting; methods that share one are tied. Bold: cannot be told "
+    "from the best. Passes: thousands of samples, forward and backward together. “Transferred”: "
+    "the configuration comes from another setting's search."
 )
 REFERENCES = "No method has been run yet, only what methods are measured against."
 
@@ -55,7 +55,7 @@ def leaderboard(book: Path) -> str:
                 rows.append(_cells(entry))
                 data.append({key: value for key, value in entry.items() if key != "row"})
     if not rows:
-        return raw_html(note(f"Not run yet: no results have been published; `{COMMAND}` runs them."))
+        return raw_html(note(f"Not run yet: there are no results; `{COMMAND}` makes them."))
     table = to_html(HEADER, rows, CAPTION, pd.DataFrame(data), "leaderboard.csv", kinds)
     waiting = {entry["label"] for entry in data} <= set(ties.OUTSIDE)
     lead = f"{note(f'{REFERENCES} `{COMMAND}` runs the methods.')}\n" if waiting else ""
