@@ -26,7 +26,7 @@
     table.tHead.rows.length === 1 &&
     table.tHead.rows[0].cells.length > 2 &&
     !table.querySelector("[rowspan]") &&
-    !table.closest(".methods-table, details.sd-dropdown:not([open])");
+    !table.closest(".methods-table, .numbers-table");
   const label = (table) => {
     if (table.dataset.labelled) return;
     table.dataset.labelled = "yes";
@@ -41,8 +41,9 @@
         });
   };
   const lay = (table) => {
+    if (!simple(table)) return;
     table.classList.remove("cards");
-    if (!PHONE.matches || !simple(table)) return;
+    if (!PHONE.matches) return;
     const box = table.parentElement;
     if (table.offsetWidth <= box.clientWidth + 1) return;
     label(table);
@@ -175,6 +176,7 @@
     const all = () => tables.forEach(lay);
     all();
     PHONE.addEventListener("change", all);
+    document.addEventListener("toggle", all, true); // a table that was folded away has a width now
     window.MathJax?.startup?.promise?.then(all);
   };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);

@@ -67,7 +67,7 @@ def label_ldp_epsilon(alpha: float, gamma1: float, gamma2: float, num_classes: i
     """ε = |log((K/α)(1 − γ₁/γ₂) + 1 − K)| of Theorem 3, in nats.
 
     Args:
-        alpha: the smooth rate α < 0.
+        alpha: the smoothing rate α < 0.
         gamma1: γ₁ > 0, the weight of learning on D_tr.
         gamma2: γ₂ > 0, the weight of unlearning on D_f.
         num_classes: K ≥ 2.

@@ -106,11 +106,17 @@ def _cells(entry: Mapping[str, Any]) -> list[Cell]:
         entry["setting"],
         scale,
         f"{entry['seeds']}{lost}",
-        *(metric_cell(row, name, 1) if entry["seeds"] else "–" for name in GAP_METRICS),
+        *(_metric(row, name) if entry["seeds"] else "–" for name in GAP_METRICS),
         mean_and_std(entry["mean_of_gaps_add_MIA"], entry["mean_of_gaps_add_MIA_std"]),
         entry.get(f"rank, {FIVE}", "–"),
         f"{passes:,.1f}" if entry["seeds"] else "–",
     ]
+
+
+def _metric(row: Mapping[Any, Any], name: str) -> Cell:
+    """A metric, and below it in how many runs the attack had no signal."""
+    number, _, silent = metric_cell(row, name, 1).partition(" (")
+    return (number, f"({silent}") if silent else number
 
 
 FRAGMENTS = {"leaderboard.md": leaderboard}

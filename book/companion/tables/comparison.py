@@ -115,8 +115,8 @@ def beside(
     header = ["Method", GAP_NAMES[names], *map(percent, names)]
     scale = f"{describe(one_setting(records))}; {seeds_of(records)}" if records else NOT_RUN
     caption = (
-        f"Our version of the paper's Table {number}. Upper lines: ours ({scale}), mean ± sample "
-        "standard deviation over seeds. Lower lines: the paper, as printed "
+        f"Our version of the paper's Table {number}. Upper rows: ours ({scale}), mean ± sample "
+        "standard deviation over seeds. Lower rows: the paper, as printed "
         f"({paper_scale(preset)}). {GAP_NAMES[names]} is the mean distance to Retrain over "
         f"{'all five' if add else 'the four'} other columns, in percentage points; ours is the "
         "mean over seeds of each seed's gap. Bold: cannot be told from the best."
