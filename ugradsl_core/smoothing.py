@@ -164,7 +164,7 @@ def adaptive_alpha(
 
 
 def signed_alpha(rate: Tensor, sign: AdaptiveSign) -> Tensor:
-    """The smoothing rate that a density c_j/|B_f| in [0, 1] stands for, in three readings.
+    """The smoothing rate of a density c_j/|B_f| in [0, 1], in three readings.
 
     ``"negative"``: −α_j, the NLS that Eq. (8) prints and D.1 describes. ``"positive"``: α_j as
     Algorithm 1 prints it, which D.2 calls more conservative; on a sample that the model knows,

@@ -88,7 +88,7 @@ def run_training(
     after_step: Callable[[], None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> UnlearnResult:
-    """Train ``model`` and pack what came out; each sample of a step passes once each way.
+    """Train ``model`` and pack the result; each sample of a step passes once each way.
 
     A config whose ``bn_mode`` is ``frozen`` keeps all running statistics.
 

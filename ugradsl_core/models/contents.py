@@ -1,4 +1,4 @@
-"""What a model's name stands for at the moment: the code or the weights behind it."""
+"""The code or the weights behind a model's name, as they are at the moment."""
 
 import hashlib
 import importlib.util

@@ -18,7 +18,7 @@ class ConvergenceWarning(UserWarning):
 
 @dataclass(frozen=True, eq=False)
 class InverseProduct:
-    """What came out of a solver.
+    """The result of a solver.
 
     Attributes:
         value: x, (P,).
