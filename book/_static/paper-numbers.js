@@ -172,6 +172,7 @@
       const words = element("span", { textContent: cell ? shown(value) : value });
       const part = element(column ? "td" : "th", {}, words);
       part.dataset.label = title;
+      if (cell && value === null) part.classList.add("empty");
       if (!cell && title === "Setting") part.classList.add("long");
       if (!column) part.scope = "row";
       if (cell) part.classList.add("number");

@@ -40,14 +40,16 @@
           cell.replaceChildren(element("span", {}, ...cell.childNodes));
         });
   };
-  const lay = (table) => {
-    if (!simple(table)) return;
-    table.classList.remove("cards");
+  /* All widths are read before anything is changed, so the page is laid out once. */
+  const lay = (tables) => {
+    const chosen = Array.from(tables).filter(simple);
+    chosen.forEach((table) => table.classList.remove("cards"));
     if (!PHONE.matches) return;
-    const box = table.parentElement;
-    if (table.offsetWidth <= box.clientWidth + 1) return;
-    label(table);
-    table.classList.add("cards");
+    const wide = chosen.filter((table) => table.offsetWidth > table.parentElement.clientWidth + 1);
+    wide.forEach((table) => {
+      label(table);
+      table.classList.add("cards");
+    });
   };
 
   /* Sorting: a row and the paper's line below it stay together. */
@@ -173,10 +175,11 @@
       .querySelectorAll(".bd-article .results-table:not(.numbers-table, .methods-table, .words) table")
       .forEach(sortable);
     document.querySelectorAll(".bd-article .leaderboard").forEach(board);
-    const all = () => tables.forEach(lay);
+    const all = () => lay(tables);
     all();
     PHONE.addEventListener("change", all);
-    document.addEventListener("toggle", all, true); // a table that was folded away has a width now
+    /* A table that was folded away has a width now. */
+    document.addEventListener("toggle", (event) => lay(event.target.querySelectorAll("table")), true);
     window.MathJax?.startup?.promise?.then(all);
   };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);

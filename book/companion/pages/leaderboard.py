@@ -96,7 +96,8 @@ def _entry(row: Mapping[Any, Any], ranked: Mapping[str, Ranking]) -> dict[str, A
 
 def _cells(entry: Mapping[str, Any]) -> list[Cell]:
     row = entry["row"]
-    lost = f" ({entry['diverged']} diverged)" if entry["diverged"] else ""
+    seeds = str(entry["seeds"])
+    lost = f"{entry['diverged']} diverged" if entry["diverged"] else ""
     scale = (entry["scale"], "transferred") if entry["transferred"] else entry["scale"]
     passes = (row["forward"] + row["backward"]) / 1000
     return [
@@ -105,7 +106,7 @@ def _cells(entry: Mapping[str, Any]) -> list[Cell]:
         entry.get(f"rank, {FOUR}", "–"),
         entry["setting"],
         scale,
-        f"{entry['seeds']}{lost}",
+        (seeds, lost) if lost else seeds,
         *(_metric(row, name) if entry["seeds"] else "–" for name in GAP_METRICS),
         mean_and_std(entry["mean_of_gaps_add_MIA"], entry["mean_of_gaps_add_MIA_std"]),
         entry.get(f"rank, {FIVE}", "–"),
@@ -115,8 +116,8 @@ def _cells(entry: Mapping[str, Any]) -> list[Cell]:
 
 def _metric(row: Mapping[Any, Any], name: str) -> Cell:
     """A metric, and below it in how many runs the attack had no signal."""
-    number, _, silent = metric_cell(row, name, 1).partition(" (")
-    return (number, f"({silent}") if silent else number
+    number, _, silent = metric_cell(row, name, 1).rstrip(")").partition(" (")
+    return (number, silent) if silent else number
 
 
 FRAGMENTS = {"leaderboard.md": leaderboard}

@@ -179,7 +179,7 @@ def test_the_leaderboard_holds_every_method_of_every_setting(book: Path) -> None
         assert found["UGradSL+"][2] == found["SalUn"][2] == "1–2"
         assert set(own.index[own["best"]]) == {"ugradsl+", "salun"}
         assert found["FT"][5] == "5"
-        assert found["RL"][5] == "4 (1 diverged)"
+        assert found["RL"][5] == "4|1 diverged"
         assert found["RL"][2] == "lost a run"
         assert found["FF"][4] == "bench|transferred"
         assert found["Retrain"][1:3] == ["–", "–"]
