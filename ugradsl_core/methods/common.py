@@ -1,4 +1,4 @@
-"""What the methods share: random streams, one-batch plans, and the result of a training loop."""
+"""Shared parts of the methods: random streams, one-batch plans, the result of a training loop."""
 
 import copy
 import time

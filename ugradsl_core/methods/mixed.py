@@ -44,7 +44,7 @@ class MixedConfig(UnlearnConfig):
         return "train" if value == "separate" else value
 
     def key_fields(self) -> dict[str, Any]:
-        """As of any config; ``train`` has the name by which published records know it."""
+        """The fields of any config; ``train`` has the name by which published records know it."""
         found = super().key_fields()
         return {**found, "bn_mode": "separate"} if self.bn_mode == "train" else found
 
