@@ -159,7 +159,7 @@ class UnlearningLoss(nn.Module):
 def predictions_by_label(
     risk: Risk, sample: int, *, tolerance: float = 1e-7, start: Tensor | None = None
 ) -> tuple[Tensor, list[Minimum]]:
-    """What the mechanism predicts for one sample, for each label that it could have had.
+    """The mechanism's predictions for one sample, for each label that it could have had.
 
     For every y the sample's label becomes y, the risk is minimised from the same start, and the
     prediction for the sample is read: Definition 1, with no symmetry assumed.
