@@ -4,7 +4,7 @@
   "use strict";
 
   const PHONE = window.matchMedia("(max-width: 600px)");
-  const LONG = 24; // characters that half a card's width cannot hold
+  const LONG = 18; // characters that half a card's width cannot hold
   const element = (tag, options = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), options);
     made.append(...children);
