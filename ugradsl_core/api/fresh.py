@@ -51,7 +51,7 @@ def fresh_copy(model: nn.Module, running: Collection[str] = ()) -> nn.Module:
 
 
 def _learned(model: nn.Module, running: Collection[str]) -> Iterator[tuple[str, Tensor]]:
-    """The state that training changes: trainable parameters, running statistics of trained layers."""
+    """The state that training changes: trainable parameters, statistics of trained layers."""
     for path, module in model.named_modules():
         if is_frozen(module):
             continue

@@ -76,7 +76,7 @@ class World:
                 torch.distributed.broadcast(tensor.detach(), 0)
 
     def from_first(self, work: Callable[[], T]) -> T:
-        """The result of ``work``, returned or raised, in process 0 alone; the other processes wait."""
+        """The result of ``work``, returned or raised, in process 0 alone; the others wait."""
         if self.size == 1:
             return work()
         from accelerate.utils import broadcast_object_list
