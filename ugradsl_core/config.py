@@ -40,7 +40,7 @@ class Config(BaseModel):
         return type(self)(**{**self.model_dump(), **changes})
 
     def key_fields(self) -> dict[str, Any]:
-        """What names stored results: all fields but those that are younger and as ever."""
+        """The fields that name stored results: all but younger ones at their old value."""
         return {
             name: value
             for name, value in self.model_dump().items()

@@ -67,7 +67,7 @@ LARGEST = 2**63 - 1
 
 
 def is_truth(value: object) -> bool:
-    """Whether a value is a truth value of Python, NumPy or PyTorch, which no number should be."""
+    """Tell whether a value is a boolean of Python, NumPy or PyTorch, which no number should be."""
     return not isinstance(value, str) and str(value) in {
         "True", "False", "tensor(True)", "tensor(False)",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Generalised label smoothing and self-adaptive smooth rates: the paper's own mathematics."""
+"""Generalised label smoothing and self-adaptive smoothing rates: the paper's own mathematics."""
 
 from typing import Literal
 
@@ -33,7 +33,7 @@ def gls_labels(labels: Tensor, alpha: float | Tensor, num_classes: int) -> Tenso
 
     Args:
         labels: int64, (N,), values 0…K−1.
-        alpha: the smooth rate in (−∞, 1], one for all samples or a tensor (N,). Negative values
+        alpha: the smoothing rate in (−∞, 1], one for all samples or a tensor (N,). Negative values
             are negative label smoothing (NLS), 0 is the one-hot label.
         num_classes: K.
 
@@ -61,7 +61,7 @@ def gls_loss(
     Args:
         logits: (N, K).
         labels: int64, (N,).
-        alpha: smooth rate in (−∞, 1], one for all samples or a tensor (N,).
+        alpha: smoothing rate in (−∞, 1], one for all samples or a tensor (N,).
         reduction: ``"mean"`` over samples, ``"sum"`` as in Eq. (8), or ``"none"``.
 
     Raises:
@@ -130,7 +130,7 @@ def adaptive_alpha(
     beta: float | None = None,
     distance: Distance = "cosine",
 ) -> Tensor:
-    """Self-adaptive smooth rates α_j = c_j / |B_f| (Algorithm 1, lines 7–10; Appendix D).
+    """Self-adaptive smoothing rates α_j = c_j / |B_f| (Algorithm 1, lines 7–10; Appendix D).
 
     c_j counts the retain samples closer than β to forget sample j. The listing of Appendix D.4
     sums over the other axis, which counts forget samples for each retain sample; Algorithm 1 is
@@ -164,7 +164,7 @@ def adaptive_alpha(
 
 
 def signed_alpha(rate: Tensor, sign: AdaptiveSign) -> Tensor:
-    """The smooth rate that a density c_j/|B_f| in [0, 1] stands for, in three readings.
+    """The smoothing rate of a density c_j/|B_f| in [0, 1], in three readings.
 
     ``"negative"``: −α_j, the NLS that Eq. (8) prints and D.1 describes. ``"positive"``: α_j as
     Algorithm 1 prints it, which D.2 calls more conservative; on a sample that the model knows,

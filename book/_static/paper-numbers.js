@@ -13,19 +13,21 @@
   const setting = (row) =>
     [row[1], row[2], BACKBONES.includes(row[3]) ? row[3] : "", row[5]].filter(Boolean).join(", ");
   const isNumber = (cell) => Array.isArray(cell);
-  /* What is shown: the method, its table and setting, then the numbers. */
+  const measured = numbers.map((title, index) => ({
+    title,
+    cell: (row) => row[text.length + index],
+    key: (row) => {
+      const cell = row[text.length + index];
+      return isNumber(cell) ? cell[0] : null;
+    },
+  }));
+  const FIRST = ["Avg. Gap", "Recomputed"]; // beside the method, as in every table of the book
   const columns = [
     { title: text[4], key: (row) => row[4] },
+    ...measured.filter(({ title }) => FIRST.includes(title)),
     { title: text[0], key: (row) => row[0] },
     { title: "Setting", key: setting },
-    ...numbers.map((title, index) => ({
-      title,
-      cell: (row) => row[text.length + index],
-      key: (row) => {
-        const cell = row[text.length + index];
-        return isNumber(cell) ? cell[0] : null;
-      },
-    })),
+    ...measured.filter(({ title }) => !FIRST.includes(title)),
   ];
   const state = { words: [], chosen: {}, sort: null, down: false, page: 0 };
 
@@ -122,14 +124,14 @@
   const body = element("tbody");
   const caption = element("caption", {
     textContent:
-      "Every line of the paper's result tables. UA, MIA, RA and TA in percent, gaps in percentage " +
+      "Every row of the paper's result tables. UA, MIA, RA and TA in percent, gaps in percentage " +
       "points; “Recomputed” is the mean distance of the printed means to Retrain's. A dash is a " +
       "number that is not reported or not legible.",
   });
   const region = element(
     "div",
     { className: "results-table numbers-table", tabIndex: 0 },
-    element("table", {}, caption, element("thead", {}, head), body),
+    element("table", { className: "cards" }, caption, element("thead", {}, head), body),
   );
   region.setAttribute("role", "region");
   region.setAttribute("aria-label", "The paper's numbers");
@@ -143,7 +145,7 @@
     return button;
   };
   const [before, after] = [step("Previous", -1), step("Next", 1)];
-  const download = element("a", { textContent: "Download these lines as CSV", href: "#" });
+  const download = element("a", { textContent: "Download these rows as CSV", href: "#" });
   download.download = "paper-numbers-selected.csv";
   download.addEventListener("click", () => {
     URL.revokeObjectURL(download.href);
@@ -165,16 +167,23 @@
 
   const line = (row) => {
     const made = element("tr");
-    columns.forEach(({ cell, key }, column) => {
+    columns.forEach(({ title, cell, key }, column) => {
       const value = cell ? cell(row) : key(row);
-      const part = element(column ? "td" : "th", { textContent: cell ? shown(value) : value });
+      const words = element("span", { textContent: cell ? shown(value) : value });
+      const part = element(column ? "td" : "th", {}, words);
+      part.dataset.label = title;
+      if (cell && value === null) part.classList.add("empty");
+      if (!cell && title === "Setting") part.classList.add("long");
       if (!column) part.scope = "row";
-      if (cell) part.className = "number";
+      if (cell) part.classList.add("number");
       if (cell && typeof value === "string") part.title = value; // why there is no number
       made.append(part);
     });
     const notes = row[NOTES].map((kind) => kinds[kind]).join("; ");
-    made.append(element("td", { className: "notes", textContent: notes }));
+    const remark = element("td", { className: "notes long" }, element("span", { textContent: notes }));
+    remark.dataset.label = "The audit says";
+    if (!notes) remark.classList.add("empty");
+    made.append(remark);
     return made;
   };
 
@@ -192,8 +201,8 @@
     before.disabled = state.page === 0;
     after.disabled = state.page === last;
     count.textContent = kept.length
-      ? `Lines ${first + 1} to ${first + part.length} of ${kept.length}`
-      : "No line has all of these words.";
+      ? `Rows ${first + 1} to ${first + part.length} of ${kept.length}`
+      : "No row has all of these words.";
   };
 
   /* An address such as paper-numbers.html#table=18 opens the page at one table. */

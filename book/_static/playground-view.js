@@ -243,7 +243,7 @@
       return show;
     };
     const shows = [
-      addSlider("alpha", "smooth rate α", { min: -2, max: 1, step: 0.05 }),
+      addSlider("alpha", "smoothing rate α", { min: -2, max: 1, step: 0.05 }),
       addSlider("p", "weight p of the kept points", { min: 0, max: 1, step: 0.01 }),
       addSlider("lr", "step size", { min: -30, max: 0, step: 1 },
         (value) => Number((10 ** (value / 10)).toPrecision(2)), (value) => Math.round(10 * Math.log10(value))),

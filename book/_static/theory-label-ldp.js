@@ -1,4 +1,4 @@
-// Chapter 6: ε of Theorem 3 over the smooth rate, as `ugradsl_core.privacy` computes it.
+// Chapter 6: ε of Theorem 3 over the smoothing rate, as `ugradsl_core.privacy` computes it.
 (() => {
   "use strict";
   const { node, svgNode, format, slider, frame, canvasOf, fresh, path, mount } = window.UGS;
@@ -33,7 +33,7 @@
     );
     const K = slider(controls, { label: "K", min: 2, max: 100, step: 1, value: data.K, digits: 0 }, redraw);
     const alpha = slider(controls, { label: "α", min: -9, max: -0.005, step: 0.005, value: data.alpha, digits: 3 }, redraw);
-    const svg = canvasOf(box, "ε over the smooth rate α");
+    const svg = canvasOf(box, "ε over the smoothing rate α");
     const words = node("p", { class: "ugs-words", "aria-live": "polite" }, box);
 
     const draw = () => {
@@ -46,7 +46,7 @@
       const height = 300;
       const width = fresh(svg, height);
       const { X, Y } = frame(svg, {
-        width, height, x: [low, high], y: [0, TOP], xLabel: "smooth rate α", yLabel: "ε (nats)",
+        width, height, x: [low, high], y: [0, TOP], xLabel: "smoothing rate α", yLabel: "ε (nats)",
       });
       const band = (from, to, name) => {
         const x = X(Math.max(from, low));

@@ -92,7 +92,7 @@ def test_a_slider_moves_by_keyboard_and_the_run_goes_on_with_it(page: Page) -> N
     found = opened(page)
     step = found.get_by_role("button", name="Step")
     step.click()
-    found.get_by_label("smooth rate α").focus()
+    found.get_by_label("smoothing rate α").focus()
     page.keyboard.press("ArrowLeft")
     assert found.locator("output").first.inner_text() == "−0.45"
     found.get_by_label("step size").focus()

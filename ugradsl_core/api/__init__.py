@@ -37,7 +37,7 @@ HINTS = {"use_reentrant": "; checkpoint with use_reentrant=False"}
 
 @dataclass(frozen=True, eq=False)
 class Epoch:
-    """What ``on_epoch`` hears.
+    """An epoch as ``on_epoch`` receives it.
 
     Attributes:
         number: from 1.
@@ -227,7 +227,7 @@ def _run(
     generator: torch.Generator,
     listener: _Listener | None,
 ) -> UnlearnResult:
-    """The method's result; what PyTorch says of a model that does not suit it is one sentence."""
+    """Run the method; PyTorch's complaints about an unsuitable model become one sentence."""
     try:
         return chosen(problem, config, generator=generator)
     except UGradSLError:

@@ -25,7 +25,7 @@ RETRAINED = "retrained"
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What :func:`compare` returns; a notebook shows it as a table.
+    """Scores of models side by side, as :func:`compare` returns them; a notebook shows a table.
 
     Attributes:
         reports: of each model by its name, in percent; ``retrained`` is the reference.

@@ -138,7 +138,7 @@ class UserSamples:
 
 @dataclass(frozen=True)
 class Reading:
-    """How :func:`unlearn` and :func:`evaluate` read a user's sets.
+    """The way in which :func:`unlearn` and :func:`evaluate` read a user's sets.
 
     Attributes:
         workers: processes; None takes those of a ``DataLoader`` that is given, else none.
@@ -167,7 +167,7 @@ class Reading:
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A user's sets, found to be usable and disjoint, and what reads them."""
+    """A user's sets, checked to be usable and disjoint, with their readers."""
 
     sources: Mapping[str, Source]
     workers: Workers
@@ -208,7 +208,7 @@ def _contents(name: str, workers: Workers, progress: Progress) -> list[bytes]:
 
 
 def input_columns(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> tuple[str, ...]:
-    """Those of the named inputs that the model's ``forward`` takes by name.
+    """The named inputs that the model's ``forward`` takes by name.
 
     All where it takes any name; none where it takes no such name but there is only one input,
     which then comes as a tensor.

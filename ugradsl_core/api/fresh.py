@@ -51,7 +51,7 @@ def fresh_copy(model: nn.Module, running: Collection[str] = ()) -> nn.Module:
 
 
 def _learned(model: nn.Module, running: Collection[str]) -> Iterator[tuple[str, Tensor]]:
-    """What training changes: trainable parameters, and running statistics of trained layers."""
+    """The state that training changes: trainable parameters, statistics of trained layers."""
     for path, module in model.named_modules():
         if is_frozen(module):
             continue
@@ -85,7 +85,7 @@ def _children_first(
 def _resets(
     module: nn.Module, outer: nn.Module | None, model: nn.Module
 ) -> list[Callable[[], Any]]:
-    """What initialises a module: its own way, then that of the ``transformers`` model round it."""
+    """Ways to initialise a module: its own, then that of the ``transformers`` model round it."""
     if any(base.__name__ == "BaseTunerLayer" for base in type(module).__mro__):  # of peft
         return [lambda: _reset_adapters(module, model)]
     own = (getattr(module, name, None) for name in ("reset_parameters", "_reset_parameters"))

@@ -69,7 +69,7 @@ def with_core(model: nn.Module, core: nn.Module) -> nn.Module:
 
 
 def is_compiled(model: nn.Module) -> bool:
-    """Whether ``torch.compile`` has been applied to the model or a part of it."""
+    """Tell whether ``torch.compile`` has been applied to the model or a part of it."""
     return any(
         _uncompiled(part) is not None or part.__dict__.get("_compiled_call_impl") is not None
         for part in model.modules()
@@ -176,7 +176,7 @@ def copied(model: nn.Module) -> nn.Module:
 
 
 def _hindrance(model: nn.Module, memo: Mapping[int, object]) -> str:
-    """Which attribute of which module cannot be copied, in words."""
+    """Name the module and the attribute that cannot be copied."""
     for path, module in model.named_modules():
         for name, value in vars(module).items():
             if name == "_modules":
@@ -191,7 +191,7 @@ def _hindrance(model: nn.Module, memo: Mapping[int, object]) -> str:
 
 
 def shares_weights(a: nn.Module, b: nn.Module, *, trained: bool = False) -> bool:
-    """Whether a parameter, trainable if ``trained``, or a buffer of both lies in one memory."""
+    """Tell whether a parameter, trainable if ``trained``, or a buffer of both shares memory."""
     return bool(_places(a, trained) & _places(b, trained))
 
 
@@ -256,7 +256,7 @@ class LogitsOf(nn.Module):
         return main_output(self.core(inputs))
 
     def train(self, mode: bool = True) -> "LogitsOf":
-        """As the model's own ``train``, which may keep parts in evaluation mode."""
+        """Call the model's own ``train``, which may keep parts in evaluation mode."""
         self.core.train(mode)
         return self
 
@@ -265,17 +265,17 @@ class LogitsOf(nn.Module):
         return self
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """That of the model."""
+        """Defer to the model."""
         return self.core.state_dict(*args, **kwargs)
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """That of the model."""
+        """Defer to the model."""
         return self.core.load_state_dict(*args, **kwargs)
 
 
 @dataclass(frozen=True)
 class Interface:
-    """How a user's model is called, as a probe has found out.
+    """The way to call a user's model, as a probe found it.
 
     Attributes:
         num_classes: K.
@@ -339,7 +339,7 @@ def probe(
 def works_with_channels_last(
     model: nn.Module, interface: Interface, inputs: Mapping[str, Inputs], device: torch.device
 ) -> bool:
-    """Whether a model works in NHWC; one that flattens with ``view`` does not."""
+    """Tell whether a model works in NHWC; one that flattens with ``view`` does not."""
     nhwc = Execution(device.type)
     asked = interface.adapted(in_memory_format(copied(model).to(device), nhwc).eval())
     try:

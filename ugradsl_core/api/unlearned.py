@@ -1,4 +1,4 @@
-"""What ``unlearn`` returns, and how it is kept in a file that holds no code."""
+"""The result of ``unlearn``, and its file, which holds no code."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ COUNTS = ("steps", "forward_samples", "backward_samples", "seconds", "losses")
 
 @dataclass(frozen=True, eq=False)
 class Unlearned:
-    """What :func:`unlearn` returns.
+    """An unlearned model with its counts and losses, as :func:`unlearn` returns it.
 
     Attributes:
         model: the unlearned model, a new one of the same kind, in evaluation mode.
@@ -67,7 +67,7 @@ class Unlearned:
 
 
 def load_result(path: str | Path, model: nn.Module) -> Unlearned:
-    """What :meth:`Unlearned.save` wrote.
+    """Read a file that :meth:`Unlearned.save` wrote.
 
     Args:
         path: the file.

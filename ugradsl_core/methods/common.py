@@ -1,4 +1,4 @@
-"""What the methods share: random streams, one-batch plans, and the result of a training loop."""
+"""Shared parts of the methods: random streams, one-batch plans, the result of a training loop."""
 
 import copy
 import time
@@ -88,7 +88,7 @@ def run_training(
     after_step: Callable[[], None] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> UnlearnResult:
-    """Train ``model`` and pack what came out; each sample of a step passes once each way.
+    """Train ``model`` and pack the result; each sample of a step passes once each way.
 
     A config whose ``bn_mode`` is ``frozen`` keeps all running statistics.
 

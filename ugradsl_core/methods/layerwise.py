@@ -28,7 +28,7 @@ class CFkConfig(UnlearnConfig):
 
 
 class EUkConfig(CFkConfig):
-    """As CF-k.
+    """The defaults of CF-k.
 
     Attributes:
         variant: the k layers are initialised anew once (``once``, the method), or at the start of
@@ -69,7 +69,7 @@ def cf_k(problem: Problem, config: CFkConfig, *, generator: Generator) -> Unlear
 
 
 def eu_k(problem: Problem, config: EUkConfig, *, generator: Generator) -> UnlearnResult:
-    """As :func:`cf_k`, from fresh weights of the last k layers; frozen ones stay as they are.
+    """Do as :func:`cf_k`, from fresh weights of the last k layers; frozen ones stay as they are.
 
     So do the running statistics of the k layers where ``bn_mode`` is ``frozen``.
     """

@@ -14,7 +14,7 @@ from ugradsl_core.training.steps import check_accumulation
 
 
 def _alone(config: Config) -> str:
-    """Why a method runs in one process, or nothing."""
+    """The reason why a method runs in one process, or nothing."""
     match config:
         case FFConfig():
             return "its Fisher is made of single samples"
@@ -26,7 +26,7 @@ def _alone(config: Config) -> str:
 
 
 def _coupled(config: Config) -> str:
-    """Why the loss of a step is not a mean over its samples, or nothing."""
+    """The reason why the loss of a step is not a mean over its samples, or nothing."""
     match config:
         case SmoothedConfig(alpha=None):
             return "a self-adaptive rate compares the samples of a batch"

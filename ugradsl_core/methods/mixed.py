@@ -44,7 +44,7 @@ class MixedConfig(UnlearnConfig):
         return "train" if value == "separate" else value
 
     def key_fields(self) -> dict[str, Any]:
-        """As of any config; ``train`` has the name by which published records know it."""
+        """The fields of any config; ``train`` has the name by which published records know it."""
         found = super().key_fields()
         return {**found, "bn_mode": "separate"} if self.bn_mode == "train" else found
 
@@ -53,7 +53,7 @@ class SmoothedConfig(MixedConfig):
     """Eq. (8) with generalised label smoothing on D_f.
 
     Attributes:
-        alpha: smooth rate in (−∞, 1], negative for NLS; None is the self-adaptive version.
+        alpha: smoothing rate in (−∞, 1], negative for NLS; None is the self-adaptive version.
         beta: distance threshold of the self-adaptive version; None is the median.
         distance: ``cosine`` or ``euclidean``.
         adaptive_sign: how a density becomes a rate, see ``smoothing.signed_alpha``. Eq. (8) and
@@ -61,7 +61,7 @@ class SmoothedConfig(MixedConfig):
     """
 
     p: float = Field(0.9, ge=0, le=1, description="weight of the retain term in Eq. (8)")
-    alpha: float | None = Field(-0.4, le=1, description="smooth rate; None is self-adaptive")
+    alpha: float | None = Field(-0.4, le=1, description="smoothing rate; None is self-adaptive")
     beta: float | None = Field(None, ge=0, le=1, description="threshold; None is the median")
     distance: Literal["cosine", "euclidean"] = "cosine"
     adaptive_sign: Literal["positive", "negative", "inverse"] = "negative"

@@ -16,7 +16,7 @@ from ugradsl_core.training.loop import batch_count, in_memory_format, modes, shu
 
 
 class NoStepConfig(Config):
-    """Five epochs over D_f in batches of 256, as GA.
+    """The defaults of GA: five epochs over D_f in batches of 256.
 
     Attributes:
         over: the set that passes: D_f (``forget``), D_r (``retain``), or D_f and then D_r in every

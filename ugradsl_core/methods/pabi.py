@@ -85,14 +85,14 @@ def noisy_steps(c0: float, c1: float, eta: float, lam: float) -> int:
 
 
 def _rounded(value: float) -> float:
-    """Without the last digits, so that 0.1/(10·0.001) is 10 and not a little more."""
+    """Drop the last digits, so that 0.1/(10·0.001) is 10 and not a little more."""
     return float(f"{value:.12g}")
 
 
 def _shift_and_weight(
     c0: float, c1: float, eta: float, lam: float, steps: int
 ) -> tuple[float, float]:
-    """How far two runs can drift apart, and Σ_t (1 − ηλ)^2t, over which noise is spread."""
+    """The drift between two runs at most, and Σ_t (1 − ηλ)^2t, over which noise is spread."""
     if eta * lam == 0:
         return 2 * c0 + 2 * c1 * eta * steps, float(steps)
     log_a = steps * math.log1p(-eta * lam)  # a = (1 − ηλ)^T; near 1, 1 − a has no digits left

@@ -1,4 +1,4 @@
-"""How many samples each method passes forward and backward, from its definition."""
+"""Samples that each method passes forward and backward, from its definition."""
 
 import itertools
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What an unlearning method may see, and what it returns."""
+"""The problem that an unlearning method sees, and the result that it returns."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from ugradsl_core.training.execution import Execution
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What an unlearning method may see: never validation or test data.
+    """All that an unlearning method may see: never validation or test data.
 
     Attributes:
         make_model: returns a model of the right architecture with fresh weights.
@@ -46,7 +46,7 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class UnlearnResult:
-    """What a method returns; metrics are computed from it elsewhere.
+    """The result of a method; metrics are computed from it elsewhere.
 
     Attributes:
         state_dict: weights of the unlearned model, on the CPU.

@@ -12,7 +12,7 @@ class UGradSLConfig(SmoothedConfig):
 
 
 class UGradSLPlusConfig(SmoothedConfig):
-    """As UGradSL; p is nearer 1, since D_f is seen several times in an epoch."""
+    """The defaults of UGradSL, with p nearer 1, since D_f is seen several times in an epoch."""
 
     p: float = Field(0.95, ge=0, le=1, description="weight of the retain term in Eq. (8)")
 
@@ -25,5 +25,5 @@ def ugradsl(problem: Problem, config: UGradSLConfig, *, generator: Generator) ->
 def ugradsl_plus(
     problem: Problem, config: UGradSLPlusConfig, *, generator: Generator
 ) -> UnlearnResult:
-    """As :func:`ugradsl`, but an epoch is one pass over D_r, in which D_f is cycled."""
+    """Do as :func:`ugradsl`, but an epoch is one pass over D_r, in which D_f is cycled."""
     return run_mixed(problem, config, "retain", generator)

@@ -84,7 +84,7 @@ class MIAScores(Mapping[str, float]):
 
 
 def attack_scalars(logits: Tensor, labels: Tensor) -> dict[str, Array]:
-    """What the five attacks look at, each (N, d) in float64.
+    """The scalars that the five attacks look at, each (N, d) in float64.
 
     −p·log p is computed from log-probabilities, and log(1 − p) of the largest p as the log-sum-exp
     of the other classes, so that nothing is clipped. Each row depends on its own sample alone.
@@ -111,7 +111,7 @@ def attack_scalars(logits: Tensor, labels: Tensor) -> dict[str, Array]:
 
 
 def collapsed(members: Array, nonmembers: Array) -> bool:
-    """Whether an attack has nothing to learn from: all of its inputs are equal up to rounding.
+    """Tell whether an attack has nothing to learn from: all of its inputs are equal up to rounding.
 
     The attack's kernel has a width of 1. On a span of ``NO_SPAN`` it is constant, so that an
     attack's answer is decided by rounding and by which set is larger, and is 0 or 100 by chance.
@@ -304,7 +304,7 @@ def report(
 
 
 def signal_note(found: Report) -> str:
-    """What a record notes of attacks without a signal: one sentence, or nothing."""
+    """A record's note on attacks without a signal: one sentence, or nothing."""
     names = [name for name in ("MIA", "add_MIA") if math.isnan(getattr(found, name))]
     return f"no signal in {' and '.join(names)}: the attack has nothing to learn from" * bool(names)
 

@@ -1,4 +1,4 @@
-"""What a model's name stands for at the moment: the code or the weights behind it."""
+"""The code or the weights behind a model's name, as they are at the moment."""
 
 import hashlib
 import importlib.util
@@ -13,7 +13,7 @@ WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
 
 
 def contents_sha256(spec: ModelSpec) -> str | None:
-    """SHA-256 of what ``spec`` names and does not hold itself; None for our own backbones.
+    """SHA-256 of the files that ``spec`` names; None for our own backbones.
 
     Of a user's own factory it is the file of its module, of pretrained weights their
     ``config.json`` and safetensors files. So results of code or weights that have changed since
@@ -81,6 +81,6 @@ def _cached(name: str) -> Path | None:
 
 @cache
 def _sha256(path: Path, changed: int, size: int) -> str:
-    """Of a file; ``changed`` and ``size`` tell whether it is still the same."""
+    """SHA-256 of a file; ``changed`` and ``size`` tell whether it is still the same."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,7 +12,7 @@ PACKAGE = "package:"
 
 
 def locate(name: str, field: str) -> str:
-    """What ``transformers`` is to load for a name.
+    """The path or name that ``transformers`` should load.
 
     Args:
         name: a Hugging Face name, a folder, or ``package:NAME`` of an installed package whose

@@ -91,7 +91,7 @@ def build_own(
 def _fitting(
     factory: Callable[..., object], name: str, offered: dict[str, Any], sizes: dict[str, Any]
 ) -> dict[str, Any]:
-    """Of what is offered, the part that the factory's signature takes."""
+    """The part of the offered arguments that the factory's signature takes."""
     try:
         parameters = list(inspect.signature(factory).parameters.values())
     except ValueError:  # a builtin

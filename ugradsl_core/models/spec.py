@@ -1,4 +1,4 @@
-"""What a backbone is called, and the sizes that it can be given."""
+"""Names of backbones, and the sizes that they can be given."""
 
 import re
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ def initial_spread(width: int) -> float:
 
 
 def is_own(name: str) -> bool:
-    """Whether a model's name is that of a user's factory, ``module:function``."""
+    """Tell whether a model's name is that of a user's factory, ``module:function``."""
     return ":" in name
 
 
@@ -136,5 +136,5 @@ def full_sizes(name: str, width: object) -> dict[str, Any]:
 
 
 def takes_its_own_sizes(name: str, pretrained: object) -> bool:
-    """Whether a backbone's pretrained weights bring its sizes with them."""
+    """Tell whether a backbone's pretrained weights bring its sizes with them."""
     return pretrained is not None and "depth" in BACKBONES[name].sizes

@@ -33,7 +33,7 @@ class TextLogits(nn.Module):
         return logits
 
     def _mask(self, ids: Tensor, *, whole: bool | None = None) -> Tensor:
-        """Which tokens are attended to: (n, L), or ``whole``, (n, 1, 1, L), as attention takes it.
+        """The tokens to attend to: (n, L), or ``whole``, (n, 1, 1, L), as attention takes it.
 
         ``transformers`` looks whether the former is true everywhere, for which the host would have
         to wait for a GPU; the latter it takes as it is.

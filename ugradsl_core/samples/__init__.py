@@ -1,4 +1,4 @@
-"""Labelled samples: what is asked of them, images on a device, a user's own data sets."""
+"""Labelled samples: their interface, images on a device, a user's own data sets."""
 
 from ugradsl_core.samples.images import Dataset, Transform
 from ugradsl_core.samples.protocol import Augmentation, Batch, NamedSamples, Samples, StateDict

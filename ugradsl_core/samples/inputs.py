@@ -1,4 +1,4 @@
-"""What a model is called with: a tensor, or tensors by name as transformers take them."""
+"""The inputs of a model: a tensor, or tensors by name as transformers take them."""
 
 from collections.abc import Callable, Mapping, Sequence
 

@@ -94,7 +94,7 @@ def _origins(dataset: Any, rows: Tensor, roots: list[MapStyle]) -> Iterator[tupl
 
 
 def _is_map_style(value: object) -> bool:
-    """Whether it is a data set of PyTorch or Hugging Face."""
+    """Tell whether it is a data set of PyTorch or Hugging Face."""
     known = isinstance(value, Dataset) or type(value).__module__.startswith("datasets.")
     return known and hasattr(value, "__getitem__") and hasattr(value, "__len__")
 
@@ -107,7 +107,7 @@ def _wrapped(dataset: object) -> Any:
 
 
 def _address(tensor: Tensor) -> tuple[int, int] | None:
-    """Where the first row of a tensor lies in memory, and how far it is to the next one."""
+    """The place of a tensor's first row in memory, and the distance to the next one."""
     if tensor.layout is not torch.strided or not tensor.numel() or not tensor.stride(0):
         return None
     return tensor.data_ptr(), tensor.stride(0) * tensor.element_size()
@@ -123,7 +123,7 @@ def _known(dataset: Any, roots: list[MapStyle]) -> Any:
 
 
 def _equal(a: object, b: object) -> bool:
-    """Whether one data set is a copy of the other: of one class, with the same attributes.
+    """Tell whether one data set is a copy of the other: of one class, with the same attributes.
 
     Labels alone are no evidence: one of the attributes has to be as long as the set.
     """
@@ -136,7 +136,7 @@ def _equal(a: object, b: object) -> bool:
 
 
 def _holds(value: object, n: int) -> bool:
-    """Whether a value may be the inputs of ``n`` items."""
+    """Tell whether a value may be the inputs of ``n`` items."""
     if isinstance(value, tuple) and value and isinstance(value[0], Tensor):
         value = value[0]  # TensorDataset.tensors
     sized = hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping | set)
@@ -147,7 +147,7 @@ def _holds(value: object, n: int) -> bool:
 
 
 def _same(a: Any, b: Any, depth: int = 0) -> bool:
-    """Whether two values are equal, those of a class without equality by what they hold."""
+    """Tell whether two values are equal, those of a class without equality by what they hold."""
     if a is b or type(a) is not type(b) or depth > DEPTH:
         return a is b
     if isinstance(a, Tensor | np.ndarray):

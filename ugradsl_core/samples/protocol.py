@@ -1,4 +1,4 @@
-"""What training, methods and metrics ask of labelled samples."""
+"""The interface of labelled samples for training, methods and metrics."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, Protocol, Self
@@ -49,7 +49,7 @@ class NamedSamples(Samples, Protocol):
 
     @property
     def source(self) -> str:
-        """Where the data come from."""
+        """The origin of the data."""
 
     @property
     def checksum(self) -> str:

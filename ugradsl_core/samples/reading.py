@@ -109,7 +109,7 @@ class Source:
             raise DataError(f"{self.name}: item {number} cannot be read ({reason})") from error
 
     def _why(self, items: list[Any], numbers: Sequence[int], error: Exception) -> str:
-        """Why items make no batch."""
+        """The reason why items make no batch."""
         for number, item in zip(numbers, items, strict=True):
             if item is None:
                 return f"item {number} is None; leave it out of the data set"
@@ -142,7 +142,7 @@ class Source:
         )
 
     def _parted(self, batch: Any, rows: Tensor) -> tuple[Inputs, Tensor]:
-        """Inputs and labels of what ``collate`` made of the items ``rows``."""
+        """Inputs and labels in the batch that ``collate`` made of the items ``rows``."""
         if isinstance(batch, Mapping):
             key = next((name for name in LABELS if name in batch), None)
             if key is None:
@@ -247,13 +247,13 @@ def subset_rows(dataset: Any) -> Tensor | None:
 
 
 def _inherits(dataset: object, base: type) -> bool:
-    """Whether items are read as ``base`` reads them."""
+    """Tell whether items are read as ``base`` reads them."""
     names = ("__getitem__", "__getitems__", "__len__")
     return all(getattr(type(dataset), n, None) is getattr(base, n, None) for n in names)
 
 
 def _reads_many(dataset: object) -> bool:
-    """Whether the data set has ``__getitems__`` and no newer ``__getitem__`` of a subclass."""
+    """Tell whether the data set has ``__getitems__`` and no newer ``__getitem__`` of a subclass."""
     order = type(dataset).__mro__
     place = {
         name: next((i for i, c in enumerate(order) if name in vars(c)), len(order))

@@ -35,7 +35,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Failure:
-    """What a process sends back in place of a batch, as tracebacks do not travel well."""
+    """The message of a process in place of a batch, as tracebacks do not travel well."""
 
     sentence: str
 
@@ -113,7 +113,7 @@ class Workers:
         self._free.clear()
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Any]:
-        """What each of the jobs, all of one set, gives, in order.
+        """The results of the jobs, all of one set, in order.
 
         Raises:
             DataError: an item cannot be read, or a process cannot start or has died.

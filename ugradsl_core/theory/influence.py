@@ -18,7 +18,7 @@ class ConvergenceWarning(UserWarning):
 
 @dataclass(frozen=True, eq=False)
 class InverseProduct:
-    """What came out of a solver.
+    """The result of a solver.
 
     Attributes:
         value: x, (P,).
@@ -131,7 +131,7 @@ class Directions:
 
     @property
     def converged(self) -> bool:
-        """Whether all three systems were solved to the tolerance."""
+        """Tell whether all three systems were solved to the tolerance."""
         return all(solve.converged for solve in self.solves.values())
 
 

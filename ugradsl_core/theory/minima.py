@@ -14,7 +14,7 @@ from ugradsl_core.theory.solvers import SolverConfig
 
 @dataclass(frozen=True, eq=False)
 class Minimum:
-    """Where a minimisation ended.
+    """The end of a minimisation.
 
     Attributes:
         theta: (P,).

@@ -67,7 +67,7 @@ def label_ldp_epsilon(alpha: float, gamma1: float, gamma2: float, num_classes: i
     """ε = |log((K/α)(1 − γ₁/γ₂) + 1 − K)| of Theorem 3, in nats.
 
     Args:
-        alpha: the smooth rate α < 0.
+        alpha: the smoothing rate α < 0.
         gamma1: γ₁ > 0, the weight of learning on D_tr.
         gamma2: γ₂ > 0, the weight of unlearning on D_f.
         num_classes: K ≥ 2.
@@ -159,7 +159,7 @@ class UnlearningLoss(nn.Module):
 def predictions_by_label(
     risk: Risk, sample: int, *, tolerance: float = 1e-7, start: Tensor | None = None
 ) -> tuple[Tensor, list[Minimum]]:
-    """What the mechanism predicts for one sample, for each label that it could have had.
+    """The mechanism's predictions for one sample, for each label that it could have had.
 
     For every y the sample's label becomes y, the risk is minimised from the same start, and the
     prediction for the sample is read: Definition 1, with no symmetry assumed.

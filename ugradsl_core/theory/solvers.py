@@ -17,7 +17,7 @@ NEEDS = "its inverse is needed in Eqs. (3), (4), (11) and (34)"
 
 
 class SolverConfig(Config):
-    """How a system (H + δI)x = v is solved.
+    """The way to solve a system (H + δI)x = v.
 
     Attributes:
         solver: ``dense`` makes the whole matrix: an oracle for small models, O(P²) memory.

@@ -112,7 +112,7 @@ def _precision(like: Tensor) -> float:
 
 
 def _remainder(vector: Tensor, rows: Tensor) -> Tensor:
-    """What of ``vector`` is orthogonal to all rows; twice, as once is not enough in floats."""
+    """The part of ``vector`` orthogonal to all rows; twice, as once is not enough in floats."""
     for _ in range(2):
         vector = vector - rows.T @ (rows @ vector)
     return vector

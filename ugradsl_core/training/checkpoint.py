@@ -9,7 +9,7 @@ from torch import Generator, Tensor, nn
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """How a loop leaves its state and finds it again.
+    """A loop's way to leave its state and find it again.
 
     Attributes:
         load: the tensors that were saved last, or None.
@@ -24,7 +24,7 @@ class Checkpoint:
     every: int = 10
 
     def is_due(self, epoch: int, epochs: int) -> bool:
-        """Whether the state is to be saved after ``epoch`` (from 1) of ``epochs``."""
+        """Tell whether to save the state after ``epoch`` (from 1) of ``epochs``."""
         return epoch < epochs and epoch % self.every == 0
 
 

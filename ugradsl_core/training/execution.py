@@ -12,7 +12,7 @@ from ugradsl_core.training.progress import SILENT, Progress
 
 @dataclass(frozen=True)
 class Execution:
-    """Where and how computations run.
+    """The device and the manner of computations.
 
     Only ``amp``, and ``accumulate`` in a model with BatchNorm, change results by more than
     rounding.

@@ -43,7 +43,7 @@ class SGDConfig(Config):
 
 @dataclass(frozen=True)
 class TrainLog:
-    """What a training loop did: losses of all steps, samples and seconds."""
+    """The log of a training loop: losses of all steps, samples and seconds."""
 
     losses: tuple[float, ...]
     samples: int
@@ -68,7 +68,7 @@ def shuffled(size: int, batch_size: int, generator: Generator) -> list[Tensor]:
 
 
 def batch_count(size: int, batch_size: int) -> int:
-    """How many batches :func:`shuffled` makes of ``size`` indices."""
+    """Number of batches that :func:`shuffled` makes of ``size`` indices."""
     count = max(1, math.ceil(size / batch_size))
     return count - (batch_size > 1 and count > 1 and size % batch_size == 1)
 
@@ -100,13 +100,13 @@ def _of_each_epoch(steps: int | Sequence[int], epochs: int) -> Sequence[int]:
 
 
 def is_frozen(module: nn.Module) -> bool:
-    """Whether a module has parameters of its own and none of them is trained."""
+    """Tell whether a module has parameters of its own and none of them is trained."""
     own = list(module.parameters(recurse=False))
     return bool(own) and not any(parameter.requires_grad for parameter in own)
 
 
 def _has_spectral_hook(module: nn.Module) -> bool:
-    """Whether a module's weight is divided by its norm the old way, which each pass estimates."""
+    """Tell whether a module's weight is divided by its norm the old way, estimated in each pass."""
     return any(isinstance(hook, SpectralNorm) for hook in module._forward_pre_hooks.values())
 
 
@@ -265,7 +265,7 @@ def _compiled(model: nn.Module, execution: Execution) -> nn.Module:
 def _off_the_clock(
     on_epoch: Callable[[int, float], object], device: torch.device, epoch: int, losses: list[float]
 ) -> tuple[object, float]:
-    """What ``on_epoch`` returns, and the seconds that it took."""
+    """The value that ``on_epoch`` returns, and the seconds that it took."""
     synchronise(device)
     start = time.perf_counter()
     found = on_epoch(epoch, math.fsum(losses) / len(losses))

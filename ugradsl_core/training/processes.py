@@ -33,7 +33,7 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is process 0."""
+        """Tell whether this is process 0."""
         return self.rank == 0
 
     def share(self, n: int) -> slice:
@@ -76,7 +76,7 @@ class World:
                 torch.distributed.broadcast(tensor.detach(), 0)
 
     def from_first(self, work: Callable[[], T]) -> T:
-        """What ``work`` returns or raises in process 0, where alone it runs; the others wait."""
+        """The result of ``work``, returned or raised, in process 0 alone; the others wait."""
         if self.size == 1:
             return work()
         from accelerate.utils import broadcast_object_list

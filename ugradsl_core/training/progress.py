@@ -18,7 +18,7 @@ REFRESH = 1.0  # seconds between two losses that are shown; each one makes a GPU
 
 
 def on_screen() -> bool:
-    """Whether somebody is looking: stderr is a terminal, or this is a notebook."""
+    """Tell whether somebody is looking: stderr is a terminal, or this is a notebook."""
     if os.environ.get("TQDM_DISABLE", "0").lower() not in {"", "0", "false"}:
         return False
     return _in_notebook() or bool(getattr(sys.stderr, "isatty", lambda: False)())

@@ -38,7 +38,7 @@ from ugradsl_core.training import Execution
 
 LONG_SECONDS = 60.0
 LONG_FLOPS = 3e12  # below, no machine needs a minute, and nothing is timed
-NOT_FETCHED = "not in this machine's Hugging Face cache yet; reckoned as a model of full size"
+NOT_FETCHED = "not in this machine's Hugging Face cache yet; counted as a model of full size"
 HEADERS = ("", "runs", "steps", "forward", "backward", "FLOPs", "trained", "memory", "time")
 
 
@@ -112,7 +112,7 @@ def estimate(
     calibrate: Annotated[bool, typer.Option(help="Time a few steps on this machine.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Reckon passes, FLOPs, memory and time of an experiment before it starts.
+    """Estimate passes, FLOPs, memory and time of an experiment before it starts.
 
     Needs no data where the sizes of the data set are known. What the store has is not counted.
     """
@@ -166,7 +166,7 @@ def estimate(
         print("  ".join(cells).rstrip())
     total = "" if seconds is None else f", about {in_words(seconds)} on this machine"
     print(f"Together, what is not in the store: {_short(flops, 'FLOP')}{total}.")
-    print("Memory is reckoned from the model in float32, libraries and allocator left out.")
+    print("Memory is estimated from the model in float32, without libraries and allocator.")
 
 
 def _calibrated(

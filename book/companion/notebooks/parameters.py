@@ -83,7 +83,7 @@ class TheoryTheorem2(Config):
     train_size: int = Field(300, ge=100, le=1300, description="digits in D_tr")
     l2: float = Field(1.0, gt=0, description="λ of the ridge; without it no Hessian is invertible")
     fraction: float = Field(0.1, gt=0, lt=1, description="share of D_tr to forget")
-    alpha: float = Field(-0.4, le=1, description="smooth rate α that is marked")
+    alpha: float = Field(-0.4, le=1, description="smoothing rate α that is marked")
     hidden: int = Field(8, ge=1, le=64, description="units of the network")
     forget_sets: int = Field(12, ge=2, le=200, description="forget sets of the live Figure 6")
     seed: int = Field(0, ge=0)
@@ -92,7 +92,7 @@ class TheoryTheorem2(Config):
 class TheorySmoothing(Config):
     """Parameters of *Generalised label smoothing*."""
 
-    alpha: float = Field(-0.4, lt=0, description="smooth rate α of NLS")
+    alpha: float = Field(-0.4, lt=0, description="smoothing rate α of NLS")
     num_classes: int = Field(10, ge=2, description="K of the label vectors that are drawn")
     confidence: float = Field(0.999, gt=0, lt=1, description="probability of the true class")
     ascent_lr: float = Field(0.003, gt=0, description="learning rate of the ascent")
@@ -103,7 +103,7 @@ class TheorySmoothing(Config):
 class TheoryLabelLDP(Config):
     """Parameters of *Label-LDP and Theorem 3*; α has to lie in the theorem's domain."""
 
-    alpha: float = Field(-0.4, description="smooth rate α of NLS")
+    alpha: float = Field(-0.4, description="smoothing rate α of NLS")
     gamma1: float = Field(2.0, description="γ₁, weight of learning on D_tr")
     gamma2: float = Field(1.0, description="γ₂, weight of unlearning on D_f")
     num_classes: int = Field(10, description="K of the curves; the digits have ten")
@@ -146,7 +146,7 @@ class Quickstart(Config):
 
     method: str = Field("ugradsl", description="a method of `ugradsl methods`")
     forgotten_class: int = Field(3, ge=0, le=9, description="the digit to forget")
-    alpha: float | None = Field(-0.4, le=1, description="smooth rate α; None is self-adaptive")
+    alpha: float | None = Field(-0.4, le=1, description="smoothing rate α; None is self-adaptive")
     p: float = Field(0.9, ge=0, le=1, description="weight of the retain term")
     lr: float = Field(0.02, gt=0, description="learning rate of unlearning")
     epochs: int = Field(10, ge=0, description="epochs of unlearning")
@@ -162,7 +162,7 @@ class Quickstart(Config):
 class StepByStep(Config):
     """Parameters of *UGradSL step by step*."""
 
-    alpha: float = Field(-0.4, le=1, description="smooth rate α")
+    alpha: float = Field(-0.4, le=1, description="smoothing rate α")
     p: float = Field(0.9, ge=0, le=1, description="weight of the retain term")
     beta: float | None = Field(None, ge=0, le=1, description="distance threshold β; None: median")
     distance: Literal["cosine", "euclidean"] = "cosine"
@@ -178,7 +178,7 @@ class Experiment(Config):
     scale: Scale = "smoke"
     methods: CommaList = Field("all", description="all, or comma-separated labels with retrain")
     seeds: CommaList = Field("0,1", description="comma-separated whole numbers")
-    alpha: float | None = Field(None, le=1, description="smooth rate α; None keeps the preset's")
+    alpha: float | None = Field(None, le=1, description="smoothing rate α; None keeps the preset's")
     p: float | None = Field(None, ge=0, le=1, description="retain weight; None keeps the preset's")
     data_root: str | None = Field(None, description="directory of the data; None: UGRADSL_DATA")
     store: str | None = Field(None, description="store directory; None is a temporary one")

@@ -1,4 +1,4 @@
-"""The page of the backbones: sizes and parameter counts, reckoned from the code."""
+"""The page of the backbones: sizes and parameter counts, computed from the code."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -61,7 +61,7 @@ def scoreboard_section(book: Path) -> str:
             "tables after an [audit](../notebooks/paper_audit.ipynb), one from our published "
             f"records at the bench scale. {summary(scored)} The rules are fixed in the code; "
             "[a page of their own](claims.md) gives each claim's words, measure, rule and "
-            "evidence. Beside a verdict stands the strength of its evidence.",
+            "evidence. Each verdict comes with the strength of its evidence.",
             board(scored),
         ]
     )

@@ -183,7 +183,7 @@ def _line(what: str, checksum: str) -> str:
 
 
 def _data_checksum(name: str, recorded: Sequence[str]) -> str:
-    """What records say of the data: reckoned where that can be, and as published."""
+    """Data checksums: computed where possible, and as published in records."""
     said = []
     if name in COMPUTED:
         bundle = load(name)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from companion.figures import interactive
 from companion.pages import (
+    answer,
     backbones,
     cards,
     claims,
@@ -17,6 +18,7 @@ from companion.pages import (
     errata,
     gpu,
     landing,
+    leaderboard,
     measurements,
     methods,
     numbers,
@@ -57,12 +59,14 @@ FRAGMENTS: dict[str, Fragment] = {
     "notation.md": notation,
     "status-versions.md": status_versions,
     "status-records.md": status_records,
+    **answer.FRAGMENTS,
     **backbones.FRAGMENTS,
     **errata.FRAGMENTS,
     **claims.FRAGMENTS,
     **data.FRAGMENTS,
     **numbers.FRAGMENTS,
     **presets.FRAGMENTS,
+    **leaderboard.FRAGMENTS,
     **gpu.FRAGMENTS,
     **scale.FRAGMENTS,
     **measurements.FRAGMENTS,

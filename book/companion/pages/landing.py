@@ -66,7 +66,7 @@ def landing(book: Path) -> str:
         else f"The paper's Table {PAPER_TABLE}, as printed ({comparison.paper_scale(PRESET)}); "
         "ours are not run yet"
     )
-    parts = ["## What came out"]
+    parts = ["## What we found"]
     for preset, title in MAIN.items():
         text = takeaways.answer(load_evidence(preset, SCALE, book / "results"))
         parts.append(raw_html(text.replace("<p>", f"<p><strong>{title}.</strong> ", 1)))
@@ -93,7 +93,7 @@ marks are the self-adaptive forms.
         "sign that the algorithm prints "
         "([why](errata.md#the-sign-of-the-self-adaptive-rate)).",
         raw_html(comparison.beside(records, PRESET, PAPER_TABLE, ["retrain", *selection(records)])),
-        f"All {count} methods that were run, with their signed distances to Retrain, cost, and "
+        f"All {count} rows that were run, with their signed distances to Retrain, cost, and "
         "the agreement of our ranking with the paper's, are under "
         "[random forgetting](../notebooks/random_forgetting.ipynb) and [class-wise "
         "forgetting](../notebooks/class_wise_forgetting.ipynb). Versions, commit and hardware "

@@ -31,7 +31,7 @@ COLUMNS = {
 CAPTION = (
     "All methods. Passes are samples, forward and backward, in an epoch unless it says otherwise; "
     "n is the size of D_tr, n_r of D_r, n_f of D_f. Extra memory is in models, beyond the model, "
-    "its gradient and SGD's momentum. SGD stands for its learning rate, epochs, batch size, "
+    "its gradient and SGD's momentum. SGD means its learning rate, epochs, batch size, "
     "momentum, weight decay, schedule and augmentation."
 )
 MEASURES = ("UA", "MIA", "RA", "TA", "avg_gap", "RTE")

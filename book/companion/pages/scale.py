@@ -1,4 +1,4 @@
-"""What the page on the paper's scale shows: reckoned memory and operations, and the grid's file."""
+"""The page on the paper's scale: estimated memory and operations, and the grid's file."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -41,7 +41,7 @@ def _shapes() -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 @cache
-def _reckoned(preset: str, accumulate: int = 1) -> tuple[Setting, Sizes, dict[str, Cost]]:
+def _estimated(preset: str, accumulate: int = 1) -> tuple[Setting, Sizes, dict[str, Cost]]:
     """A preset's data and rows by label."""
     setting = presets.preset_setting(preset, SCALE)
     labels = ["retrain", *presets.get_preset(preset, SCALE)["methods"]]
@@ -56,15 +56,15 @@ def _input(shape: Sequence[int]) -> str:
 
 
 def memory(_: Path) -> str:
-    """Reckoned memory of every data set and model of the paper."""
+    """Estimated memory of every data set and model of the paper."""
     header = (
         "Data and model", "Input", "Parameters", "Batch", "Training", "UGradSL",
         f"UGradSL, {PARTS} micro-batches", "IU", "FF",
     )  # fmt: skip
     rows = []
     for names in _shapes().values():
-        setting, sizes, found = _reckoned(names[0])
-        cut = _reckoned(names[0], PARTS)[2]
+        setting, sizes, found = _estimated(names[0])
+        cut = _estimated(names[0], PARTS)[2]
         peaks = [found["retrain"], found["ugradsl"], cut["ugradsl"], found["iu"], found["ff"]]
         rows.append(
             (
@@ -79,14 +79,14 @@ def memory(_: Path) -> str:
 
 
 def operations(_: Path) -> str:
-    """Reckoned operations of one seed of every setting of the paper."""
+    """Estimated operations of one seed of every setting of the paper."""
     header = (
         "Setting", "$|D_r|$", "$|D_f|$", "Original", "Retrain", "UGradSL", "UGradSL+",
         "All methods but FF", "FF",
     )  # fmt: skip
     rows = []
     for preset in presets.load_presets(SCALE):
-        sizes, found = _reckoned(preset)[1:]
+        sizes, found = _estimated(preset)[1:]
         others = [row for label, row in found.items() if label not in {"ff", "evaluation"}]
         shown = [found[label].flops for label in ("original", "retrain", "ugradsl", "ugradsl+")]
         rows.append(

@@ -110,15 +110,15 @@ def beside(
         rows.append([paper_title(label), *_our_cells(label, mine.get(label), names, gap)])
         if label in theirs:
             kinds[len(rows)] = "paper"
-            cells = (theirs[label][f"{name}_printed"] for name in (*names, "avg_gap"))
+            cells = (theirs[label][f"{name}_printed"] for name in ("avg_gap", *names))
             rows.append(["the paper", *(str(cell or "–") for cell in cells)])
-    header = ["Method", *map(percent, names), GAP_NAMES[names]]
+    header = ["Method", GAP_NAMES[names], *map(percent, names)]
     scale = f"{describe(one_setting(records))}; {seeds_of(records)}" if records else NOT_RUN
     caption = (
-        f"Our version of the paper's Table {number}. Upper lines: ours ({scale}), mean ± sample "
-        "standard deviation over seeds. Lower lines: the paper, as printed "
+        f"Our version of the paper's Table {number}. Upper rows: ours ({scale}), mean ± sample "
+        "standard deviation over seeds. Lower rows: the paper, as printed "
         f"({paper_scale(preset)}). {GAP_NAMES[names]} is the mean distance to Retrain over "
-        f"{'all five columns' if add else 'the four columns'}, in percentage points; ours is the "
+        f"{'all five' if add else 'the four'} other columns, in percentage points; ours is the "
         "mean over seeds of each seed's gap. Bold: cannot be told from the best."
     )
     data = _beside_data(ours, paper, names, gap, number)
@@ -137,8 +137,8 @@ def _our_cells(label: str, row: Row | None, names: Sequence[str], gap: str) -> l
         return [diverged_of(row)]
     cells: list[Cell] = [metric_cell(row, name, 1) for name in names]
     std = gap.replace("mean_of_gaps", "mean_of_gaps_std")
-    last = mean_and_std(row[gap], row[std])
-    return [*cells, (last, diverged_of(row).strip()) if row["diverged"] else last]
+    first = mean_and_std(row[gap], row[std])
+    return [(first, diverged_of(row).strip()) if row["diverged"] else first, *cells]
 
 
 def _beside_data(

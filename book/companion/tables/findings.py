@@ -108,7 +108,7 @@ def coverage(evidence: Evidence) -> str:
 
 
 def code(text: str) -> str:
-    """Escaped text with what stands between backticks as code."""
+    """Escape text and set what is between backticks as code."""
     parts = html.escape(text).split("`")
     return "".join(f"<code>{x}</code>" if i % 2 else x for i, x in enumerate(parts))
 

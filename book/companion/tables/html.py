@@ -1,4 +1,7 @@
-"""Tables as HTML: a caption, cells of one or two lines, and a download of all numbers."""
+"""Tables as HTML: a caption, cells of one or two lines, and a download of all numbers.
+
+In a page, `tables.js` makes their columns sortable, and cards of their rows on a phone.
+"""
 
 import base64
 import html

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PAPER_LABELS = {"ugradsl (adp)": "ugradsl:adaptive", "ugradsl+ (adp)": "ugradsl+:adaptive"}
 PAPER_TITLES = {"gli": "GLI"}  # in the paper, and not defined there
-PAPER_METRICS = ("UA", "MIA", "RA", "TA", "avg_gap", "RTE")
+PAPER_METRICS = ("avg_gap", "UA", "MIA", "RA", "TA", "RTE")
 
 
 TIME_UNITS = {"minute": "min", "hour": "h"}

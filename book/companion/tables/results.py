@@ -56,9 +56,8 @@ def results_table(records: Sequence[Record], csv_name: str, *, brief: bool = Fal
         passes = [f"{row[way] / 1000:,.1f}" for way in ("forward", "backward")]
         five = mean_and_std(row["mean_of_gaps_add_MIA"], row["mean_of_gaps_std_add_MIA"])
         more = [] if brief else [five, means, *passes]
-        cells = [str(row["method"]) + diverged_of(row), *cells, gap, seconds, *more]
-        rows.append(cells)
-    header = ["Method", *map(percent, names), GAP_NAMES[GAP_METRICS], "RTE s"]
+        rows.append([str(row["method"]) + diverged_of(row), gap, *cells, seconds, *more])
+    header = ["Method", GAP_NAMES[GAP_METRICS], *map(percent, names), "RTE s"]
     caption = (
         f"Ours: {describe(first)}; {seeds_of(records)}. Mean ± sample standard deviation over "
         "seeds. Avg. Gap is the mean over seeds of each seed's gap to Retrain, in percentage "

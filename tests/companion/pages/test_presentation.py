@@ -119,7 +119,7 @@ def test_the_landing_page_shows_a_selection_and_leads_to_the_rest(tmp_path: Path
     shown = ["retrain", *landing.selection(made)]
     assert [row for row in rows if row != "the paper"] == [labels.title_of(x) for x in shown]
     assert {"ga", "ft", "rl", "salun", "ugradsl", "ugradsl+"} <= set(shown)
-    assert f"All {len({summary.record_label(r) for r in made})} methods that were run" in page
+    assert f"All {len({summary.record_label(r) for r in made})} rows that were run" in page
     assert "</svg>" in landing.landing_figure(tmp_path)
     assert ":alt: Average gap to Retrain in percentage points, smallest first. Ours" in page
 

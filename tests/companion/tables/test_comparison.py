@@ -39,8 +39,8 @@ def test_every_method_has_our_line_and_the_papers_where_there_is_one(
     below = {a[0]: b for a, b in itertools.pairwise(rows) if b[0] == "the paper"}
     assert set(below) == set(paper["method"])
     for label, row in paper.iterrows():
-        assert below[title_of(str(label))][1] == row["UA_printed"]
-        assert below[title_of(str(label))][-1] == (row["avg_gap_printed"] or "–")
+        assert below[title_of(str(label))][2] == row["UA_printed"]
+        assert below[title_of(str(label))][1] == (row["avg_gap_printed"] or "–")
     assert {len(row) for row in rows} == {6 + (number == 4)}
 
 
@@ -49,7 +49,7 @@ def test_the_gap_of_table_4_has_five_metrics_and_that_of_table_10_four() -> None
     table = summary(records).set_index("label")
     for number, column in ((10, "mean_of_gaps"), (4, "mean_of_gaps_add_MIA")):
         rows = {row[0]: row for row in cells(beside(records, "cifar10-random10", number))}
-        assert rows["GA"][-1].startswith(f"{table.loc['ga', column]:.2f} ± ")
+        assert rows["GA"][1].startswith(f"{table.loc['ga', column]:.2f} ± ")
     assert table.loc["ga", "mean_of_gaps"] != table.loc["ga", "mean_of_gaps_add_MIA"]
 
 
@@ -84,7 +84,8 @@ def test_a_method_that_only_the_paper_names_is_not_run(monkeypatch: pytest.Monke
     rows = cells(beside(every_method("cifar10-class"), "cifar10-class", 1))
     place = rows.index(["GLI", "not defined, not run"])
     assert place == len(rows) - 2
-    assert rows[-1][:2] == ["the paper", "39.78 ± 7.4"]
+    assert rows[-1][0] == "the paper"
+    assert rows[-1][2] == "39.78 ± 7.4"
 
 
 def test_diverged_runs_are_named() -> None:
@@ -95,7 +96,7 @@ def test_diverged_runs_are_named() -> None:
     records = [b if a.method == "ga" else a for a, b in zip(records, one, strict=True)]
     rows = cells(beside(records, "cifar10-random10", 10))
     ga = next(row for row in rows if row[0] == "GA")
-    assert ga[-1].endswith("|(1 diverged)")
+    assert ga[1].endswith("|(1 diverged)")
     assert "SCRUB" not in [row[0] for row in cells(signed_table(records, "x.csv"))]
     assert "SCRUB" not in [row[0] for row in cells(cost_table(records, "cifar10-random10", 10))]
 

@@ -76,7 +76,7 @@ def prepare(
     """The places of all jobs, by setting and whether it is one of fixed values; nothing is written.
 
     Raises:
-        ConfigError: a method needs more memory than the device has free, as reckoned.
+        ConfigError: a method needs more memory than the device has free, by the estimate.
         DataError: data that are missing or damaged.
     """
     execution = Execution(device, amp=plan.amp)

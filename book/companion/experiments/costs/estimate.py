@@ -61,7 +61,7 @@ class Cost:
         passes: samples forward and backward.
         flops: floating-point operations of all passes.
         parameters: trained ones.
-        peak: bytes at once on the device of one process, reckoned; 0 where it is not.
+        peak: estimated bytes at once on the device of one process; 0 where there is no estimate.
         seconds: of one run; None without a calibration.
         runs: how many the store does not have.
     """
@@ -168,7 +168,7 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def check_memory(name: str, rows: Sequence[Cost], free: int) -> None:
-    """Raise ConfigError where a run is reckoned to need more memory than there is.
+    """Raise ConfigError where a run is estimated to need more memory than there is.
 
     Args:
         name: of the setting, for the message.
@@ -179,7 +179,7 @@ def check_memory(name: str, rows: Sequence[Cost], free: int) -> None:
     if largest.peak > free:
         raise ConfigError(
             f"memory: {largest.label} of {name} needs about {largest.peak / 2**30:.1f} GiB on the "
-            f"device, as reckoned before training; {free / 2**30:.1f} GiB are free; choose a "
+            f"device, as estimated before training; {free / 2**30:.1f} GiB are free; choose a "
             "smaller batch, --accumulate, or a larger GPU"
         )
 

@@ -1,4 +1,4 @@
-"""What one sample and one copy of a model cost, reckoned on the ``meta`` device: nothing runs."""
+"""The cost of one sample and one copy of a model, counted on the ``meta`` device: nothing runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

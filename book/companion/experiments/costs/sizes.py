@@ -93,7 +93,7 @@ def loaded_sizes(setting: Setting, loaded: Data, judge: Judge = "test") -> Sizes
 
 
 def is_absent(dataset: str, root: str | None) -> bool:
-    """Whether nothing of a data set is there, so that only its known sizes can be reckoned with.
+    """Whether nothing of a data set is there, so that only its known sizes can be used.
 
     Raises:
         DataError: the data root is not a directory.

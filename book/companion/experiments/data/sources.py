@@ -174,7 +174,7 @@ SOURCES: dict[str, DataSource] = {
             "the same for `test`."
         ),
         note=(
-            "Handwritten digits in colour on photographs. Where SVHN is not at hand it stands in "
+            "Handwritten digits in colour on photographs. Where SVHN is unavailable it stands in "
             "for it as a set of coloured digits, under its own name: its numbers are not SVHN's."
         ),
     ),

@@ -62,7 +62,7 @@ def read_index(path: str | Path, size: int | None = None) -> Tensor:
 
     Raises:
         ConfigError: the file does not exist or cannot be read.
-        DataError: it is damaged or empty, an entry is no whole number from 0 or stands twice, or
+        DataError: it is damaged or empty, an entry is not a whole number from 0 or occurs twice, or
             a mask has another length.
     """
     path = Path(path)

@@ -87,7 +87,7 @@ KINDS: dict[str, tuple[str, str]] = {  # kind → title, rule
     "run-time": (
         "Run times that do not fit each other",
         "Retrain's time for each retained sample differs by more than a quarter from the table's "
-        "median, or UGradSL+ is faster than one of its epochs can be, reckoned from FT's ten.",
+        "median, or UGradSL+ is faster than one of its epochs can be, judging by FT's ten.",
     ),
     "lost-cell": (
         "What a lost cell was",

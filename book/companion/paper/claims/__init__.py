@@ -1,4 +1,4 @@
-"""The paper's claims: where each stands, what would decide it, by which rule, and what came out.
+"""The paper's claims: the place of each, what would decide it, by which rule, and the outcome.
 
 A rule is applied to the paper's own numbers after the audit, and to our published records. Rules
 are code: ``paper`` and ``paper_sweeps``, ``records`` and ``records_sweeps``.
@@ -17,7 +17,7 @@ from companion.paper.claims.table import CLAIMS, Claim
 
 @dataclass(frozen=True)
 class Scored:
-    """A claim and what came out."""
+    """A claim and its two verdicts."""
 
     claim: Claim
     paper: Judgement

@@ -1,4 +1,4 @@
-"""Rules that turn numbers into verdicts: thresholds, and words for what came out.
+"""Rules that turn numbers into verdicts: thresholds, and words for outcomes.
 
 The paper's own numbers were known when they were written, and so were our records from before the
 protocol; no record of the protocol was. A threshold that a claim leaves open, such as what

@@ -461,7 +461,7 @@ def test_weights_that_are_not_fetched_yet_are_reckoned_at_full_size(cli: Cli) ->
     arguments = ["words-class", "--methods", "ft", "--json", "--no-calibrate"]
     code, out, err = cli("estimate", *arguments, "-p", "model.pretrained", "nobody/nothing")
     assert code == 0, err
-    assert "nobody/nothing: not in this machine's Hugging Face cache yet; reckoned as" in err
+    assert "nobody/nothing: not in this machine's Hugging Face cache yet; counted as" in err
     whole = footprint(ModelSpec(name="bert"), 4, (12,), data.load("words").train.vocabulary)
     assert json.loads(out)["rows"][0]["trained_parameters"] == whole.parameters
 
