@@ -15,6 +15,7 @@ SCRIPTS = {  # figure → its scripts in book/_static, loaded after theory.js
     "gls": ("theory-gls.js",),
     "label-ldp": ("theory-label-ldp.js",),
     "landscape": ("theory-landscape.js",),
+    "comparator": ("comparator.js",),
     "playground": ("playground.js", "playground-view.js"),
 }
 FALLBACK = (

@@ -2,6 +2,7 @@
 
 * Fragments computed from the paper's tables and from the published records are
   written before any page is read (`companion.pages.fragments`).
+* What the comparator loads on demand is written beside the pages.
 * MathJax is served by the book itself, so a page asks no other host for anything.
 * The live-code scripts, which the book does not use, are left out.
 """
@@ -15,7 +16,7 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.util.fileutil import copy_asset
 
-from companion.pages import fragments
+from companion.pages import comparator, fragments
 
 MATHJAX_PARTS = ("tex-svg.js", "input/tex/extensions")
 
@@ -50,9 +51,16 @@ def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
         copy_asset(str(source / part), str((target / part).parent if is_file else target / part))
 
 
+def write_outputs(app: Sphinx, exception: Exception | None) -> None:
+    """Write what the comparator loads on demand: one script for each model."""
+    if exception is None and app.builder.format == "html":
+        comparator.write_scripts(Path(app.srcdir) / "book" / "results", Path(app.outdir))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Connect the three steps to Sphinx."""
+    """Connect these steps to Sphinx."""
     app.connect("builder-inited", write_fragments)
     app.connect("html-page-context", drop_live_code_scripts, priority=900)
     app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", write_outputs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
