@@ -2,14 +2,17 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from companion.experiments.records.outputs import Outputs
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import open_store, parse_record, record_line
 from companion.experiments.runs import run as experiments
+from companion.experiments.runs.outputs import Pairs, State, take_outputs
 from companion.experiments.settings import labels
 from companion.experiments.settings import preset as presets
 from companion.experiments.settings.changes import parse_seeds, split_list
@@ -19,6 +22,8 @@ from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.methods import METHODS
 from ugradsl_core.methods.mixed import MixedConfig, SmoothedConfig
+from ugradsl_core.methods.problem import Problem
+from ugradsl_core.samples import Samples
 from ugradsl_core.training import Execution
 
 KEPT = "application/vnd.ugradsl.records+json"
@@ -107,6 +112,36 @@ def run(parameters: Experiment, *, verbose: bool = True) -> list[Record]:
         return experiments.run_grid(
             setting, loaded, configs, seeds, store, execution, on_record=report
         )
+
+
+def run_outputs(parameters: Experiment) -> Mapping[tuple[str, int], Outputs]:
+    """(label, seed) → what the models of all methods and the original said of every sample."""
+    setting, configs = setting_of(parameters), configs_of(parameters)
+    execution = Execution()
+    loaded = experiments.load_data(setting, execution, parameters.data_root)
+    experiments.check_grid(setting, loaded, configs, execution)
+    found: dict[tuple[str, int], Outputs] = {}
+
+    def keep(
+        label: str, seed: int, problem: Problem, state: State, judged: Samples, pairs: Pairs
+    ) -> None:
+        facts = {"label": label, "seed": str(seed)}
+        found[label, seed] = take_outputs(problem, state, judged, pairs, {}, facts)
+        if ("original", seed) not in found:
+            weights = problem.trained_state
+            said = experiments.predict_state(problem, weights, judged)
+            facts = {"label": "original", "seed": str(seed)}
+            found["original", seed] = take_outputs(problem, weights, judged, said, {}, facts)
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(folder)
+        for seed in parse_seeds(parameters.seeds):
+            for label, config in configs.items():
+                experiments.run_one(
+                    setting, loaded, label, config, seed, store, execution,
+                    on_model=partial(keep, label, seed),
+                )  # fmt: skip
+    return found
 
 
 @dataclass(frozen=True)

@@ -236,6 +236,16 @@ class GroupForgetting(Experiment):
     )
 
 
+class Forgotten(RandomForgetting):
+    """Parameters of *Do the forgotten stand out?*."""
+
+    methods: CommaList = Field(
+        "retrain,ft,ga,neggrad+,ugradsl,ugradsl+",
+        description="all, or comma-separated labels with retrain",
+    )
+    seeds: CommaList = Field("0", description="comma-separated whole numbers")
+
+
 class MethodComparison(RandomForgetting):
     """Parameters of *All methods side by side*; ``all`` is every method, searched or not."""
 
@@ -247,6 +257,7 @@ NOTEBOOKS: dict[str, type[Config]] = {
     "class_wise_forgetting": ClassWiseForgetting,
     "group_forgetting": GroupForgetting,
     "method_comparison": MethodComparison,
+    "forgotten": Forgotten,
     "paper_audit": PaperAudit,
     "theory_1_measures": TheoryMeasures,
     "theory_2_influence": TheoryInfluence,

@@ -242,7 +242,7 @@ def test_measures_that_disagree_are_both_named() -> None:
     text = takeaways.take_away(evidence(made))
     assert "By Avg. Gap, UGradSL+ comes nearer to Retrain than NegGrad+" in text
     assert "By Avg. Gap (5), UGradSL+ cannot be told from NegGrad+" in text
-    assert "By Avg. Gap, UGradSL+ is nearer to Retrain than all 1 others" in text
+    assert "By Avg. Gap, UGradSL+ is nearer to Retrain than the one other method" in text
     assert 'better by Avg. Gap</span> <span class="verdict verdict-tied">tied by Avg. Gap (5)' in (
         findings.verdicts(made)
     )

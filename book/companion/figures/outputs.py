@@ -1,0 +1,68 @@
+"""What models said of single samples: distributions of losses, and confusion matrices."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from companion.figures.style import INK, PALETTE, styled, subplots
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+COLUMNS = 3
+
+
+@styled
+def loss_distributions(models: "Mapping[str, tuple[NDArray[Any], NDArray[Any]]]") -> "Figure":
+    """Distribution functions of the losses on D_f and D_te, one panel for each model.
+
+    Args:
+        models: title → losses on D_f and on D_te, in nats.
+    """
+    import seaborn as sns
+
+    rows = -(-len(models) // COLUMNS)
+    figure, axes = subplots(rows, COLUMNS, 1.9 * rows + 0.5, sharex=True, sharey=True)
+    for axis, (title, losses) in zip(axes.flat, models.items(), strict=False):
+        for values, colour, dashes in zip(losses, PALETTE, ("-", "--"), strict=False):
+            sns.ecdfplot(x=values + 1e-4, ax=axis, color=colour, ls=dashes, lw=1.8)
+        axis.set(title=title, xscale="log", xlabel="", ylabel="")
+        axis.grid()
+    for axis in axes.flat[len(models) :]:
+        axis.set_visible(False)
+    figure.supxlabel("loss (nats)", fontsize=10, color=INK)
+    figure.supylabel("share of samples", fontsize=10, color=INK)
+    handles = [
+        axes.flat[0].plot([], [], color=colour, ls=dashes, lw=1.8)[0]
+        for colour, dashes in zip(PALETTE, ("-", "--"), strict=False)
+    ]
+    names = ["forgotten, D_f", "test, D_te"]
+    figure.legend(handles, names, loc="outside upper left", ncols=2, labelcolor=INK, fontsize=9.5)
+    return figure
+
+
+@styled
+def confusions(models: "Mapping[str, NDArray[Any]]") -> "Figure":
+    """Confusion matrices on D_f, one panel for each model.
+
+    Args:
+        models: title → counts, rows are true classes, (K, K); empty rows stay empty.
+    """
+    import seaborn as sns
+
+    rows = -(-len(models) // COLUMNS)
+    figure, axes = subplots(rows, COLUMNS, 2.3 * rows + 0.2, sharex=True, sharey=True)
+    for axis, (title, counts) in zip(axes.flat, models.items(), strict=False):
+        totals = counts.sum(1, keepdims=True)
+        shares = 100 * counts / totals.clip(1)
+        sns.heatmap(
+            shares, ax=axis, vmin=0, vmax=100, cmap="Blues", cbar=False, square=True,
+            xticklabels=counts.shape[0] <= 10, yticklabels=counts.shape[0] <= 10,
+        )  # fmt: skip
+        axis.set_title(title)
+        axis.tick_params(length=0, labelsize=8, rotation=0)
+    for axis in axes.flat[len(models) :]:
+        axis.set_visible(False)
+    figure.supxlabel("predicted class", fontsize=10, color=INK)
+    figure.supylabel("true class", fontsize=10, color=INK)
+    return figure
