@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page
 
-from companion.tables.html import to_html
+from companion.tables.html import Cell, to_html
 
 STATIC = Path(__file__).parents[2] / "book" / "_static"
 HEADER = ["Method", "Avg. Gap", "Setting", "UA %", "MIA %", "RA %", "TA %", "add. MIA %"]
-ROWS = [
+ROWS: list[list[Cell]] = [
     ["GA", "10.50 ± 1.00", "one"],
     ["FT", "9.25 ± 0.10", "two"],
     ["Retrain", "–", "one"],
@@ -54,7 +54,8 @@ def methods(page: Page) -> list[str]:
 
 
 def test_a_phone_shows_a_card_for_each_row(page: Page) -> None:
-    phone = (page.viewport_size or {})["width"] == 390
+    assert page.viewport_size is not None
+    phone = page.viewport_size["width"] == 390
     assert page.locator("table.cards").count() == int(phone)
     if phone:
         box = page.locator("table").bounding_box()
