@@ -223,37 +223,45 @@ def value_text(value: Value) -> str:
     return f"{value:g}".replace("-", "−")
 
 
-def ranking(records: Sequence[Record], names: Sequence[str], label: str) -> Ranking:
-    """The values of one method ranked by the protocol's rules, as if each were a method.
+def key(label: str, values: Sequence[Value], names: Sequence[str]) -> str:
+    """What a method with certain values is called in a table of gaps."""
+    return f"{label}: {text_of(values, names)}"
 
-    All pairs of values are one family. Labels are those of :func:`text_of`.
-    """
+
+def gap_table(records: Sequence[Record], names: Sequence[str]) -> GapTable:
+    """Avg. Gap of every run, each value of each method as if it were a method (:func:`key`)."""
     retrained = references(records)
     gaps: dict[str, dict[int, float]] = {}
     lost: dict[str, int] = {}
     floor = []
-    for (other, values), own in groups(records, names).items():
-        if other not in (label, FLOOR):
-            continue
-        key = text_of(values, names)
+    for (label, values), own in groups(records, names).items():
         for record in own:
             reference = retrained.get((record.setting_hash, record.seed))
-            if reference is None:
+            if reference is None or label == REFERENCE:
                 continue
-            gap = (
-                math.nan
-                if record.status != "ok"
-                or any(
-                    math.isnan(run.metrics[name])
-                    for run in (record, reference)
-                    for name in GAP_METRICS
-                )
-                else average_gap(record.metrics, reference.metrics)
-            )
-            if other == FLOOR:
-                floor += [gap] if not math.isnan(gap) else []
+            gap = _measured_gap(record, reference)
+            if label == FLOOR:
+                floor += [] if math.isnan(gap) else [gap]
             elif math.isnan(gap):
-                lost[key] = lost.get(key, 0) + 1
+                place = key(label, values, names)
+                lost[place] = lost.get(place, 0) + 1
             else:
-                gaps.setdefault(key, {})[record.seed] = gap
-    return rank(GapTable(FOUR, gaps, lost, mean(floor) if floor else math.nan))
+                gaps.setdefault(key(label, values, names), {})[record.seed] = gap
+    return GapTable(FOUR, gaps, lost, mean(floor) if floor else math.nan)
+
+
+def _measured_gap(record: Record, reference: Record) -> float:
+    """The gap of a run; NaN where it diverged or an attack has no signal."""
+    pairs = [(record.metrics.get(n, math.nan), reference.metrics[n]) for n in GAP_METRICS]
+    return mean(abs(own - other) for own, other in pairs)
+
+
+def ranking(records: Sequence[Record], names: Sequence[str], label: str) -> Ranking:
+    """The values of one method ranked by the protocol's rules; all pairs of values are one family.
+
+    Labels are those of :func:`key`.
+    """
+    whole = gap_table(records, names)
+    gaps = {k: v for k, v in whole.gaps.items() if k.startswith(f"{label}: ")}
+    lost = {k: v for k, v in whole.lost.items() if k.startswith(f"{label}: ")}
+    return rank(GapTable(whole.measure, gaps, lost, whole.floor))

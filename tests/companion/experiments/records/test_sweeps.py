@@ -95,7 +95,7 @@ def test_values_are_ranked_as_the_protocol_ranks_methods() -> None:
     methods = [run(x, seed, gap) for x, own in gaps.items() for seed, gap in enumerate(own)]
     expected = rank(gap_table([*retrained, *methods]))
     assert list(found.ranks.values()) == list(expected.ranks.values())
-    assert found.best == {"p = 0.8", "p = 0.95"}
+    assert found.best == {"ugradsl: p = 0.8", "ugradsl: p = 0.95"}
     assert expected.best == {"ft", "rl"}
 
 
