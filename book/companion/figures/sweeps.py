@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 METRICS = ("UA", "MIA", "RA", "TA", "gap")
+BANDED = 4  # lines that still leave room for bands
 NAMES = {"gap": "Avg. Gap"}
 REFERENCES = ("retrain", "retrain:again", "no-step")
 LEVELS = {"no-step": ("no step", (0, (6, 2))), "retrain:again": ("noise floor", (0, (1, 1.5)))}
@@ -31,10 +32,15 @@ def curves(panels: "Mapping[str, pd.DataFrame]", x: str, xlabel: str, by: str = 
         xlabel: its name.
         by: a second swept value, which the lines' dashes tell apart.
     """
-    figure, axes = subplots(len(METRICS), len(panels), 1.45 * len(METRICS) + 0.6, sharex="col")
+    swept = [table[~table["label"].isin(REFERENCES)] for table in panels.values()]
+    widths = [0.4 if own.empty and len(panels) > 1 else 1.0 for own in swept]
+    figure, axes = subplots(
+        len(METRICS), len(panels), 1.45 * len(METRICS) + 0.6, sharex="col",
+        gridspec_kw={"width_ratios": widths},
+    )  # fmt: skip
     known: dict[str, Any] = {}
-    for column, (title, table) in enumerate(panels.items()):
-        own = table[~table["label"].isin(REFERENCES)]
+    for column, ((title, table), own) in enumerate(zip(panels.items(), swept, strict=True)):
+        banded = own.groupby(["label", *([by] if by else [])], sort=False).ngroups <= BANDED
         places = _places(own[x].tolist())
         others = list(dict.fromkeys(own[by])) if by else [None]
         for row, metric in enumerate(METRICS):
@@ -47,7 +53,9 @@ def curves(panels: "Mapping[str, pd.DataFrame]", x: str, xlabel: str, by: str = 
                     line = lines[lines[by] == other] if by else lines
                     if line[metric].notna().any():
                         name = f"{method}, {other}" if by else str(method)
-                        drawn = _line(axis, line, str(label), metric, places, x, DASHES[number])
+                        drawn = _line(
+                            axis, line, str(label), metric, places, x, DASHES[number], banded
+                        )
                         known.setdefault(name, drawn)
             _levels(axis, table, metric, places, x)
         axes[0, column].set_title(title)
@@ -59,8 +67,13 @@ def curves(panels: "Mapping[str, pd.DataFrame]", x: str, xlabel: str, by: str = 
                 0.5, 0.5, "not run yet", ha="center", transform=axes[0, column].transAxes, color=INK
             )
         elif not all(isinstance(value, int | float) for value in own[x]):
-            axes[-1, column].set_xticks(list(places.values()), [_text(value) for value in places])
-        axes[-1, column].set_xlabel(xlabel)
+            axes[-1, column].set_xticks(
+                list(places.values()), [_text(value) for value in places], fontsize=8.5,
+                rotation=90 if len(places) > 4 else 0,
+            )  # fmt: skip
+        if not own.empty:
+            axes[-1, column].set_xlabel(xlabel)
+    figure.align_ylabels()
     if known:
         figure.legend(
             known.values(), known.keys(), loc="outside upper left", ncols=2, labelcolor=INK,
@@ -82,14 +95,16 @@ def _places(values: Sequence[Any]) -> dict[Any, float]:
 
 def _line(
     axis: "Axes", table: "pd.DataFrame", label: str, metric: str, places: Mapping[Any, float],
-    x: str, dash: Any,
+    x: str, dash: Any, banded: bool,
 ) -> Any:  # fmt: skip
     rows = sorted(table.to_dict(orient="records"), key=lambda row: places[row[x]])
     at = [places[row[x]] for row in rows]
     means = [row[metric] for row in rows]
-    spread = [0.0 if math.isnan(row[f"{metric}_std"]) else row[f"{metric}_std"] for row in rows]
-    low, high = ([m + sign * s for m, s in zip(means, spread, strict=True)] for sign in (-1, 1))
-    axis.fill_between(at, low, high, color=colour(label), alpha=0.15, lw=0)
+    if banded:
+        stds = [row[f"{metric}_std"] for row in rows]
+        spread = [0.0 if math.isnan(std) else std for std in stds]
+        low, high = ([m + sign * s for m, s in zip(means, spread, strict=True)] for sign in (-1, 1))
+        axis.fill_between(at, low, high, color=colour(label), alpha=0.15, lw=0)
     (line,) = axis.plot(at, means, ls=dash, lw=1.5, ms=3.5, **mark(label))
     return line
 
@@ -101,7 +116,7 @@ def _levels(
     shown = {"retrain": ("Retrain", (0, (4, 3)))} if metric != "gap" else LEVELS
     for label, (name, dash) in shown.items():
         rows = table[(table["label"] == label) & table[metric].notna()].to_dict(orient="records")
-        if len(rows) == 1 and rows[0][x] not in places:
+        if len(rows) == 1 and rows[0][x] is None:
             axis.axhline(rows[0][metric], color=INK, lw=1, ls=dash)
             axis.annotate(
                 name, (1, rows[0][metric]), xycoords=("axes fraction", "data"), ha="right",

@@ -321,6 +321,7 @@ class Stability(Sweep):
         "retrain,retrain:again,no-step,ugradsl,ugradsl+",
         description="comma-separated labels with retrain",
     )
+    seeds: CommaList = Field("0,1", description="comma-separated whole numbers")
     fraction: float = Field(0.1, gt=0, lt=1, description="share of the training set to forget")
     p_values: CommaList = Field("0.8,0.85,0.9,0.95,0.99", description="retain weights p to try")
     alpha_values: CommaList = Field("0,-0.2,-0.4,-0.6,-0.8", description="smooth rates α to try")
@@ -339,9 +340,9 @@ class AdaptiveRate(Sweep):
         "retrain,retrain:again,no-step,ugradsl:adaptive,ugradsl+:adaptive",
         description="comma-separated labels with retrain",
     )
-    seeds: CommaList = Field("0,1", description="comma-separated whole numbers")
+    seeds: CommaList = Field("0", description="comma-separated whole numbers")
     fraction: float = Field(0.1, gt=0, lt=1, description="share of the training set to forget")
-    beta_values: CommaList = Field("median,0.1,0.5,0.9", description="thresholds β, or median")
+    beta_values: CommaList = Field("median,0.3,0.7", description="thresholds β, or median")
     distances: CommaList = Field("cosine,euclidean", description="cosine, euclidean, or both")
     signs: CommaList = Field("negative,positive", description="of the rate; inverse is a third")
 
@@ -352,10 +353,10 @@ class ForgetFraction(Sweep):
     GRIDS: ClassVar[Mapping[str, str]] = {"fractions": "fraction"}
 
     methods: CommaList = Field(
-        "retrain,retrain:again,no-step,ft,ga,salun,ugradsl,ugradsl+",
+        "retrain,no-step,ft,ga,ugradsl,ugradsl+",
         description="comma-separated labels with retrain",
     )
-    seeds: CommaList = Field("0,1", description="comma-separated whole numbers")
+    seeds: CommaList = Field("0", description="comma-separated whole numbers")
     fractions: CommaList = Field("0.1,0.2,0.3,0.4,0.5", description="shares to forget, in (0, 1)")
 
 
@@ -370,7 +371,7 @@ class Epochs(Sweep):
     )
     seeds: CommaList = Field("0,1", description="comma-separated whole numbers")
     fraction: float = Field(0.1, gt=0, lt=1, description="share of the training set to forget")
-    epochs: CommaList = Field("1,2,3,4,5,6,8,10,15", description="epochs to try")
+    epochs: CommaList = Field("1,2,3,5,7,10", description="epochs to try")
 
 
 NOTEBOOKS: dict[str, type[Config]] = {

@@ -42,33 +42,41 @@ def runs_of(parameters: Sweep, grid: Grid) -> list[tuple[Setting, str, Config]]:
     return found
 
 
-def run(parameters: Sweep, grid: Grid, *, verbose: bool = True) -> list[Record]:
-    """Records of a sweep, seed by seed; a line for each as it ends.
+def run(parameters: Sweep, *grids: Grid, verbose: bool = True) -> list[list[Record]]:
+    """Records of each sweep, seed by seed; what two of them share runs once.
+
+    Args:
+        parameters: of the notebook.
+        grids: parameter → values, one mapping for each sweep.
+        verbose: print a line for each run as it ends.
 
     Raises:
         ConfigError: see :func:`runs_of`.
         DataError: data that cannot be had, or an empty forget set.
     """
-    runs, seeds, execution = runs_of(parameters, grid), parse_seeds(parameters.seeds), Execution()
-    loaded = {
-        digest(setting.identity()): experiments.load_data(setting, execution, parameters.data_root)
-        for setting, _, _ in runs
-    }
-    for setting, label, config in runs:
-        data = loaded[digest(setting.identity())]
-        experiments.check_grid(setting, data, {label: config}, execution, seeds)
-    records: list[Record] = []
+    plans, seeds = [runs_of(parameters, grid) for grid in grids], parse_seeds(parameters.seeds)
+    execution, loaded = Execution(), {}
+    for setting, label, config in itertools.chain(*plans):
+        place = digest(setting.identity())
+        if place not in loaded:
+            loaded[place] = experiments.load_data(setting, execution, parameters.data_root)
+        experiments.check_grid(setting, loaded[place], {label: config}, execution, seeds)
+    found: list[list[Record]] = []
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(parameters.store or folder)
-        for seed, (setting, label, config) in itertools.product(seeds, runs):
-            data = loaded[digest(setting.identity())]
-            record = experiments.run_one(
-                setting, data, label, config, seed, store, execution, warm=bool(records)
-            )
-            records.append(record)
-            if verbose:
-                print(_line(record, list(grid), len(records), len(runs) * len(seeds)))
-    return records
+        for grid, runs in zip(grids, plans, strict=True):
+            records: list[Record] = []
+            for seed, (setting, label, config) in itertools.product(seeds, runs):
+                data = loaded[digest(setting.identity())]
+                record = experiments.run_one(
+                    setting, data, label, config, seed, store, execution,
+                    warm=bool(found or records),
+                )  # fmt: skip
+                records.append(record)
+                if verbose:
+                    print(_line(record, list(grid), len(records), len(runs) * len(seeds)))
+            found.append(records)
+    return found
 
 
 def _line(record: Record, names: Sequence[str], done: int, total: int) -> str:

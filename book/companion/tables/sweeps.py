@@ -29,10 +29,13 @@ from companion.experiments.records.ties import (
     SMOKE,
     WORSE,
     compare,
+    gap_table,
+    rank,
 )
 from companion.experiments.runs.evidence import COMMAND, trial_gaps
 from companion.experiments.runs.protocol import SEARCH_SEEDS
 from companion.experiments.settings.labels import title_of
+from companion.figures.sweeps import front
 from companion.paper.claims.rules import GOOD, STABLE, sweep_parts
 from companion.paper.numbers import load_table
 from companion.tables.findings import code, listed, note
@@ -389,3 +392,52 @@ def control(records: Sequence[Record]) -> str:
         )
         items += f"<li>{html.escape(text)}</li>\n"
     return f'<ul class="take-away">\n{items}</ul>\n'
+
+
+def map_words(panels: "Mapping[str, pd.DataFrame]") -> str:
+    """Where a search's best and worst trials are, with numbers, for a map's words."""
+    parts = []
+    for title, trials in panels.items():
+        ordered = trials.sort_values("gap")
+        near, far = (
+            f"p = {row['p']:g}, α = {row['alpha']:g}, learning rate {row['lr']:g}, "
+            f"{row['gap']:.1f} points"
+            for row in (ordered.iloc[0], ordered.iloc[-1])
+        )
+        parts.append(f"{title}: nearest to Retrain at {near}; farthest at {far}")
+    return f"Three maps of dots coloured by validation gap. {'. '.join(parts)}.".replace("-", "−")
+
+
+def front_words(panels: "Mapping[str, pd.DataFrame]", name: str) -> str:
+    """Which runs are on the Pareto front, with their cost and gap, for a figure's words."""
+    parts = []
+    for title, found in panels.items():
+        runs = [
+            f"{row['method']} with {name} {value_text(row[name])} at {row['passes']:,.0f} samples "
+            f"({row['gap']:.1f} points)"
+            for row in front(found).to_dict(orient="records")
+        ]
+        parts.append(f"{title}: {', '.join(runs)}")
+    return f"Avg. Gap against samples passed. On the Pareto front, {'. '.join(parts)}."
+
+
+def of(record: Record, labels: Sequence[str]) -> bool:
+    """Whether a record is of one of the methods, or a reference."""
+    return record_label(record) in (*REFERENCES, *labels)
+
+
+def best_by(records: Sequence[Record], name: str) -> str:
+    """Which methods cannot be told from the best at each value of a setting, by the protocol."""
+    items = ""
+    for value in dict.fromkeys(sweeps.value_of(record, name) for record in records):
+        own = [record for record in records if sweeps.value_of(record, name) == value]
+        found = rank(gap_table(own))
+        if not found.labels:
+            continue
+        best = [title_of(label) for label in found.labels if label in found.best]
+        text = (
+            f"{text_of([value], [name])}: {listed(best)}, of {len(found.labels)} methods, cannot "
+            "be told from the best."
+        )
+        items += f"<li>{html.escape(text)}</li>\n"
+    return f'<ul class="take-away">\n{items}</ul>\n' if items else ""
