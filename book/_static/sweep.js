@@ -1,6 +1,7 @@
 // A sweep: one number of every method over the recorded grid, the paper's and ours side by side.
 (() => {
   "use strict";
+  if (window.UGS.sweepPoints) return; // a page with several sweeps brings this script several times
   const { node, svgNode, format, frame, canvasOf, fresh, path, mount } = window.UGS;
 
   const finite = (value) => value !== null && Number.isFinite(value);

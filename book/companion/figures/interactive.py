@@ -103,7 +103,7 @@ def sweep(panels: "Mapping[str, pd.DataFrame]", x: str, name: str, start: float)
         series: dict[str, dict[str, Any]] = {}
         for row in table.to_dict(orient="records"):
             point = {key: _number(row[key]) for key in metrics}
-            if row["label"] in REFERENCES:
+            if row["label"] in REFERENCES and row[x] is None:
                 levels.append({"title": row["method"], **point})
                 continue
             values.add(float(row[x]))

@@ -81,7 +81,8 @@ def run(parameters: Sweep, *grids: Grid, verbose: bool = True) -> list[list[Reco
 
 def _line(record: Record, names: Sequence[str], done: int, total: int) -> str:
     own = record_label(record)
-    values = "" if own in REFERENCES else text_of([value_of(record, n) for n in names], names)
+    found = [value_of(record, name) for name in names]
+    values = "" if own in REFERENCES and None in found else text_of(found, names)
     return (
         f"{done:4}/{total}  {title_of(own):29} {values:32} seed {record.seed}  {record.status}  "
         f"{record.seconds:.1f} s"
