@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from companion.figures.style import DASHES, INK, colour, mark, styled, subplots
+from companion.figures.search import plain_ticks
+from companion.figures.style import DASHES, INK, colour, mark, short, styled, subplots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +53,7 @@ def curves(panels: "Mapping[str, pd.DataFrame]", x: str, xlabel: str, by: str = 
                 for number, other in enumerate(others):
                     line = lines[lines[by] == other] if by else lines
                     if line[metric].notna().any():
-                        name = f"{method}, {other}" if by else str(method)
+                        name = short(f"{method}, {other}" if by else str(method))
                         drawn = _line(
                             axis, line, str(label), metric, places, x, DASHES[number], banded
                         )
@@ -207,6 +208,7 @@ def pareto(panels: "Mapping[str, pd.DataFrame]", x: str) -> "Figure":
                 )  # fmt: skip
         axis.set_xscale("log")
         axis.set_yscale("log")
+        plain_ticks(axis, "y")
         axis.set_title(title)
         axis.grid()
     figure.supxlabel("samples passed forward and backward", fontsize=10, color=INK)
