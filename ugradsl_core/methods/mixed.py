@@ -58,13 +58,19 @@ class SmoothedConfig(MixedConfig):
         distance: ``cosine`` or ``euclidean``.
         adaptive_sign: how a density becomes a rate, see ``smoothing.signed_alpha``. Eq. (8) and
             Appendix D.1 speak of NLS, so it is negative by default; D.2 fits a positive one.
+        rates: whose rate a sample of D_f has in the self-adaptive version: its ``own``, or that of
+            a random sample of the same batch (``shuffled``). Shuffled rates are a control: their
+            size and spread stay the same, and what they know of the single sample is gone.
     """
+
+    YOUNGER: ClassVar[Mapping[str, Any]] = {"rates": "own"}
 
     p: float = Field(0.9, ge=0, le=1, description="weight of the retain term in Eq. (8)")
     alpha: float | None = Field(-0.4, le=1, description="smoothing rate; None is self-adaptive")
     beta: float | None = Field(None, ge=0, le=1, description="threshold; None is the median")
     distance: Literal["cosine", "euclidean"] = "cosine"
     adaptive_sign: Literal["positive", "negative", "inverse"] = "negative"
+    rates: Literal["own", "shuffled"] = "own"
 
 
 def _plan(
@@ -106,7 +112,10 @@ def _plan(
 
 
 def _smooth_rate(
-    config: MixedConfig, tap: FeatureTap | None, retain_features: Tensor
+    config: MixedConfig,
+    tap: FeatureTap | None,
+    retain_features: Tensor,
+    shuffle: Generator | None,
 ) -> float | Tensor:
     if not isinstance(config, SmoothedConfig):
         return 0.0
@@ -116,11 +125,18 @@ def _smooth_rate(
     features = tap.features.float(), retain_features.float()
     with torch.autocast(tap.features.device.type, enabled=False):
         rate = adaptive_alpha(*features, config.beta, config.distance)
+    if shuffle is not None:
+        rate = rate[torch.randperm(len(rate), generator=shuffle).to(rate.device)]
     return signed_alpha(rate, config.adaptive_sign)
 
 
 def _loss(
-    config: MixedConfig, tap: FeatureTap | None, use_retain: bool, use_forget: bool, world: World
+    config: MixedConfig,
+    tap: FeatureTap | None,
+    use_retain: bool,
+    use_forget: bool,
+    world: World,
+    shuffle: Generator | None,
 ) -> StepLoss:
     p, reduction, joint = config.p, config.reduction, config.bn_mode == "joint"
 
@@ -154,7 +170,7 @@ def _loss(
                 features = tap.features
             forget_logits = model(forget_inputs)
             share_features(len(forget_labels))
-        rate = _smooth_rate(config, tap, features)
+        rate = _smooth_rate(config, tap, features, shuffle)
         forget_loss = smoothed_cross_entropy(forget_logits, forget_labels, rate, reduction)
         return p * retain_loss - (1 - p) * forget_loss
 
@@ -176,8 +192,10 @@ def run_mixed(
         problem, config, epoch_over, (retain_stream, forget_stream)
     )
     model = problem.trained_model()
-    tap = None
+    tap = shuffle = None
     if isinstance(config, SmoothedConfig) and config.alpha is None and use_forget:
+        if config.rates == "shuffled":  # drawn last, so that the batches are those of own rates
+            shuffle = spawn(generator)[0]
         inputs = first_input(problem.forget)
         tap = FeatureTap(find_head(model, problem.forget.num_classes, problem.head, inputs))
     try:
@@ -188,7 +206,7 @@ def run_mixed(
             model,
             plan,
             steps,
-            _loss(config, tap, use_retain, use_forget, problem.execution.world),
+            _loss(config, tap, use_retain, use_forget, problem.execution.world, shuffle),
             config,
             model_stream,
         )

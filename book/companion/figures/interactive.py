@@ -5,11 +5,16 @@ They compute in the page, from formulas or from data that the page carries, and 
 
 import html
 import json
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from companion.figures.style import BLUE, COLOURS, OCHRE, RED, VIOLET
+from companion.figures.style import BLUE, COLOURS, OCHRE, RED, VIOLET, colour
+from companion.figures.sweeps import REFERENCES
 from companion.figures.theory import LANDSCAPE_COLOURS, THEORY_COLOURS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCRIPTS = {  # figure → its scripts in book/_static, loaded after theory.js
     "gls": ("theory-gls.js",),
@@ -17,6 +22,7 @@ SCRIPTS = {  # figure → its scripts in book/_static, loaded after theory.js
     "landscape": ("theory-landscape.js",),
     "comparator": ("comparator.js",),
     "playground": ("playground.js", "playground-view.js"),
+    "sweep": ("sweep.js",),
 }
 FALLBACK = (
     "This figure moves in the built book, with JavaScript; the other figures of this page show "
@@ -79,6 +85,48 @@ def landscape(coordinates: list[float], plane: list[list[float]]) -> str:
     """The loss on a plane as a surface to turn; row i, column j is at d₁·cⱼ + d₂·cᵢ."""
     data = {"coordinates": coordinates, "plane": plane, "colours": LANDSCAPE_COLOURS}
     return figure("landscape", "The loss around θ_r as a surface, with sliders to turn it", data)
+
+
+def sweep(panels: "Mapping[str, pd.DataFrame]", x: str, name: str, start: float) -> str:
+    """A number of every method over the recorded grid, with a slider for the swept value.
+
+    Args:
+        panels: title → table in the form of ``records.sweeps.summary``; they stand side by side.
+        x: the swept value, a number.
+        name: what it is called.
+        start: where the slider begins.
+    """
+    metrics = {"gap": "Avg. Gap (points)", **{n: f"{n} (%)" for n in ("UA", "MIA", "RA", "TA")}}
+    shown: list[dict[str, Any]] = []
+    values: set[float] = set()
+    for title, table in panels.items():
+        levels: list[dict[str, Any]] = []
+        series: dict[str, dict[str, Any]] = {}
+        for row in table.to_dict(orient="records"):
+            point = {key: _number(row[key]) for key in metrics}
+            if row["label"] in REFERENCES and row[x] is None:
+                levels.append({"title": row["method"], **point})
+                continue
+            values.add(float(row[x]))
+            empty = {"title": row["method"], "colour": colour(row["label"]), "points": []}
+            series.setdefault(row["label"], empty)["points"].append({"x": float(row[x]), **point})
+        shown.append({"title": title, "levels": levels, "series": list(series.values())})
+    grid = sorted(values)
+    data = {
+        "panels": shown,
+        "name": name,
+        "values": grid,
+        "start": start,
+        "metrics": metrics,
+        "digits": max((len(f"{value:g}".partition(".")[2]) for value in grid), default=0),
+    }
+    label = f"Metrics and Avg. Gap over {name}: {', '.join(panels)}, with a slider"
+    return figure("sweep", label, data)
+
+
+def _number(value: float) -> float | None:
+    """A number as JSON has it, to four digits."""
+    return None if math.isnan(value) else round(float(value), 4)
 
 
 def playground() -> str:

@@ -38,7 +38,7 @@ def strip(trials: "pd.DataFrame", methods: Mapping[str, str]) -> "Figure":
         place = order.index(str(row.method))
         axis.plot(row.gap, place, "|", ms=14, mew=1.8, color=colour(str(row.label)), zorder=4)
     axis.set_xscale("log")
-    _plain_ticks(axis, "x")
+    plain_ticks(axis, "x")
     axis.set_ylabel("")
     axis.set_xlabel("")
     axis.tick_params(axis="y", length=0)
@@ -66,7 +66,7 @@ def luck(curves: "Mapping[str, pd.DataFrame]", methods: Mapping[str, str]) -> "F
         axis.fill_between(own["k"], own["low"], own["high"], color=colour(label), alpha=0.25, lw=0)
         axis.plot(own["k"], own["mean"], color=colour(label), lw=1.8)
         axis.set_yscale("log")
-        _plain_ticks(axis, "y")
+        plain_ticks(axis, "y")
         axis.set_title(short(title), fontsize=9.5)
         axis.grid()
     for axis in axes.flat[len(methods) :]:
@@ -76,7 +76,7 @@ def luck(curves: "Mapping[str, pd.DataFrame]", methods: Mapping[str, str]) -> "F
     return figure
 
 
-def _plain_ticks(axis: "Axes", which: str) -> None:
+def plain_ticks(axis: "Axes", which: str) -> None:
     """1, 2, 5, 10, … instead of powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 

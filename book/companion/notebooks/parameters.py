@@ -1,11 +1,12 @@
 """Parameters of the notebooks, checked before anything is computed."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from companion.experiments.data import find_loader
+from companion.experiments.records.sweeps import OF_SETTINGS, REFERENCES
 from companion.experiments.settings.changes import parse_seeds, split_list
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.preset import load_presets
@@ -16,6 +17,8 @@ from ugradsl_core.config import CommaList, Config
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.methods import get_method
 from ugradsl_core.theory.privacy import label_ldp_epsilon
+
+OF_ADAPTIVE_RATES = ("beta", "distance", "adaptive_sign", "rates")
 
 
 class PaperAudit(Config):
@@ -250,6 +253,137 @@ class MethodComparison(RandomForgetting):
     """Parameters of *All methods side by side*; ``all`` is every method, searched or not."""
 
 
+Value = int | float | str | None
+
+
+class Sweep(Experiment):
+    """Parameters of a notebook in which methods run with every value of a grid.
+
+    Attributes:
+        GRIDS: field with a grid → what it lists, a parameter of methods or of the setting.
+    """
+
+    GRIDS: ClassVar[Mapping[str, str]] = {}
+
+    def grid(self, field: str) -> tuple[Value, ...]:
+        """The values of a grid, in the order given."""
+        return tuple(_value(part) for part in split_list(getattr(self, field), field))
+
+    @property
+    def varied(self) -> list[str]:
+        """The labels that are run with every value: all but the references."""
+        return [label for label in split_list(self.methods) if label not in REFERENCES]
+
+    @model_validator(mode="after")
+    def _grids_in_their_domains(self) -> Self:
+        if not self.varied:
+            raise ConfigError(f"methods: should name one to vary; found {self.methods!r}")
+        for field, name in self.GRIDS.items():
+            values = self.grid(field)
+            if len(set(values)) < len(values):
+                raise ConfigError(f"{field}: names a value twice; found {getattr(self, field)!r}")
+            for label in [None] if name in OF_SETTINGS else self.varied:
+                self._check_values(field, name, label, values)
+        return self
+
+    def _check_values(
+        self, field: str, name: str, label: str | None, values: tuple[Value, ...]
+    ) -> None:
+        config: type[Config] = RandomForgetting
+        if label is not None:
+            method, variant = split_label(label)
+            config = get_method(method).config
+            fixed = variant.get(name, ()) is None  # the rate of a self-adaptive version
+            if name not in config.model_fields or fixed:
+                raise ConfigError(f"methods: {label} has no fixed {name} to vary; leave it out")
+            if name in OF_ADAPTIVE_RATES and "alpha" not in variant:
+                raise ConfigError(
+                    f"methods: {label} has no self-adaptive rate; name {label}:adaptive"
+                )
+        for value in values:
+            try:
+                config(**{name: value})
+            except ConfigError as error:
+                reason = str(error)
+                if reason.startswith(f"{name}: "):
+                    reason = reason.removeprefix(f"{name}: ")
+                raise ConfigError(f"{field}: {reason}") from None
+
+
+def _value(text: str) -> Value:
+    """A value of a grid; ``median`` is the threshold None."""
+    if text == "median":
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+class Stability(Sweep):
+    """Parameters of *How stable is p? How stable is α?*"""
+
+    GRIDS: ClassVar[Mapping[str, str]] = {"p_values": "p", "alpha_values": "alpha"}
+
+    methods: CommaList = Field(
+        "retrain,retrain:again,no-step,ugradsl,ugradsl+",
+        description="comma-separated labels with retrain",
+    )
+    seeds: CommaList = Field("0,1", description="comma-separated whole numbers")
+    fraction: float = Field(0.1, gt=0, lt=1, description="share of the training set to forget")
+    p_values: CommaList = Field("0.8,0.85,0.9,0.95,0.99", description="retain weights p to try")
+    alpha_values: CommaList = Field("0,-0.2,-0.4,-0.6,-0.8", description="smooth rates α to try")
+
+
+class AdaptiveRate(Sweep):
+    """Parameters of *The self-adaptive rate*."""
+
+    GRIDS: ClassVar[Mapping[str, str]] = {
+        "beta_values": "beta",
+        "distances": "distance",
+        "signs": "adaptive_sign",
+    }
+
+    methods: CommaList = Field(
+        "retrain,retrain:again,no-step,ugradsl:adaptive,ugradsl+:adaptive",
+        description="comma-separated labels with retrain",
+    )
+    seeds: CommaList = Field("0", description="comma-separated whole numbers")
+    fraction: float = Field(0.1, gt=0, lt=1, description="share of the training set to forget")
+    beta_values: CommaList = Field("median,0.3,0.7", description="thresholds β, or median")
+    distances: CommaList = Field("cosine,euclidean", description="cosine, euclidean, or both")
+    signs: CommaList = Field("negative,positive", description="of the rate; inverse is a third")
+
+
+class ForgetFraction(Sweep):
+    """Parameters of *How much is forgotten*."""
+
+    GRIDS: ClassVar[Mapping[str, str]] = {"fractions": "fraction"}
+
+    methods: CommaList = Field(
+        "retrain,no-step,ft,ga,ugradsl,ugradsl+",
+        description="comma-separated labels with retrain",
+    )
+    seeds: CommaList = Field("0", description="comma-separated whole numbers")
+    fractions: CommaList = Field("0.1,0.2,0.3,0.4,0.5", description="shares to forget, in (0, 1)")
+
+
+class Epochs(Sweep):
+    """Parameters of *Epochs*."""
+
+    GRIDS: ClassVar[Mapping[str, str]] = {"epochs": "epochs"}
+
+    methods: CommaList = Field(
+        "retrain,retrain:again,no-step,ga,ft,ugradsl,ugradsl+",
+        description="comma-separated labels with retrain",
+    )
+    seeds: CommaList = Field("0,1", description="comma-separated whole numbers")
+    fraction: float = Field(0.1, gt=0, lt=1, description="share of the training set to forget")
+    epochs: CommaList = Field("1,2,3,5,7,10", description="epochs to try")
+
+
 NOTEBOOKS: dict[str, type[Config]] = {
     "quickstart": Quickstart,
     "ugradsl_step_by_step": StepByStep,
@@ -258,6 +392,10 @@ NOTEBOOKS: dict[str, type[Config]] = {
     "group_forgetting": GroupForgetting,
     "method_comparison": MethodComparison,
     "forgotten": Forgotten,
+    "stability": Stability,
+    "adaptive_rate": AdaptiveRate,
+    "forget_fraction": ForgetFraction,
+    "epochs": Epochs,
     "paper_audit": PaperAudit,
     "theory_1_measures": TheoryMeasures,
     "theory_2_influence": TheoryInfluence,

@@ -23,7 +23,7 @@ from ugradsl_core.training import SGDConfig
 FOLDER = "methods"
 LONG = 60
 NO_PRESET = "no preset yet"
-OF_ADAPTIVE_RATES = {"beta", "distance", "adaptive_sign"}
+OF_ADAPTIVE_RATES = {"beta", "distance", "adaptive_sign", "rates"}
 
 
 def glance(label: str, book: Path) -> str:

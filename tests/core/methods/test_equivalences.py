@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from toys import MODELS, K, Spy, problem, replaced, same_bits, seeded_model, unlearned, whole_batch
-from ugradsl_core.methods import METHODS
+from ugradsl_core.methods import METHODS, mixed
 from ugradsl_core.methods.pabi import noisy_steps
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import heads, layers
-from ugradsl_core.smoothing import adaptive_alpha, signed_alpha
+from ugradsl_core.smoothing import adaptive_alpha, signed_alpha, smoothed_cross_entropy
 
 SMALL = {"lr": 0.05, "batch_size": 8, "epochs": 2}
 
@@ -278,6 +278,50 @@ def test_an_adaptive_step_by_hand_in_the_other_readings_of_the_sign(sign: str) -
     expected = by_hand("train", 0.7, None, sign).state_dict()
     for key, value in result.state_dict.items():
         torch.testing.assert_close(value, expected[key], rtol=1e-4, atol=1e-6, msg=key)
+
+
+@pytest.mark.parametrize("name", ["ugradsl", "ugradsl+"])
+def test_shuffled_rates_are_those_of_the_batch_in_another_order(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def heard(logits: Tensor, labels: Tensor, alpha: Tensor, reduction: Any) -> Tensor:
+        seen.append((logits.detach(), labels, alpha))
+        return smoothed_cross_entropy(logits, labels, alpha, reduction)
+
+    monkeypatch.setattr(mixed, "smoothed_cross_entropy", heard)
+    found = {}
+    for rates in ("own", "shuffled"):
+        run(name, problem("cnn", 8, 8), epochs=1, alpha=None, rates=rates)
+        found[rates], seen = seen[0], []
+    for own, shuffled in zip(found["own"][:2], found["shuffled"][:2], strict=True):
+        assert torch.equal(own, shuffled), "the first batch is the same"
+    own, shuffled = (found[rates][2] for rates in ("own", "shuffled"))
+    assert torch.equal(own.sort().values, shuffled.sort().values)
+    assert not torch.equal(own, shuffled)
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0])
+def test_where_all_rates_are_equal_shuffling_changes_nothing(beta: float) -> None:
+    states = [
+        run(
+            "ugradsl+", problem("cnn", 24, 16), epochs=2, alpha=None, beta=beta, rates=rates
+        ).state_dict
+        for rates in ("own", "shuffled")
+    ]
+    assert same_bits(*states)
+    different = [
+        run("ugradsl+", problem("cnn", 24, 16), epochs=2, alpha=None, rates=rates).state_dict
+        for rates in ("own", "shuffled")
+    ]
+    assert not same_bits(*different)
+
+
+def test_own_rates_leave_the_identity_of_published_configs_as_it_was() -> None:
+    config = METHODS["ugradsl"].config(alpha=None)
+    assert "rates" not in config.key_fields()
+    assert config.replace(rates="shuffled").key_fields()["rates"] == "shuffled"
 
 
 def test_batchnorm_sees_what_each_mode_says() -> None:

@@ -1,0 +1,106 @@
+"""The line under a figure or table: data · records · cell · command · commit."""
+
+import base64
+import html
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from companion.experiments.records.record import Record
+from companion.experiments.records.store import record_line
+from companion.experiments.records.summary import METRICS, record_label
+from companion.tables.words import describe, seeds_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNITS = {
+    **dict.fromkeys(METRICS, "percent"),
+    "seconds": "s",
+    "forward_samples": "samples",
+    "backward_samples": "samples",
+}
+
+
+def records_frame(records: Sequence[Record]) -> "pd.DataFrame":
+    """One row for each record and number, with all that a reader needs to use it alone.
+
+    Columns are ``setting`` (in words), ``setting_hash``, ``scale``, ``protocol``, ``kind``,
+    ``label``, ``config`` (JSON), ``seed``, ``status``, ``quantity``, ``value`` (NaN for a run that
+    diverged or an attack without a signal), ``unit`` and ``commit``.
+    """
+    import pandas as pd
+
+    rows = []
+    for record in records:
+        own = {
+            "setting": describe(record),
+            "setting_hash": record.setting_hash,
+            "scale": record.scale,
+            "protocol": record.protocol,
+            "kind": record.kind,
+            "label": record_label(record),
+            "config": json.dumps(dict(record.config), sort_keys=True),
+            "seed": record.seed,
+            "status": record.status,
+        }
+        for name, unit in UNITS.items():
+            value = record.metrics.get(name) if name in METRICS else getattr(record, name)
+            measured = {"quantity": name, "value": value, "unit": unit, "commit": record.commit}
+            rows.append(own | measured)
+    columns = [
+        "setting", "setting_hash", "scale", "protocol", "kind", "label", "config", "seed",
+        "status", "quantity", "value", "unit", "commit",
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns).astype({"value": float})
+
+
+def source_line(
+    name: str,
+    command: str,
+    *,
+    records: Sequence[Record] = (),
+    data: "pd.DataFrame | None" = None,
+    cell: str = "",
+) -> str:
+    """Where a figure's numbers come from, with downloads, as a paragraph of HTML.
+
+    Args:
+        name: of the downloads, without an ending.
+        command: that makes the records, or the figure.
+        records: behind the figure: a JSONL file as published, and a CSV file with setting, scale,
+            seed and unit of every number.
+        data: numbers that are drawn, where they are no records, such as the paper's.
+        cell: name of the figure, whose cell holds the code.
+    """
+    parts = []
+    if data is not None:
+        parts.append(_download("data (CSV)", f"{name}-data.csv", _csv(data), "text/csv"))
+    if records:
+        lines = "".join(record_line(record) + "\n" for record in records)
+        count = f"{len(records)} record{'s' * (len(records) > 1)}"
+        scales = ", ".join(sorted({record.scale for record in records}))
+        table = _csv(records_frame(records))
+        parts += [
+            _download("records (CSV)", f"{name}-records.csv", table, "text/csv"),
+            _download("records (JSONL)", f"{name}-records.jsonl", lines, "application/jsonl")
+            + html.escape(f": {count}, {scales} scale, {seeds_of(records)}"),
+        ]
+    elif data is None:
+        parts.append("no records yet")
+    if cell:
+        parts.append(f'<a href="#{html.escape(cell)}">cell</a>')
+    parts.append(f"<code>{html.escape(command)}</code>")
+    commits = sorted({record.commit.partition("+")[0][:7] for record in records})
+    if commits:
+        parts.append(html.escape(f"commit{'s' * (len(commits) > 1)} {', '.join(commits)}"))
+    return f'<p class="figure-source">{" · ".join(parts)}</p>\n'
+
+
+def _csv(table: "pd.DataFrame") -> str:
+    return str(table.to_csv(index=False, lineterminator="\n"))
+
+
+def _download(text: str, file: str, content: str, kind: str) -> str:
+    data = base64.b64encode(content.encode()).decode()
+    return f'<a download="{html.escape(file)}" href="data:{kind};base64,{data}">{text}</a>'

@@ -1,0 +1,64 @@
+"""The notebooks of sweeps run by papermill with parameters other than their own."""
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import pytest
+
+from companion.files import NOTEBOOK_FOLDER
+
+SMALL: dict[str, Any] = {"seeds": "3", "fraction": 0.2}
+CASES: list[tuple[str, dict[str, Any], list[str]]] = [
+    (
+        "stability",
+        {"methods": "retrain,ugradsl+", "seeds": "2", "p_values": "0.5,1", "alpha_values": "1"},
+        ["UGradSL+"],
+    ),
+    (
+        "stability",
+        {**SMALL, "methods": "retrain,no-step,ugradsl", "p_values": "0.7", "alpha_values": "-3,0"},
+        ["UGradSL"],
+    ),
+    (
+        "adaptive_rate",
+        {**SMALL, "methods": "retrain,ugradsl:adaptive", "beta_values": "0.2", "signs": "inverse"},
+        ["UGradSL (adaptive, inverse)"],
+    ),
+    (
+        "adaptive_rate",
+        {"methods": "retrain,ugradsl:adaptive", "beta_values": "0,1", "distances": "cosine"},
+        ["UGradSL (adaptive)", "UGradSL (adaptive, positive)"],
+    ),
+    (
+        "forget_fraction",
+        {"seeds": "3", "methods": "retrain,ga", "fractions": "0.15"},
+        ["GA"],
+    ),
+    (
+        "forget_fraction",
+        {"methods": "retrain,no-step,scrub,neggrad+", "fractions": "0.3,0.6"},
+        ["SCRUB", "NegGrad+"],
+    ),
+    ("epochs", {**SMALL, "methods": "retrain,ga,bs", "epochs": "0,4"}, ["GA", "BS"]),
+    ("epochs", {"seeds": "1", "methods": "retrain,no-step,rl", "epochs": "2"}, ["RL"]),
+]
+
+
+@pytest.mark.parametrize(("notebook", "parameters", "titles"), CASES)
+def test_a_notebook_runs_with_other_parameters(
+    notebook: str, parameters: dict[str, Any], titles: list[str], tmp_path: Path
+) -> None:
+    target = tmp_path / f"{notebook}.ipynb"
+    papermill.execute_notebook(
+        NOTEBOOK_FOLDER / f"{notebook}.ipynb", target, parameters, cwd=tmp_path, progress_bar=False
+    )
+    cells = [c for c in nbformat.read(target, as_version=4).cells if c.cell_type == "code"]
+    assert all(cell.execution_count is not None for cell in cells)
+    live = [c for c in cells if "nbval-ignore-output" in c.metadata.get("tags", [])]
+    text = "".join(
+        str(output.get("data", {}).get("text/html", "")) for c in live for output in c.outputs
+    )
+    for title in titles:
+        assert title in text
