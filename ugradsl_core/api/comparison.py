@@ -89,6 +89,12 @@ class Comparison:
             for row in cells
         )
 
+    def to_markdown(self) -> str:
+        """The rows as a table in Markdown."""
+        head, *body = ([text.replace("|", "\\|") for text in line] for line in self._cells())
+        rule = [":--", *["--:"] * (len(head) - 1)]
+        return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
+
     def _repr_html_(self) -> str:
         head, *body = self._cells()
 

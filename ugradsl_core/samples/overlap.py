@@ -15,6 +15,16 @@ from ugradsl_core.samples.reading import LABELS, MapStyle, Source, subset_rows
 
 CheckOverlap = Literal["identity", "content", "off"]
 CHOICES = ("identity", "content", "off")
+NOT_SEEN: dict[CheckOverlap, str] = {
+    "identity": "Samples that retained and forgotten data share were looked for by identity "
+    "(check_overlap='identity'): the same item of one data set. Duplicates, such as two files with "
+    "the same picture, were not looked for; check_overlap='content' does that.",
+    "content": "Samples that retained and forgotten data share were looked for by content "
+    "(check_overlap='content'): inputs that are equal. Inputs that are nearly equal, such as one "
+    "picture in two sizes, were not looked for.",
+    "off": "Samples that retained and forgotten data share were not looked for "
+    "(check_overlap='off'). Where there are any, they were trained on again.",
+}
 MEMORY, OBJECTS = "memory", "objects"  # origins of items that are known by an address
 NAMES = (*LABELS, "classes", "class_names")  # attributes that are no inputs
 DEPTH = 6  # of objects inside objects that are compared
