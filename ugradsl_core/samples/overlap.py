@@ -59,7 +59,8 @@ def check_identity(sets: Mapping[str, MapStyle]) -> None:
                 if key in other.origins
             )
             if shared:
-                raise _shared(other.name, name, f"{shared} samples are shared")
+                how = f"{shared} samples are" if shared > 1 else "1 sample is"
+                raise _shared(other.name, name, f"{how} shared")
         seen.append(own)
 
 
@@ -242,9 +243,10 @@ def check_contents(contents: Mapping[str, list[bytes]]) -> None:
             shared = [h for h in places[name] if h in places[other]]
             if shared:
                 first = min(shared, key=places[other].__getitem__)
+                how = f"{len(shared)} samples have" if len(shared) > 1 else "1 sample has"
                 raise _shared(
                     other,
                     name,
-                    f"{len(shared)} samples have the same content, such as item "
+                    f"{how} the same content, such as item "
                     f"{places[other][first]} of {other} and item {places[name][first]} of {name}",
                 )
