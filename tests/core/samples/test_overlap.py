@@ -279,7 +279,7 @@ def test_contents_of_tensors_and_mappings() -> None:
         (TensorDataset(X.clone(), Y), TensorDataset(X[4:5].clone(), Y[:1])),
         (named, same),
     ):
-        with pytest.raises(DataError, match="have the same content"):
+        with pytest.raises(DataError, match="1 sample has the same content"):
             unlearn("ft", line(), retain=retain, forget=forget, check_overlap="content")
 
 
