@@ -5,8 +5,9 @@ what there is to choose from.
 """
 
 from ugradsl_core.api import Epoch, evaluate, unlearn
+from ugradsl_core.api.card import model_card
 from ugradsl_core.api.comparison import Comparison, compare
-from ugradsl_core.api.unlearned import Unlearned, load_result
+from ugradsl_core.api.unlearned import Run, Unlearned, load_result
 from ugradsl_core.errors import (
     ConfigError,
     DataError,
@@ -31,11 +32,13 @@ __all__ = [
     "Execution",
     "ModelError",
     "Report",
+    "Run",
     "StoreError",
     "UGradSLError",
     "Unlearned",
     "compare",
     "evaluate",
     "load_result",
+    "model_card",
     "unlearn",
 ]

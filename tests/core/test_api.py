@@ -264,7 +264,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[UGradSLError], str]] = {
         DataError, "retain and forget: should be disjoint; 2 samples are shared",
     ),
     "subset and whole": (
-        lambda: run(retain=BOTH, forget=Subset(BOTH, [3])), DataError, "1 samples are shared"
+        lambda: run(retain=BOTH, forget=Subset(BOTH, [3])), DataError, "1 sample is shared"
     ),
     "nested subsets": (
         lambda: run(

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from ugradsl_core.api.data import Reading, opened, prepare
 from ugradsl_core.api.fresh import fresh_copy, made
 from ugradsl_core.api.model import check_trainable, copied, core_of, usual_modes, working
-from ugradsl_core.api.unlearned import Unlearned, with_weights
+from ugradsl_core.api.unlearned import Run, Unlearned, with_weights
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, ModelError, UGradSLError, whole_number
 from ugradsl_core.methods import Method, get_method
@@ -138,7 +138,8 @@ def unlearn(
     if on_epoch is not None and not (trains and callable(on_epoch)):
         why = f"{method} has no epochs" if callable(on_epoch) else "should be a function"
         raise ConfigError(f"on_epoch: {why}; found {on_epoch!r}")
-    generator = torch.Generator().manual_seed(whole_number(seed, "seed") % 2**64)
+    seed = whole_number(seed, "seed")
+    generator = torch.Generator().manual_seed(seed % 2**64)
     reading = Reading(workers, collate_fn, check_overlap, Progress(progress, method))
     symbols = {"retain": "D_r", "forget": "D_f"}
     reads = [name for name, symbol in symbols.items() if symbol in chosen.reads]
@@ -179,7 +180,8 @@ def unlearn(
         unlearned = with_weights(model, result.state_dict)
         if core is not model:  # the caller's names
             result = replace(result, state_dict=state_of(unlearned))
-        return Unlearned(unlearned, method, config, result)
+        run = Run(len(samples["retain"]), len(samples["forget"]), seed, check_overlap)
+        return Unlearned(unlearned, method, config, result, run)
 
 
 def _copied_state(model: nn.Module) -> dict[str, Any]:

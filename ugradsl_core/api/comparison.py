@@ -89,6 +89,12 @@ class Comparison:
             for row in cells
         )
 
+    def to_markdown(self) -> str:
+        """The rows as a table in Markdown."""
+        head, *body = ([text.replace("|", "\\|") for text in line] for line in self._cells())
+        rule = [":--", *["--:"] * (len(head) - 1)]
+        return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *body))
+
     def _repr_html_(self) -> str:
         head, *body = self._cells()
 
@@ -108,6 +114,7 @@ class Comparison:
         Raises:
             ConfigError: there is no retrained model.
         """
+        from matplotlib import rcParams
         from matplotlib.figure import Figure
 
         rows = [row for row in self.rows() if "avg_gap" in row]
@@ -120,7 +127,7 @@ class Comparison:
             places = [k + (number - (len(rows) - 1) / 2) * width for k in range(len(GAP_METRICS))]
             gaps = [row[f"gap_{metric}"] for metric in GAP_METRICS]
             axis.bar(places, gaps, 0.92 * width, label=row["model"])
-        axis.axhline(0, color="0.2", linewidth=0.8)
+        axis.axhline(0, color=rcParams["axes.edgecolor"], linewidth=0.8)
         axis.set_xticks(range(len(GAP_METRICS)), GAP_METRICS)
         axis.set_ylabel("gap to the retrained model,\npercentage points")
         axis.legend(frameon=False)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,28 @@ from ugradsl_core.methods import get_method
 from ugradsl_core.methods.problem import UnlearnResult
 from ugradsl_core.models import load_weights
 from ugradsl_core.samples.inputs import one_line
+from ugradsl_core.samples.overlap import CheckOverlap
 from ugradsl_core.training.files import write_atomically
 
 FORMAT = "ugradsl-unlearned-1"
 COUNTS = ("steps", "forward_samples", "backward_samples", "seconds", "losses")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What :func:`unlearn` was asked for besides method, hyperparameters and model.
+
+    Attributes:
+        retain: samples of D_r.
+        forget: samples of D_f.
+        seed: of batches and of layers that draw random numbers.
+        check_overlap: how samples that both share were looked for.
+    """
+
+    retain: int
+    forget: int
+    seed: int
+    check_overlap: CheckOverlap
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +48,14 @@ class Unlearned:
         method: its name.
         config: every hyperparameter that was used.
         result: weights, counts, seconds and losses.
+        run: sizes of the sets, seed and overlap check; None in files that do not hold them.
     """
 
     model: nn.Module
     method: str
     config: Config
     result: UnlearnResult
+    run: Run | None = None
 
     @property
     def seconds(self) -> float:
@@ -61,6 +81,7 @@ class Unlearned:
             "method": self.method,
             "config": json.dumps(self.config.model_dump()),
             "counts": json.dumps({name: getattr(self.result, name) for name in COUNTS}),
+            **({"run": json.dumps(asdict(self.run))} if self.run else {}),
         }
         whole = {name: value.contiguous().clone() for name, value in state.items()}
         write_atomically(Path(path), lambda place: save_file(whole, place, metadata=told))
@@ -93,7 +114,8 @@ def load_result(path: str | Path, model: nn.Module) -> Unlearned:
     found = with_weights(model, state)
     ordered = {name: state[name] for name in found.state_dict() if name in state}
     result = UnlearnResult(ordered, **{**counts, "losses": tuple(counts["losses"])})
-    return Unlearned(found, told["method"], config, result)
+    run = Run(**json.loads(told["run"])) if "run" in told else None
+    return Unlearned(found, told["method"], config, result, run)
 
 
 def with_weights(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:

@@ -15,6 +15,16 @@ from ugradsl_core.samples.reading import LABELS, MapStyle, Source, subset_rows
 
 CheckOverlap = Literal["identity", "content", "off"]
 CHOICES = ("identity", "content", "off")
+NOT_SEEN: dict[CheckOverlap, str] = {
+    "identity": "Samples that retained and forgotten data share were looked for by identity "
+    "(check_overlap='identity'): the same item of one data set. Duplicates, such as two files with "
+    "the same picture, were not looked for; check_overlap='content' does that.",
+    "content": "Samples that retained and forgotten data share were looked for by content "
+    "(check_overlap='content'): inputs that are equal. Inputs that are nearly equal, such as one "
+    "picture in two sizes, were not looked for.",
+    "off": "Samples that retained and forgotten data share were not looked for "
+    "(check_overlap='off'). Where there are any, they were trained on again.",
+}
 MEMORY, OBJECTS = "memory", "objects"  # origins of items that are known by an address
 NAMES = (*LABELS, "classes", "class_names")  # attributes that are no inputs
 DEPTH = 6  # of objects inside objects that are compared
@@ -49,7 +59,8 @@ def check_identity(sets: Mapping[str, MapStyle]) -> None:
                 if key in other.origins
             )
             if shared:
-                raise _shared(other.name, name, f"{shared} samples are shared")
+                how = f"{shared} samples are" if shared > 1 else "1 sample is"
+                raise _shared(other.name, name, f"{how} shared")
         seen.append(own)
 
 
@@ -232,9 +243,10 @@ def check_contents(contents: Mapping[str, list[bytes]]) -> None:
             shared = [h for h in places[name] if h in places[other]]
             if shared:
                 first = min(shared, key=places[other].__getitem__)
+                how = f"{len(shared)} samples have" if len(shared) > 1 else "1 sample has"
                 raise _shared(
                     other,
                     name,
-                    f"{len(shared)} samples have the same content, such as item "
+                    f"{how} the same content, such as item "
                     f"{places[other][first]} of {other} and item {places[name][first]} of {name}",
                 )

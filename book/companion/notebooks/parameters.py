@@ -162,6 +162,49 @@ class Quickstart(Config):
         return value
 
 
+class OwnCheckpoint(Config):
+    """Parameters of *Unlearn with your own checkpoint*."""
+
+    method: str = Field("ugradsl", description="a method of `ugradsl methods`")
+    alpha: float | None = Field(-0.4, le=1, description="smooth rate α; None is self-adaptive")
+    p: float = Field(0.95, ge=0, le=1, description="weight of the retain term")
+    lr: float = Field(0.005, gt=0, description="learning rate of unlearning")
+    epochs: int = Field(16, ge=0, description="epochs of unlearning")
+    forget_size: int = Field(40, ge=10, le=400, description="pictures to forget")
+    seed: int = Field(0, ge=0)
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _has_passes(value)
+
+
+class HuggingFace(Config):
+    """Parameters of *Hugging Face classifiers*."""
+
+    method: str = Field("ugradsl", description="a method of `ugradsl methods`")
+    alpha: float | None = Field(-0.4, le=1, description="smooth rate α; None is self-adaptive")
+    p: float = Field(0.9, ge=0, le=1, description="weight of the retain term")
+    lr: float = Field(0.01, gt=0, description="learning rate of unlearning")
+    epochs: int = Field(8, ge=0, description="epochs of unlearning")
+    forgotten_class: int = Field(3, ge=0, le=9, description="the digit to forget")
+    seed: int = Field(0, ge=0)
+
+    @field_validator("method")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _has_passes(value)
+
+
+def _has_passes(method: str) -> str:
+    """The name of a method that takes ``lr``, ``epochs`` and ``batch_size``."""
+    fields = get_method(method).config.model_fields
+    missing = [name for name in ("lr", "epochs", "batch_size") if name not in fields]
+    if missing:
+        raise ConfigError(f"should be a method with {', '.join(missing)}; found {method}")
+    return method
+
+
 class StepByStep(Config):
     """Parameters of *UGradSL step by step*."""
 
@@ -386,6 +429,8 @@ class Epochs(Sweep):
 
 NOTEBOOKS: dict[str, type[Config]] = {
     "quickstart": Quickstart,
+    "own_checkpoint": OwnCheckpoint,
+    "hugging_face": HuggingFace,
     "ugradsl_step_by_step": StepByStep,
     "random_forgetting": RandomForgetting,
     "class_wise_forgetting": ClassWiseForgetting,

@@ -120,11 +120,14 @@ def test_an_unlearned_model_can_be_exported() -> None:
 
 
 def test_an_unlearned_model_becomes_onnx(tmp_path: Path) -> None:
-    pytest.importorskip("onnx")
+    reference = pytest.importorskip("onnx.reference")
     pytest.importorskip("onnxscript")
     found = run("ugradsl").model
-    torch.onnx.export(found, (torch.randn(2, 1, SIDE, SIDE),), tmp_path / "x.onnx", dynamo=True)
-    assert (tmp_path / "x.onnx").stat().st_size > 0
+    x = torch.randn(2, 1, SIDE, SIDE)
+    torch.onnx.export(found, (x,), tmp_path / "x.onnx", dynamo=True)
+    network = reference.ReferenceEvaluator(str(tmp_path / "x.onnx"))
+    (logits,) = network.run(None, {network.input_names[0]: x.numpy()})
+    torch.testing.assert_close(torch.from_numpy(logits), found(x).detach(), atol=1e-5, rtol=1e-4)
 
 
 # --- compare --------------------------------------------------------------------------------------
