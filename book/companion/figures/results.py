@@ -187,7 +187,7 @@ def bars_and_time(panel: "pd.DataFrame", unit: str) -> "Figure":
     axis.grid(axis="y")
     axis.set_axisbelow(True)
     times = axis.twinx()
-    times.plot(places, panel["time"], "D:", color=INK, ms=5, lw=1, mec="white", mew=0.6)
+    times.plot(places, panel["time"], "D:", color=INK, ms=5, lw=1, mec="none")
     times.set_ylim(bottom=0)
     times.set_ylabel(f"RTE ({unit}): points")
     times.spines["right"].set_visible(True)

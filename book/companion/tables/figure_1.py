@@ -77,7 +77,7 @@ def measured(evidence: Evidence) -> Any:
         between = (
             "" if math.isnan(row["low"]) else f" ({max(row['low'], 0):.1f} to {row['high']:.1f})"
         )
-        parts.append(f"{row['method']} {row['gap']:.1f}{between} at {row['cost']:.2g} %")
+        parts.append(f"{row['method']} {row['gap']:.1f}{between} at {row['cost']:.3g} %")
     words = (
         "A mark for each method: Avg. Gap in percentage points, with the 95 % interval of its mean "
         "over seeds, against passes in percent of Retrain's. Smallest gap first: "

@@ -28,6 +28,7 @@ from ugradsl_core.training import predict
 from ugradsl_core.training.progress import Progress
 
 CLASSES, PIXELS = 10, 64
+EPOCHS, LEARNING_RATE = 20, 0.1  # of training from scratch
 HELD_OUT = 300  # validation samples, by which learning rates are chosen
 BATCH = 32
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
@@ -73,9 +74,7 @@ class Task:
         return Problem(self.make_model, state, retain or self.retain, self.forget)
 
 
-def digits_task(
-    train_size: int, fraction: float, hidden: int, epochs: int, lr: float, seed: int
-) -> Task:
+def digits_task(train_size: int, fraction: float, hidden: int, seed: int) -> Task:
     """A random ``fraction`` of ``train_size`` digits to forget, drawn from every class alike."""
     bundle = data.load("digits")
     generator = stream(seed, "split")
@@ -92,7 +91,7 @@ def digits_task(
         bundle.train.take(rest[held]),
         bundle.test,
         hidden,
-        RetrainConfig(lr=lr, epochs=epochs, batch_size=BATCH, schedule="one-cycle"),
+        RetrainConfig(lr=LEARNING_RATE, epochs=EPOCHS, batch_size=BATCH, schedule="one-cycle"),
     )
 
 
