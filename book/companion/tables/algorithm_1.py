@@ -2,6 +2,7 @@
 
 import html
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,11 @@ from ugradsl_core.methods import mixed
 from ugradsl_core.methods.ugradsl import ugradsl, ugradsl_plus
 from ugradsl_core.smoothing import adaptive_alpha, pairwise_distance, signed_alpha
 from ugradsl_core.training import loop
+
+GRID = (
+    "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr));"
+    "gap:0.3rem 1rem;padding:0.5rem 0;border-top:1px solid #7b808755"
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ LINES = (
             Place(loop.train, "for epoch in range(first_epoch, sgd.epochs):"),
             Place(mixed.run_mixed, 'if config.epoch_count == "E-1":', 2),
         ),
-        "As printed the loop makes E − 1 epochs; ours makes E unless epoch_count is E-1.",
+        "As printed the loop makes E − 1 epochs; ours makes E unless told to do as printed.",
     ),
     Line(
         "3",
@@ -118,26 +124,29 @@ def source_of(place: Place) -> tuple[str, int]:
 
 
 def side_by_side() -> str:
-    """The paper's lines and ours, as an HTML table."""
-    rows = []
+    """The paper's lines and ours, as HTML: two columns, or one below the other on a phone."""
+    items = []
     for line in LINES:
         code = []
         for place in line.ours:
             text, number = source_of(place)
             where = f"{place.function.__module__}, line {number}"
             code.append(
-                f"<pre><code>{html.escape(text)}</code></pre><small>{html.escape(where)}</small>"
+                f'<pre style="white-space:pre-wrap;margin:0"><code>{html.escape(text)}</code></pre>'
+                f"<small>{html.escape(where)}</small>"
             )
-        note = f"<p><em>{html.escape(line.note)}</em></p>" if line.note else ""
-        rows.append(
-            f'<tr><th scope="row">{line.number}</th><td>{html.escape(line.text)}{note}</td>'
-            f"<td>{''.join(code)}</td></tr>"
+        note = f"<br><em>{_raised(line.note)}</em>" if line.note else ""
+        items.append(
+            f'<li style="{GRID}"><div><strong>{line.number}:</strong> {_raised(line.text)}{note}'
+            f'</div><div style="min-width:0">{"".join(code)}</div></li>'
         )
-    return (
-        '<div class="ugs-scroll" role="region" tabindex="0" aria-label="Algorithm 1, line by line">'
-        "<table><thead><tr><th>Line</th><th>The paper</th><th>Our code</th></tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    return f'<ul style="list-style:none;padding:0">{"".join(items)}</ul>'
+
+
+def _raised(text: str) -> str:
+    """Escaped text with what follows ``_`` as a subscript and what follows ``^`` raised."""
+    found = re.sub(r"(?<=\w)_(\w+?)(?=\^|\b)", r"<sub>\1</sub>", html.escape(text))
+    return re.sub(r"\^(\w)", r"<sup>\1</sup>", found)
 
 
 def framework(alpha: float | None, p: float) -> Any:

@@ -36,9 +36,9 @@ def test_a_line_that_is_gone_is_said() -> None:
 
 def test_the_table_shows_both_sides() -> None:
     text = side_by_side()
-    assert text.count("<tr>") == len(LINES) + 1
+    assert text.count("<li ") == len(LINES)
     assert "return p * retain_loss - (1 - p) * forget_loss" in text
-    assert "α_j = c_j^f / |B_f|" in text
+    assert "α<sub>j</sub> = c<sub>j</sub><sup>f</sup> / |B<sub>f</sub>|" in text
 
 
 @pytest.mark.parametrize("alpha", [None, -0.4])
