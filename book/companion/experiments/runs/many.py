@@ -137,9 +137,15 @@ def logits_of(task: Task, states: Sequence[StateDict], samples: NamedSamples) ->
 
 
 def measures(task: Task, state: StateDict, judged: NamedSamples) -> dict[str, Any]:
-    """UA, MIA, RA and TA of a model, in percent, with ``judged`` in the place of D_te."""
+    """UA, MIA, RA and TA of a model, in percent, with ``judged`` in the place of D_te.
+
+    Raises:
+        DivergenceError: finite weights whose logits are not.
+    """
     sets = (task.retain, task.forget, judged)
     pairs = [(logits_of(task, [state], samples)[0], samples.labels) for samples in sets]
+    if not all(bool(torch.isfinite(logits).all()) for logits, _ in pairs):
+        raise DivergenceError("the unlearned model's logits are no longer finite")
     return metrics.report(*pairs).as_dict()
 
 
