@@ -5,6 +5,7 @@ import math
 import pandas as pd
 import pytest
 
+from companion.figures.sharper import intervals
 from companion.tables import sharper
 
 CONTROL = {"gap": 1.0, "accuracy": 0.5, "p": 0.6, "klom": 0.14}
@@ -48,6 +49,6 @@ def test_figures_draw_what_is_finite_and_say_all() -> None:
     assert list(rows["method"]) == ["Original", "GA"]
     shown = sharper.figure({"one": rows}, "steps", [3.0])
     assert "one (line at 3.0): Original 1.0, GA none" in shown.alt
-    drawn = sharper.sharper.intervals({"one": rows}, "steps", [3.0]).axes[0]
+    drawn = intervals({"one": rows}, "steps", [3.0]).axes[0]
     marks = [line for line in drawn.lines if line.get_marker() != "None"]
     assert [line.get_xdata()[0] for line in marks] == [pytest.approx(1.0)]

@@ -6,6 +6,7 @@ import torch
 from companion.experiments.runs import many
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.metrics import linear_cka, margins
+from ugradsl_core.samples import NamedSamples, StateDict
 from ugradsl_core.training.progress import SILENT
 
 
@@ -15,12 +16,12 @@ def task() -> many.Task:
 
 
 @pytest.fixture(scope="module")
-def states(task: many.Task) -> dict[str, list[many.StateDict]]:
+def states(task: many.Task) -> dict[str, list[StateDict]]:
     return many.populations(task, {"ga": 0.01, "neggrad+:forget": 0.01}, 2, SILENT)
 
 
 def test_the_sets_are_disjoint_and_cover(task: many.Task) -> None:
-    def inputs(samples: many.NamedSamples) -> set[bytes]:
+    def inputs(samples: NamedSamples) -> set[bytes]:
         ((values, _),) = samples.batches([torch.arange(len(samples))])
         return {value.numpy().tobytes() for value in values}
 
@@ -32,7 +33,7 @@ def test_the_sets_are_disjoint_and_cover(task: many.Task) -> None:
 
 
 def test_seeds_and_kinds_give_different_models_and_the_same_seed_the_same(
-    task: many.Task, states: dict[str, list[many.StateDict]]
+    task: many.Task, states: dict[str, list[StateDict]]
 ) -> None:
     assert {len(own) for own in states.values()} == {2}
     weights = [state["1.weight"] for own in states.values() for state in own]
@@ -52,7 +53,7 @@ def test_retrained_models_do_not_see_what_is_forgotten(task: many.Task) -> None:
 
 
 def test_outputs_have_a_row_for_each_model_and_sample(
-    task: many.Task, states: dict[str, list[many.StateDict]]
+    task: many.Task, states: dict[str, list[StateDict]]
 ) -> None:
     logits = many.logits_of(task, states["original"], task.forget)
     assert logits.shape == (2, 10, 10)
@@ -72,7 +73,7 @@ def test_outputs_have_a_row_for_each_model_and_sample(
 
 
 def test_relearning_begins_at_the_loss_on_the_forget_set_and_falls(
-    task: many.Task, states: dict[str, list[many.StateDict]]
+    task: many.Task, states: dict[str, list[StateDict]]
 ) -> None:
     state = states["retrain"][0]
     losses = many.relearning_losses(task, state, 0.1, 30)
