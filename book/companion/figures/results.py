@@ -5,7 +5,17 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from companion.figures.style import INK, ROW, mark, name_rows, place_gap, styled, subplots
+from companion.figures.style import (
+    INK,
+    ROW,
+    colour,
+    mark,
+    name_rows,
+    place_gap,
+    short,
+    styled,
+    subplots,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,4 +166,58 @@ def signed_gaps(table: "pd.DataFrame", metrics: Sequence[str], columns: int = 2)
     for axis in axes.flat[len(metrics) :]:
         axis.set_visible(False)
     figure.supxlabel("method − Retrain (percentage points)", fontsize=10, color=INK)
+    return figure
+
+
+@styled
+def bars_and_time(panel: "pd.DataFrame", unit: str) -> "Figure":
+    """The form of the paper's Figure 1: bars of Avg. Gap, points of run time on a second axis.
+
+    Args:
+        panel: columns ``label``, ``method``, ``gap`` (percentage points) and ``time``; NaN where
+            there is no number, and then nothing is drawn.
+        unit: of the times.
+    """
+    figure, axes = subplots(1, 1, 3.3)
+    axis, places = axes[0, 0], range(len(panel))
+    axis.bar(places, panel["gap"], 0.72, color=[colour(str(x)) for x in panel["label"]], alpha=0.75)
+    axis.set_xticks(places, [short(str(x)) for x in panel["method"]], rotation=90)
+    axis.tick_params(axis="x", length=0)
+    axis.set_ylabel("Avg. Gap (percentage points): bars")
+    axis.grid(axis="y")
+    axis.set_axisbelow(True)
+    times = axis.twinx()
+    times.plot(places, panel["time"], "D:", color=INK, ms=5, lw=1, mec="none")
+    times.set_ylim(bottom=0)
+    times.set_ylabel(f"RTE ({unit}): points")
+    times.spines["right"].set_visible(True)
+    return figure
+
+
+@styled
+def gap_against_passes(panel: "pd.DataFrame") -> "Figure":
+    """Avg. Gap over samples passed, each method a mark with its interval; lower left is better.
+
+    Args:
+        panel: columns ``label``, ``method``, ``gap``, ``low``, ``high`` (percentage points; the
+            interval is NaN where there is none) and ``cost`` (percent of Retrain's passes).
+    """
+    figure, axes = subplots(1, 1, 3.4 + 0.2 * -(-len(panel) // 3))
+    axis = axes[0, 0]
+    for row in panel.to_dict(orient="records"):
+        style = mark(str(row["label"]))
+        if not math.isnan(row["low"]):
+            ends = [max(row["low"], 0), row["high"]]
+            axis.plot([row["cost"]] * 2, ends, color=style["color"], lw=1.4, alpha=0.7)
+        title = short(str(row["method"]))
+        axis.plot(row["cost"], row["gap"], ms=7, ls="", zorder=3, label=title, **style)
+    axis.axvline(100, color=INK, lw=1, ls=(0, (4, 3)))
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_ylim(bottom=0)
+    axis.set_xlabel("passes (% of Retrain's, logarithmic)")
+    axis.set_ylabel("Avg. Gap to Retrain (percentage points)")
+    axis.grid()
+    axis.set_axisbelow(True)
+    figure.legend(loc="outside lower left", ncols=3, labelcolor=INK, fontsize=9)
     return figure

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from companion.experiments.data import find_loader
 from companion.experiments.records.sweeps import OF_SETTINGS, REFERENCES
+from companion.experiments.runs.many import config_of
 from companion.experiments.settings.changes import parse_seeds, split_list
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.preset import load_presets
@@ -166,7 +167,7 @@ class OwnCheckpoint(Config):
     """Parameters of *Unlearn with your own checkpoint*."""
 
     method: str = Field("ugradsl", description="a method of `ugradsl methods`")
-    alpha: float | None = Field(-0.4, le=1, description="smooth rate α; None is self-adaptive")
+    alpha: float | None = Field(-0.4, le=1, description="smoothing rate α; None is self-adaptive")
     p: float = Field(0.95, ge=0, le=1, description="weight of the retain term")
     lr: float = Field(0.005, gt=0, description="learning rate of unlearning")
     epochs: int = Field(16, ge=0, description="epochs of unlearning")
@@ -183,7 +184,7 @@ class HuggingFace(Config):
     """Parameters of *Hugging Face classifiers*."""
 
     method: str = Field("ugradsl", description="a method of `ugradsl methods`")
-    alpha: float | None = Field(-0.4, le=1, description="smooth rate α; None is self-adaptive")
+    alpha: float | None = Field(-0.4, le=1, description="smoothing rate α; None is self-adaptive")
     p: float = Field(0.9, ge=0, le=1, description="weight of the retain term")
     lr: float = Field(0.01, gt=0, description="learning rate of unlearning")
     epochs: int = Field(8, ge=0, description="epochs of unlearning")
@@ -290,6 +291,41 @@ class Forgotten(RandomForgetting):
         description="all, or comma-separated labels with retrain",
     )
     seeds: CommaList = Field("0", description="comma-separated whole numbers")
+
+
+class SharperQuestions(Config):
+    """Parameters of *Beyond the paper: sharper questions*."""
+
+    train_size: int = Field(400, ge=100, le=1000, description="digits in D_tr")
+    fraction: float = Field(0.1, ge=0.05, le=0.5, description="share of D_tr to forget")
+    hidden: int = Field(32, ge=1, le=256, description="units of each hidden layer")
+    models: int = Field(16, ge=4, le=256, description="models of each kind")
+    methods: CommaList = Field(
+        "ft,ga,neggrad+,salun,ugradsl,ugradsl+", description="comma-separated labels"
+    )
+    relearn_lr: float = Field(0.1, gt=0, description="learning rate of relearning")
+    seed: int = Field(0, ge=0)
+
+    @field_validator("methods")
+    @classmethod
+    def _with_a_learning_rate(cls, value: str) -> str:
+        for label in split_list(value):
+            config_of(label, 1.0)
+        return value
+
+
+class Algorithm1(Config):
+    """Parameters of *Algorithm 1, line by line*."""
+
+    alpha: float | None = Field(None, le=1, description="smoothing rate α; None is self-adaptive")
+    p: float = Field(0.9, ge=0, le=1, description="weight of the retain term")
+    beta: float | None = Field(None, ge=0, le=1, description="distance threshold β; None: median")
+    distance: Literal["cosine", "euclidean"] = "cosine"
+    adaptive_sign: Literal["positive", "negative", "inverse"] = "negative"
+    epochs: int = Field(2, ge=1, le=20, description="E")
+    batch_size: int = Field(16, ge=2, le=64, description="samples of B_f and of B_r")
+    lr: float = Field(0.05, gt=0, description="learning rate")
+    seed: int = Field(0, ge=0)
 
 
 class MethodComparison(RandomForgetting):
@@ -441,6 +477,8 @@ NOTEBOOKS: dict[str, type[Config]] = {
     "adaptive_rate": AdaptiveRate,
     "forget_fraction": ForgetFraction,
     "epochs": Epochs,
+    "sharper_questions": SharperQuestions,
+    "algorithm_1": Algorithm1,
     "paper_audit": PaperAudit,
     "theory_1_measures": TheoryMeasures,
     "theory_2_influence": TheoryInfluence,
