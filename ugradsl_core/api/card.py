@@ -140,5 +140,5 @@ def weights_sha256(state: dict[str, Any]) -> str:
         if isinstance(value, Tensor):
             whole = value.detach().cpu().contiguous()
             hashed.update(f"{name}:{whole.dtype}:{tuple(whole.shape)}:".encode())
-            hashed.update(whole.reshape(-1).view(torch.uint8).numpy())
+            hashed.update(whole.reshape(-1).view(torch.uint8).numpy().tobytes())
     return hashed.hexdigest()

@@ -214,5 +214,6 @@ def linear_cka(first: Tensor, second: Tensor) -> float:
             f"found {shapes[0]} and {shapes[1]}"
         )
     x, y = (features.double() - features.double().mean(0) for features in (first, second))
-    own = float(torch.linalg.norm(x.T @ x) * torch.linalg.norm(y.T @ y))
-    return float(torch.linalg.norm(y.T @ x) ** 2) / own if own > 0 else math.nan
+    a, b = x @ x.T, y @ y.T  # n × n: ‖Yᵀ X‖² is ⟨X Xᵀ, Y Yᵀ⟩, and the features may be many
+    own = float(torch.linalg.norm(a) * torch.linalg.norm(b))
+    return float((a * b).sum()) / own if own > 0 else math.nan

@@ -79,7 +79,8 @@ def catalogue(results: Path) -> list[dict[str, Any]]:
             {
                 "name": folder.parent.name,
                 "title": f"{title}; {scale} scale",
-                "classes": 1 + max(int(o.sets["retain"].labels.max()) for _, o in _models(folder)),
+                "classes": 1
+                + max(int(o.sets[x].labels.max()) for _, o in _models(folder) for x in SETS),
                 "classWise": forgets_class,
                 "models": models,
             }

@@ -253,7 +253,7 @@ def gap_table(records: Sequence[Record], names: Sequence[str]) -> GapTable:
 def _measured_gap(record: Record, reference: Record) -> float:
     """The gap of a run; NaN where it diverged or an attack has no signal."""
     pairs = [(record.metrics.get(n, math.nan), reference.metrics[n]) for n in GAP_METRICS]
-    return mean(abs(own - other) for own, other in pairs)
+    return float(mean(abs(own - other) for own, other in pairs))
 
 
 def ranking(records: Sequence[Record], names: Sequence[str], label: str) -> Ranking:

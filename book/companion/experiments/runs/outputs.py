@@ -12,6 +12,7 @@ from companion.experiments.runs.problems import Data, model_key
 from companion.experiments.settings.setting import Setting, digest
 from ugradsl_core.methods import get_method
 from ugradsl_core.methods.problem import Problem
+from ugradsl_core.metrics import linear_cka
 from ugradsl_core.models import load_weights
 from ugradsl_core.samples import Samples
 from ugradsl_core.samples.inputs import Inputs, to_device
@@ -35,20 +36,6 @@ def set_outputs(logits: Tensor, labels: Tensor) -> SetOutputs:
         logits.argmax(1).numpy().astype(small),
         margins.numpy().astype(np.float16),
     )
-
-
-def linear_cka(first: Tensor, second: Tensor) -> float:
-    """Linear CKA of features (N, p) and (N, q) of the same samples, in [0, 1].
-
-    Kornblith et al. (2019); from the N × N Gram matrices, as N is the smallest of the three.
-    """
-    grams = []
-    for features in (first, second):
-        centred = features.double() - features.double().mean(0)
-        grams.append(centred @ centred.T)
-    a, b = grams
-    scale = float(a.norm() * b.norm())
-    return float((a * b).sum()) / scale if scale else float("nan")
 
 
 def features_of(model: nn.Module, inputs: Inputs, count: int) -> dict[str, Tensor]:

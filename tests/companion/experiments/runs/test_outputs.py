@@ -9,7 +9,6 @@ import torch
 from companion.experiments.records.outputs import outputs_path, read_outputs, write_outputs
 from companion.experiments.records.store import open_store
 from companion.experiments.runs.outputs import (
-    linear_cka,
     retrained_at_hand,
     set_outputs,
     take_outputs,
@@ -41,19 +40,6 @@ def test_certain_models_have_finite_margins_and_many_classes_fit() -> None:
     assert np.isfinite(found.margins).all()
     assert found.confidence[0] == 1
     assert found.confidence[1] == 0
-
-
-def test_cka_is_one_for_rotations_and_scales_and_small_for_noise() -> None:
-    generator = torch.Generator().manual_seed(1)
-    features = torch.randn(300, 12, generator=generator, dtype=torch.float64)
-    rotation = torch.linalg.qr(torch.randn(12, 12, generator=generator, dtype=torch.float64)).Q
-    assert linear_cka(features, features @ rotation * 3 + 5) == pytest.approx(1)
-    noise = torch.randn(300, 12, generator=generator, dtype=torch.float64)
-    assert linear_cka(features, noise) < 0.1
-    a, b = features - features.mean(0), noise - noise.mean(0)  # the form with p × q matrices
-    slow = (a.T @ b).norm() ** 2 / ((a.T @ a).norm() * (b.T @ b).norm())
-    assert linear_cka(features, noise) == pytest.approx(float(slow))
-    assert np.isnan(linear_cka(features, torch.ones(300, 2)))
 
 
 def test_the_outputs_of_a_run_are_those_that_its_metrics_saw(tmp_path: Path) -> None:
