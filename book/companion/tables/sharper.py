@@ -57,7 +57,7 @@ def take_away(table: "pd.DataFrame", floor: float, models: int) -> str:
 
     Args:
         table: index label; columns ``gap`` (points), ``accuracy`` (0…1, of single samples),
-            ``p`` (of the permutation test) and ``klom`` (nats, median over D_f).
+            ``p`` (of the permutation test) and ``klom`` (nats, mean over D_f).
         floor: what KLoM is in the mean for two samples of one law.
         models: of each kind.
     """

@@ -4,6 +4,7 @@ What asks about the distribution of models needs many of them, so the task is on
 fraction of a second: a perceptron with two hidden layers on scikit-learn's digits.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,7 @@ HELD_OUT = 300  # validation samples, by which learning rates are chosen
 BATCH = 32
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
 REFERENCES = ("original", "retrain", "retrain:again")
-SEARCH_SEEDS = (1000, 1001)
+SEARCH_SEED = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,21 +151,17 @@ def measures(task: Task, state: StateDict, judged: NamedSamples) -> dict[str, An
 
 
 def chosen_rate(task: Task, label: str, rates: Sequence[float] = RATES) -> float:
-    """The learning rate with the smallest validation gap to Retrain, in the mean of two seeds.
+    """The learning rate with the smallest validation gap to Retrain on one seed.
 
-    Every method has the same number of trials; the seeds are none of those that are judged.
+    Every method has the same number of trials; the seed is none of those that are judged.
     """
-    gaps = dict.fromkeys(rates, 0.0)
-    for seed in SEARCH_SEEDS:
-        original, retrained = (scratch(task, seed, kind) for kind in ("original", "retrain"))
-        reference = measures(task, retrained, task.validation)
-        for lr in rates:
-            try:
-                state = unlearned(task, label, lr, original, seed)
-                found = measures(task, state, task.validation)
-                gaps[lr] += metrics.average_gap(found, reference)
-            except DivergenceError:
-                gaps[lr] += metrics.NO_SIGNAL_GAP
+    gaps = dict.fromkeys(rates, metrics.NO_SIGNAL_GAP)
+    original, retrained = (scratch(task, SEARCH_SEED, kind) for kind in ("original", "retrain"))
+    reference = measures(task, retrained, task.validation)
+    for lr in rates:
+        with contextlib.suppress(DivergenceError):
+            state = unlearned(task, label, lr, original, SEARCH_SEED)
+            gaps[lr] = metrics.average_gap(measures(task, state, task.validation), reference)
     return min(gaps, key=gaps.__getitem__)
 
 
@@ -205,7 +202,7 @@ def features_of(task: Task, state: StateDict, samples: NamedSamples) -> dict[str
     model = load_weights(task.make_model(), state).eval()
     ((values, _),) = samples.batches([torch.arange(len(samples))])
     found = {}
-    names = {2: "first hidden layer", 4: "second hidden layer", 5: "logits"}
+    names = {2: "first layer", 4: "second layer", 5: "logits"}
     with torch.inference_mode():
         for number, layer in enumerate(model):
             values = layer(values)
