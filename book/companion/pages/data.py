@@ -11,8 +11,7 @@ from companion.experiments.data import (
     load,
     loader_options,
 )
-from companion.experiments.data.sets import celeba, cifar, fashion, mnist_m, newsgroups, svhn
-from companion.experiments.data.streamed import reading
+from companion.experiments.data.sets import celeba, newsgroups
 from companion.experiments.records.summary import published
 from companion.experiments.settings.preset import load_presets
 from companion.experiments.settings.setting import digest
@@ -28,18 +27,6 @@ CAPTION = (
     "numbers of the tables that print results for it."
 )
 TABLE_CLASS = "results-table data-table"
-NORMALISED = {
-    "cifar10": cifar.CIFAR10_TRANSFORM,
-    "cifar100": cifar.CIFAR100_TRANSFORM,
-    "cifar20": cifar.CIFAR100_TRANSFORM,
-    "svhn": svhn.TRANSFORM,
-    "fashion-mnist": fashion.TRANSFORM,
-    "mnist-m": mnist_m.TRANSFORM,
-    "celeba": celeba.TRANSFORM,
-    "tiny-imagenet": reading.transform_of(64),
-    "imagenet": reading.transform_of(224),
-}
-COMPUTED = ("digits", "digits-parity", "words")  # made or packaged: nothing has to be fetched
 LISTED = "The checksum of each original file is compared before it is read:"
 IN_RECORDS = "the SHA-256 of {} enters the data checksum of every record."
 # What is verified where it is not, or not only, each original file
@@ -127,7 +114,7 @@ def _card(name: str, source: DataSource, recorded: Sequence[str]) -> str:
         "Origin": "; ".join(origin) + "." if origin else "",
         "Licence": source.licence,
         "How to get it": source.get,
-        "Inputs": _inputs(NORMALISED[name]) if name in NORMALISED else "",
+        "Inputs": "" if source.transform is None else _inputs(source.transform),
         "Verified by": _verified(name, source),
         "Data checksum": _data_checksum(name, recorded),
         "Options": f"{options}." if options else "",
@@ -156,7 +143,7 @@ def _verified(name: str, source: DataSource) -> str:
     """What is compared with which checksum: a sentence, and a list inside a list."""
     sums = [(f"`{file}`", checksum) for file, checksum in source.checksums]
     said = VERIFIED.get(name, LISTED)
-    if name in COMPUTED:
+    if SOURCES[name].computed:
         bundle = load(name)
         stored = "token ids" if source.kind == "text" else "values"
         what = f"{stored}, labels and groups" if source.groups else f"{stored} and labels"
@@ -185,7 +172,7 @@ def _line(what: str, checksum: str) -> str:
 def _data_checksum(name: str, recorded: Sequence[str]) -> str:
     """Data checksums: computed where possible, and as published in records."""
     said = []
-    if name in COMPUTED:
+    if SOURCES[name].computed:
         bundle = load(name)
         found = digest([bundle.train.checksum, bundle.test.checksum])
         said.append(f"`{found}`, computed when this page was made.")

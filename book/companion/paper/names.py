@@ -1,44 +1,17 @@
 """Readers' names of methods, data sets and parameters."""
 
+from companion.experiments.data.sources import SOURCES
+from ugradsl_core.methods import METHODS
+
 NAMES = {
-    "20newsgroups": "20 Newsgroups",
     "batch_size": "Batch size",
-    "be": "BE",
     "bert": "BERT",
-    "bs": "BS",
-    "celeba": "CelebA",
-    "cf-k": "CF-k",
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "cifar20": "CIFAR-20",
-    "digits": "Digits",
-    "digits-parity": "Digits, even or odd",
     "epochs": "Epochs",
-    "eu-k": "EU-k",
-    "fashion-mnist": "Fashion-MNIST",
-    "ff": "FF",
-    "ft": "FT",
-    "ga": "GA",
     "gli": "GLI",
-    "imagenet": "ImageNet",
-    "iu": "IU",
-    "l1-sparse": "ℓ1-sparse",
     "learning_rate": "Learning rate",
-    "mnist-m": "MNIST-M",
-    "neggrad+": "NegGrad+",
-    "no-step": "No step",
-    "pabi": "PABI",
     "resnet-18": "ResNet-18",
     "resnet18": "ResNet-18",
-    "retrain": "Retrain",
-    "rl": "RL",
-    "salun": "SalUn",
-    "scrub": "SCRUB",
-    "svhn": "SVHN",
-    "tiny-imagenet": "Tiny-ImageNet",
-    "ugradsl": "UGradSL",
     "ugradsl (adp)": "UGradSL (adaptive)",
-    "ugradsl+": "UGradSL+",
     "ugradsl+ (adp)": "UGradSL+ (adaptive)",
     "vgg-16": "VGG-16",
     "vgg16": "VGG-16",
@@ -50,4 +23,8 @@ NAMES = {
 
 def name(key: object) -> str:
     """The name that readers know a method, data set or parameter by."""
-    return NAMES.get(str(key), str(key))
+    found = str(key)
+    if found in NAMES:
+        return NAMES[found]
+    known = METHODS.get(found) or SOURCES.get(found)
+    return known.title if known else found

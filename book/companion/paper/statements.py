@@ -12,6 +12,7 @@ from pathlib import Path
 from companion.files import PAPER_FOLDER
 from companion.paper.numbers import SCHEMAS, Result, read_rows
 from ugradsl_core.errors import DataError
+from ugradsl_core.methods import METHODS
 
 COLUMNS = ("method", "quantity", "printed", "place")
 
@@ -86,10 +87,10 @@ def statements(method: str, root: Path | None = None) -> list[Statement]:
     """What the paper states of a method's settings; empty where it states nothing.
 
     Raises:
-        DataError: the file does not name the method.
+        DataError: neither the file nor ``METHODS`` names the method.
     """
     rows = [row for row in load_statements(root) if row.method == method]
-    if not rows:
+    if not rows and method not in METHODS:
         raise DataError(f"methods.csv: has no row of {method!r}")
     return [row for row in rows if row.quantity]
 

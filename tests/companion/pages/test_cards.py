@@ -40,6 +40,10 @@ SECTIONS = [
     "Live",
     "References",
 ]
+STATED = {  # in the paper or by this book: a method that comes later need not be
+    *("retrain", "ft", "ga", "ff", "iu", "be", "bs", "l1-sparse", "rl", "eu-k", "cf-k", "scrub"),
+    *("salun", "pabi", "neggrad+", "no-step", "ugradsl", "ugradsl+"),
+}
 INCLUDES = ["glance", "defaults", "variants", "cost", "live", "references"]
 
 
@@ -190,7 +194,9 @@ def test_gli_shows_the_papers_rows_and_has_no_method() -> None:
 
 
 def test_what_the_paper_states_is_validated(tmp_path: Path) -> None:
-    assert {row.method for row in paper_text.load_statements()} == {*METHODS, "gli"}
+    stated = {row.method for row in paper_text.load_statements()}
+    assert stated <= {*METHODS, "gli"}
+    assert stated >= STATED | {"gli"}
     assert [s.printed for s in paper_text.statements("scrub")][:2] == ["0.99", "0.001"]
     assert paper_text.statements("gli") == []
     assert paper_text.tables_with("neggrad+") == ()
@@ -216,7 +222,7 @@ def test_the_guarantee_on_the_card_is_computed() -> None:
 
 def test_live_rows_come_from_the_records_that_the_notebook_keeps(tmp_path: Path) -> None:
     records = live.kept_records(ROOT / "notebooks" / card_runs.NOTEBOOK)
-    assert {record.method for record in records} == set(METHODS)
+    assert STATED <= {record.method for record in records} <= set(METHODS)
     bundle = live.Kept(records[:2])._repr_mimebundle_()
     output = nbformat.v4.new_output("display_data", data=bundle)
     cell = nbformat.v4.new_code_cell("kept", outputs=[output])

@@ -71,12 +71,12 @@ def test_every_card_says_what_is_verified_and_by_what(name: str) -> None:
     enters = "enters the data checksum of every record" in said
     published = bool(SOURCES[name].checksums) and name != "celeba"
     assert enters != published
-    if without or name in data.COMPUTED:
+    if without or SOURCES[name].computed:
         assert "hecksum" in said.split(";")[0]
         assert "published" in said.split(";")[0]
 
 
-@pytest.mark.parametrize("name", data.COMPUTED)
+@pytest.mark.parametrize("name", [n for n, s in SOURCES.items() if s.computed])
 def test_checksums_without_a_download_are_those_of_the_data(name: str) -> None:
     bundle, text = load(name), card(name)
     setting = Setting(dataset=name, validation_size=0)
@@ -117,9 +117,10 @@ def test_every_citation_has_an_entry() -> None:
     assert set(cited) <= entries
 
 
-@pytest.mark.parametrize("name", data.NORMALISED)
+@pytest.mark.parametrize("name", [n for n, s in SOURCES.items() if s.transform])
 def test_normalisation_has_a_value_for_each_channel(name: str) -> None:
-    transform = data.NORMALISED[name]
+    transform = SOURCES[name].transform
+    assert transform is not None
     assert len(transform.mean) == len(transform.std) == SOURCES[name].shape[0]
     assert all(0 < value < 1 for value in (*transform.mean, *transform.std))
     digits = name in {"svhn", "mnist-m"}

@@ -32,18 +32,6 @@ GROUPS: dict[str, Sequence[str]] = {
     "cifar20": cifar.CIFAR100,
     "20newsgroups": tuple(FAMILIES),
 }
-PLACES = {  # what lies below the data root where a data set is there, or a part of it
-    "cifar10": ("cifar10.npz", "cifar-10-batches-py/*"),
-    "cifar100": ("cifar100.npz", "cifar-100-python/*"),
-    "cifar20": ("cifar100.npz", "cifar-100-python/*"),
-    "svhn": ("svhn.npz", "train_32x32.mat", "test_32x32.mat"),
-    "fashion-mnist": ("fashion_mnist.npz", "FashionMNIST/raw/*"),
-    "mnist-m": ("mnist_m.npz", "mnist_m/mnist_m_*"),
-    "celeba": ("celeba.npz", "celeba/*"),
-    "tiny-imagenet": ("tiny-imagenet*/train",),
-    "imagenet": ("imagenet/train", "imagenet/val"),
-    "20newsgroups": ("20news-bydate-train", "20news-bydate_py3.pkz"),
-}
 CONFIG_NAMES = {  # of a model's sizes in its config.json
     "width": "hidden_size",
     "depth": "num_hidden_layers",
@@ -98,13 +86,14 @@ def is_absent(dataset: str, root: str | None) -> bool:
     Raises:
         DataError: the data root is not a directory.
     """
-    if dataset not in PLACES:
+    places = SOURCES[dataset].places if dataset in SOURCES else ()
+    if not places:
         return False
     root = root or os.environ.get(DATA_ROOT_VARIABLE)
     if not root:
         return True
     base = data_root(Path(root), dataset, download=False)
-    return not any(found for place in PLACES[dataset] for found in base.glob(place))
+    return not any(found for place in places for found in base.glob(place))
 
 
 def known_sizes(setting: Setting) -> Sizes:

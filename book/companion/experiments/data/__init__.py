@@ -1,7 +1,6 @@
 """Data sets by name: in memory, streamed from disk, or text."""
 
 import inspect
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from companion.experiments.data.sets.mnist_m import load_mnist_m
 from companion.experiments.data.sets.newsgroups import load_newsgroups
 from companion.experiments.data.sets.svhn import load_svhn
 from companion.experiments.data.sets.words import load_words
-from companion.experiments.data.sources import SOURCES, DataSource
+from companion.experiments.data.sources import SOURCES, DataSource, Loader
 from companion.experiments.data.streamed.stream import StreamedDataset
 from companion.experiments.data.text import TokenDataset
 from ugradsl_core.errors import ConfigError, unknown_name
@@ -63,23 +62,7 @@ __all__ = [
     "load_words",
 ]
 
-# A loader takes the root, ``download=`` and its own options by name, and no others.
-Loader = Callable[..., DataBundle]
-DATASETS: dict[str, Loader] = {
-    "digits": load_digits,
-    "digits-parity": load_digits_parity,
-    "cifar10": load_cifar10,
-    "cifar100": load_cifar100,
-    "cifar20": load_cifar20,
-    "svhn": load_svhn,
-    "fashion-mnist": load_fashion_mnist,
-    "mnist-m": load_mnist_m,
-    "celeba": load_celeba,
-    "tiny-imagenet": load_tiny_imagenet,
-    "imagenet": load_imagenet,
-    "20newsgroups": load_newsgroups,
-    "words": load_words,
-}
+DATASETS: dict[str, Loader] = {name: source.loader for name, source in SOURCES.items()}
 
 
 def find_loader(name: str) -> Loader:

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from companion.experiments.data.parts import Part
-from companion.experiments.data.sources import SOURCES
 from ugradsl_core.errors import DataError, StoreError
 from ugradsl_core.training.files import write_atomically, write_text
 
@@ -103,6 +102,8 @@ class Copy:
     def _part(
         self, name: str, num_classes: int, end: str, labels: str, groups: str, side: int | None
     ) -> Part:
+        from companion.experiments.data.sources import SOURCES  # lists the loaders that import this
+
         keys = [f"{stem}_{end}" for stem in ("x", labels, groups) if stem]
         images, *numbers = self.named(name, keys)
         channels, height, width = SOURCES[name].shape

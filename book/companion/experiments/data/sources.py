@@ -1,8 +1,25 @@
 """What is known of each data set: size, origin, licence, checksums and how to get it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from companion.experiments.data.parts import DataBundle
+from companion.experiments.data.sets import (
+    celeba,
+    cifar,
+    digits,
+    fashion,
+    folders,
+    mnist_m,
+    newsgroups,
+    svhn,
+    words,
+)
+from companion.experiments.data.streamed import reading
+from ugradsl_core.samples import Transform
+
+Loader = Callable[..., DataBundle]
 Kind = Literal["images in memory", "streamed images", "text"]
 
 
@@ -12,6 +29,7 @@ class DataSource:
 
     Attributes:
         title: the name that readers know.
+        loader: takes the root, ``download=`` and its own options by name, and no others.
         kind: how the data come to a model.
         train: number of training samples of the whole set; None where it is up to the user.
         test: number of test samples, likewise.
@@ -24,9 +42,13 @@ class DataSource:
         checksums: original file → ``"md5:…"`` or ``"sha256:…"``, verified when it is read.
         get: how to get it and what the loader reads, as Markdown.
         note: what else a reader should know; empty for nothing.
+        transform: how its images are normalised and augmented; None where a page need not say.
+        places: patterns of what lies below the data root where the data set is there.
+        computed: whether it is made or packaged, so that nothing has to be fetched.
     """
 
     title: str
+    loader: Loader
     kind: Kind
     train: int | None
     test: int | None
@@ -39,6 +61,9 @@ class DataSource:
     groups: str = ""
     checksums: tuple[tuple[str, str], ...] = ()
     note: str = ""
+    transform: Transform | None = None
+    places: tuple[str, ...] = ()
+    computed: bool = False
 
 
 DOWNLOADS = "`--download` fetches it by torchvision, or put the original files into "
@@ -50,6 +75,8 @@ CIFAR100_FILES = (
 SOURCES: dict[str, DataSource] = {
     "digits": DataSource(
         title="Digits",
+        loader=digits.load_digits,
+        computed=True,
         kind="images in memory",
         train=1348,
         test=449,
@@ -63,6 +90,8 @@ SOURCES: dict[str, DataSource] = {
     ),
     "digits-parity": DataSource(
         title="Digits, even or odd",
+        loader=digits.load_digits_parity,
+        computed=True,
         kind="images in memory",
         train=1348,
         test=449,
@@ -77,6 +106,12 @@ SOURCES: dict[str, DataSource] = {
     ),
     "cifar10": DataSource(
         title="CIFAR-10",
+        loader=cifar.load_cifar10,
+        transform=cifar.CIFAR10_TRANSFORM,
+        places=(
+            "cifar10.npz",
+            "cifar-10-batches-py/*",
+        ),
         kind="images in memory",
         train=50_000,
         test=10_000,
@@ -97,6 +132,12 @@ SOURCES: dict[str, DataSource] = {
     ),
     "cifar100": DataSource(
         title="CIFAR-100",
+        loader=cifar.load_cifar100,
+        transform=cifar.CIFAR100_TRANSFORM,
+        places=(
+            "cifar100.npz",
+            "cifar-100-python/*",
+        ),
         kind="images in memory",
         train=50_000,
         test=10_000,
@@ -110,6 +151,12 @@ SOURCES: dict[str, DataSource] = {
     ),
     "cifar20": DataSource(
         title="CIFAR-20",
+        loader=cifar.load_cifar20,
+        transform=cifar.CIFAR100_TRANSFORM,
+        places=(
+            "cifar100.npz",
+            "cifar-100-python/*",
+        ),
         kind="images in memory",
         train=50_000,
         test=10_000,
@@ -125,6 +172,13 @@ SOURCES: dict[str, DataSource] = {
     ),
     "svhn": DataSource(
         title="SVHN",
+        loader=svhn.load_svhn,
+        transform=svhn.TRANSFORM,
+        places=(
+            "svhn.npz",
+            "train_32x32.mat",
+            "test_32x32.mat",
+        ),
         kind="images in memory",
         train=73_257,
         test=26_032,
@@ -142,6 +196,12 @@ SOURCES: dict[str, DataSource] = {
     ),
     "fashion-mnist": DataSource(
         title="Fashion-MNIST",
+        loader=fashion.load_fashion_mnist,
+        transform=fashion.TRANSFORM,
+        places=(
+            "fashion_mnist.npz",
+            "FashionMNIST/raw/*",
+        ),
         kind="images in memory",
         train=60_000,
         test=10_000,
@@ -160,6 +220,12 @@ SOURCES: dict[str, DataSource] = {
     ),
     "mnist-m": DataSource(
         title="MNIST-M",
+        loader=mnist_m.load_mnist_m,
+        transform=mnist_m.TRANSFORM,
+        places=(
+            "mnist_m.npz",
+            "mnist_m/mnist_m_*",
+        ),
         kind="images in memory",
         train=59_001,
         test=9_001,
@@ -180,6 +246,12 @@ SOURCES: dict[str, DataSource] = {
     ),
     "celeba": DataSource(
         title="CelebA",
+        loader=celeba.load_celeba,
+        transform=celeba.TRANSFORM,
+        places=(
+            "celeba.npz",
+            "celeba/*",
+        ),
         kind="images in memory",
         train=162_770,
         test=19_962,
@@ -209,6 +281,9 @@ SOURCES: dict[str, DataSource] = {
     ),
     "tiny-imagenet": DataSource(
         title="Tiny-ImageNet",
+        loader=folders.load_tiny_imagenet,
+        transform=reading.transform_of(64),
+        places=("tiny-imagenet*/train",),
         kind="streamed images",
         train=100_000,
         test=10_000,
@@ -228,6 +303,12 @@ SOURCES: dict[str, DataSource] = {
     ),
     "imagenet": DataSource(
         title="ImageNet",
+        loader=folders.load_imagenet,
+        transform=reading.transform_of(224),
+        places=(
+            "imagenet/train",
+            "imagenet/val",
+        ),
         kind="streamed images",
         train=1_281_167,
         test=50_000,
@@ -248,6 +329,11 @@ SOURCES: dict[str, DataSource] = {
     ),
     "20newsgroups": DataSource(
         title="20 Newsgroups",
+        loader=newsgroups.load_newsgroups,
+        places=(
+            "20news-bydate-train",
+            "20news-bydate_py3.pkz",
+        ),
         kind="text",
         train=11_314,
         test=7_532,
@@ -280,6 +366,8 @@ SOURCES: dict[str, DataSource] = {
     ),
     "words": DataSource(
         title="Words",
+        loader=words.load_words,
+        computed=True,
         kind="text",
         train=480,
         test=160,

@@ -19,7 +19,7 @@ from companion.experiments.settings.preset import shared_with_training
 from companion.experiments.settings.setting import Setting, digest
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, unknown_name
-from ugradsl_core.methods import get_method, is_own_method
+from ugradsl_core.methods import METHODS, get_method, is_own_method
 from ugradsl_core.methods.passes import passes
 from ugradsl_core.metrics import average_gap
 
@@ -212,15 +212,15 @@ def find_space(label: str) -> Space:
     Raises:
         ConfigError: it has none.
     """
-    if is_own_method(label):
+    if label in SPACES:
+        return SPACES[label]
+    if is_own_method(label) or (label in METHODS and hasattr(METHODS[label].config, "SPACE")):
         return own_space(label)
-    if label not in SPACES:
-        raise unknown_name("method to search", label, SPACES)
-    return SPACES[label]
+    raise unknown_name("method to search", label, SPACES)
 
 
 def own_space(label: str) -> Space:
-    """The search space of a user's own method, from ``SPACE`` of its config class.
+    """The search space that ``SPACE`` of a method's config class says, a user's own or one of ours.
 
     ``{"lr": (1e-3, 0.3), "share": (0.0, 1.0, "linear"), "order": ["a", "b"]}``: two bounds on a
     logarithmic or linear scale, or a list of values; whole numbers where both bounds are. Epochs

@@ -28,12 +28,12 @@ from companion.experiments.costs.estimate import (
 from companion.experiments.costs.footprint import example, footprint, saved_bytes
 from companion.experiments.costs.sizes import (
     GROUPS,
-    PLACES,
     is_absent,
     known_sizes,
     loaded_sizes,
     with_fresh_weights,
 )
+from companion.experiments.data.sources import SOURCES
 from companion.experiments.records.store import open_store
 from companion.experiments.runs.problems import load_data
 from companion.experiments.settings import preset
@@ -294,7 +294,7 @@ def test_data_are_absent_where_their_loader_finds_nothing(
         data.load(name, tmp_path)
     with pytest.raises(DataError, match=r"the data root .* is not a directory"):
         is_absent(name, str(tmp_path / "none"))
-    for number, place in enumerate(PLACES[name]):
+    for number, place in enumerate(SOURCES[name].places):
         root = tmp_path / str(number)
         found = root / place.replace("*", "x")
         found.parent.mkdir(parents=True)
