@@ -42,7 +42,7 @@ def figure(
     parts = []
     for number, (name, rows) in enumerate(panels.items()):
         spoken = ", ".join(
-            f"{row.method} {row.value:.{digits}f}" if math.isfinite(row.value) else
+            f"{row.method} {row.value:.{digits}f}" if math.isfinite(float(str(row.value))) else
             f"{row.method} none"
             for row in rows.itertuples()
         )  # fmt: skip

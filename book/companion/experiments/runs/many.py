@@ -204,7 +204,7 @@ def features_of(task: Task, state: StateDict, samples: NamedSamples) -> dict[str
     found = {}
     names = {2: "first layer", 4: "second layer", 5: "logits"}
     with torch.inference_mode():
-        for number, layer in enumerate(model):
+        for number, layer in enumerate(model.children()):
             values = layer(values)
             if number in names:
                 found[names[number]] = values
