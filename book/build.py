@@ -9,6 +9,7 @@ All work happens in a copy under `_build/source`; the notebooks of the repositor
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import shutil
@@ -27,7 +28,8 @@ SOURCE = BUILD / "source"
 HTML = BUILD / "html"
 PAPERMILL_MARK = "papermill-error-cell-tag"  # on cells that papermill adds beside a failed one
 MOST_JOBS = 4
-STAGED = ("_config.yml", "_toc.yml", "book")
+STAGED = ("_config.yml", "_toc.yml", "CHANGELOG.md", "book")
+SECONDS = "seconds.json"  # of each live run, for the stamps of the pages
 
 
 class NotebookError(Exception):
@@ -114,20 +116,27 @@ def run_notebooks(notebooks: list[Path], jobs: int) -> None:
         for number, path in enumerate(notebooks, start=1)
     ]
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        running = [pool.submit(_run, *each) for each in zip(notebooks, heads, strict=True)]
+        running = {
+            pool.submit(_run, path, head): path.stem
+            for path, head in zip(notebooks, heads, strict=True)
+        }
+        seconds = {}
         try:
             for ended in as_completed(running):
-                ended.result()
+                seconds[running[ended]] = round(ended.result(), 1)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    (SOURCE / "notebooks" / SECONDS).write_text(json.dumps(seconds, sort_keys=True), "utf-8")
 
 
-def _run(path: Path, head: str) -> None:
+def _run(path: Path, head: str) -> float:
     print(f"{head}  running", flush=True)
     start = time.perf_counter()
     execute(path, SOURCE / "notebooks" / path.name)
-    print(f"{head}  done in {time.perf_counter() - start:.1f} s", flush=True)
+    seconds = time.perf_counter() - start
+    print(f"{head}  done in {seconds:.1f} s", flush=True)
+    return seconds
 
 
 def cores() -> int:

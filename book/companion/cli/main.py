@@ -36,6 +36,14 @@ from companion.notebooks import parameters
 from ugradsl_core.errors import ConfigError, UGradSLError
 from ugradsl_core.methods import METHODS
 
+REFUSED, STOPPED = 2, 130
+EXIT_CODES = {
+    0: "done",
+    1: "an error that the command did not foresee, with its traceback",
+    REFUSED: "refused, or failed for a known reason: a line on stderr says what was found",
+    STOPPED: "stopped by Ctrl+C; what was finished is in the store",
+}
+
 app = typer.Typer(
     help="Machine unlearning with smoothed labels: methods, experiments and notebooks.",
     no_args_is_help=True,
@@ -168,10 +176,10 @@ def main() -> None:
             print(f"ugradsl: {error}", file=sys.stderr)
         elif not isinstance(error, ConfigError):
             print(f"ugradsl: process {rank}: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(REFUSED)
     except KeyboardInterrupt:
         print("ugradsl: stopped; what was finished is in the store", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(STOPPED)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,12 @@
   written before any page is read (`companion.pages.fragments`).
 * What the comparator loads on demand is written beside the pages.
 * MathJax is served by the book itself, so a page asks no other host for anything.
-* The live-code scripts, which the book does not use, are left out.
+* The scripts and styles that the book does not use are left out; the others are joined
+  (`companion.pages.bundles`).
+* The core's docstrings become API pages, and `code` words link to them
+  (`companion.pages.reference`).
+* Every page carries its stamp (`companion.pages.stamp`), and what the theme leaves inaccessible
+  is mended (`companion.pages.accessible`).
 """
 
 from __future__ import annotations
@@ -14,9 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.builders.html._assets import _CascadingStyleSheet, _JavaScript
 from sphinx.util.fileutil import copy_asset
 
-from companion.pages import comparator, fragments
+from companion.pages import accessible, bundles, comparator, fragments
+from companion.pages.reference import api, links
+from companion.pages.stamp import stamp_of
 
 MATHJAX_PARTS = ("tex-svg.js", "input/tex/extensions")
 
@@ -27,16 +35,16 @@ def write_fragments(app: Sphinx) -> None:
     fragments.write(book, book / "_generated")
 
 
-def drop_live_code_scripts(
+def shape_page(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
 ) -> None:
-    """Each page would declare THEBE_JS_URL twice: a syntax error in every console."""
-    context["script_files"] = [s for s in context["script_files"] if not _is_live_code(s)]
-
-
-def _is_live_code(script: Any) -> bool:
-    body = getattr(script, "attributes", {}).get("body") or ""
-    return "THEBE" in body or "thebe" in str(getattr(script, "filename", None) or "")
+    """Join the page's scripts and styles, stamp it, and mend its body."""
+    static = Path(app.outdir) / "_static"
+    for kind, make in (("css_files", _CascadingStyleSheet), ("script_files", _JavaScript)):
+        context[kind] = bundles.bundled(context[kind], static, make)
+    context["stamp"] = stamp_of(pagename, Path(app.srcdir))
+    if "body" in context:
+        context["body"] = accessible.mend(context["body"])
 
 
 def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
@@ -60,7 +68,12 @@ def write_outputs(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect these steps to Sphinx."""
     app.connect("builder-inited", write_fragments)
-    app.connect("html-page-context", drop_live_code_scripts, priority=900)
+    app.connect("html-page-context", shape_page, priority=900)
+    app.connect("autodoc-process-docstring", api.show_fields, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", api.short_signature)
+    app.connect("env-updated", links.add_exports)
+    app.connect("missing-reference", links.resolve)
+    app.add_post_transform(links.LinkCode)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", write_outputs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -26,8 +26,10 @@ from companion.pages import (
     presets,
     scale,
     status,
+    which_method,
 )
 from companion.pages.markdown import raw_html
+from companion.pages.reference import api, cli
 from companion.pages.status import notation, status_records, status_versions
 
 Fragment = Callable[[Path], str]
@@ -75,4 +77,7 @@ FRAGMENTS: dict[str, Fragment] = {
     **cards.FRAGMENTS,
     **methods.FRAGMENTS,
     **status.FRAGMENTS,
+    **api.FRAGMENTS,
+    **cli.FRAGMENTS,
+    **which_method.FRAGMENTS,
 }

@@ -1,0 +1,1 @@
+"""The reference: API, command line, changelog, and links from the prose to them."""
