@@ -95,8 +95,8 @@
     const chooseSetting = select(controls, "Setting", "setting");
     for (const { name, title } of settings) node("option", { value: name }, chooseSetting, title);
     const choose = NAMES.map((name) => select(controls, `Model ${name}`, name.toLowerCase()));
-    const status = node("p", { class: "ugs-status", role: "status" }, box);
-    const body = node("div", { class: "ugs-panels" }, box);
+    const status = node("p", { class: "ugc-status", role: "status" }, box);
+    const body = node("div", { class: "ugc-panels" }, box);
     let sets = null;
 
     const fill = (wanted) => {
@@ -118,10 +118,10 @@
       window.history.replaceState(null, "", `#${kept}`);
     };
 
-    const heading = (text) => node("h4", { class: "ugs-heading" }, body, text);
+    const heading = (text) => node("h4", { class: "ugc-heading" }, body, text);
     const table = (caption, head, rows) => {
-      const place = node("div", { class: "ugs-scroll", tabindex: "0", role: "region", "aria-label": caption }, body);
-      const made = node("table", { class: "ugs-table" }, place);
+      const place = node("div", { class: "ugc-scroll", tabindex: "0", role: "region", "aria-label": caption }, body);
+      const made = node("table", { class: "ugc-table" }, place);
       node("caption", {}, made, caption);
       const first = node("tr", {}, node("thead", {}, made));
       head.forEach((text) => node("th", { scope: "col" }, first, text));
@@ -134,9 +134,9 @@
       return made;
     };
     const legend = () => {
-      const row = node("p", { class: "ugs-legend" }, body);
+      const row = node("p", { class: "ugc-legend" }, body);
       NAMES.forEach((name, i) => {
-        node("span", { class: `ugs-key ugs-model-${name}` }, row);
+        node("span", { class: `ugc-key ugs-model-${name}` }, row);
         const { title, seed } = state.models[i];
         row.append(` ${name}: ${title}, seed ${seed}  `);
       });
@@ -186,7 +186,7 @@
         node("p", {}, body, `With ${K} classes a matrix is not readable; the shares of right answers are above.`);
         return;
       }
-      const pair = node("div", { class: "ugs-pair" }, body);
+      const pair = node("div", { class: "ugc-pair" }, body);
       const places = sets.map(() => node("div", {}, pair)); // both first: each has its final width
       sets.forEach((s, i) => {
         const rows = matrixOf(s.forget, K);
@@ -199,7 +199,7 @@
           svgNode("text", { x: 28, y: 22 + (r + 0.7) * side, "text-anchor": "end" }, svg, String(r));
           svgNode("text", { x: 34 + (r + 0.5) * side, y: 14, "text-anchor": "middle" }, svg, String(r));
           (row ?? new Array(K).fill(0)).forEach((v, c) => {
-            const rect = svgNode("rect", { class: "ugs-heat", x: 34 + c * side, y: 20 + r * side, width: side - 1, height: side - 1, "fill-opacity": (0.06 + 0.94 * (v / 100)).toFixed(3) }, svg);
+            const rect = svgNode("rect", { class: "ugc-heat", x: 34 + c * side, y: 20 + r * side, width: side - 1, height: side - 1, "fill-opacity": (0.06 + 0.94 * (v / 100)).toFixed(3) }, svg);
             svgNode("title", {}, rect, `true ${r}, predicted ${c}: ${format(v, 1)} %`);
           });
         });

@@ -75,10 +75,10 @@ def test_the_threshold_moves_by_keyboard_and_the_rates_follow(page: Page) -> Non
 def test_a_link_opens_its_view_and_choices_change_it(page: Page) -> None:
     link = f"#setting={PRESET}-bench&a=original-1&b=retrain--again-1&t=0.25"
     found = opened(page, link)
-    assert "Original model, seed 1" in found.locator(".ugs-legend").inner_text()
+    assert "Original model, seed 1" in found.locator(".ugc-legend").inner_text()
     assert found.locator("output").inner_text() == "0.25"
     found.locator("select").nth(2).select_option("no-step-0")
-    expect(found.locator(".ugs-legend")).to_contain_text("No step, seed 0")
+    expect(found.locator(".ugc-legend")).to_contain_text("No step, seed 0")
     assert "b=no-step-0" in page.url
 
 

@@ -13,7 +13,7 @@ def framework(alpha: float | None, p: float) -> "Figure":
     """From the request to one step of Eq. (8): D_r descends, smoothed D_f ascends.
 
     Args:
-        alpha: the smooth rate; None draws the self-adaptive one, which needs features of both.
+        alpha: the smoothing rate; None draws the self-adaptive one, which needs features of both.
         p: weight of the retain term.
     """
     from matplotlib.figure import Figure

@@ -413,7 +413,7 @@ class Stability(Sweep):
     seeds: CommaList = Field("0,1", description="comma-separated whole numbers")
     fraction: float = Field(0.1, gt=0, lt=1, description="share of the training set to forget")
     p_values: CommaList = Field("0.8,0.85,0.9,0.95,0.99", description="retain weights p to try")
-    alpha_values: CommaList = Field("0,-0.2,-0.4,-0.6,-0.8", description="smooth rates α to try")
+    alpha_values: CommaList = Field("0,-0.2,-0.4,-0.6,-0.8", description="smoothing rates α to try")
 
 
 class AdaptiveRate(Sweep):
