@@ -56,13 +56,16 @@ def bundle(static: Path, files: tuple[str, ...], ending: str) -> str:
 def bundled(assets: Sequence[Any], static: Path, make: Callable[[str], Any]) -> list[Any]:
     """A page's assets with one bundle at the place of the last plain one.
 
+    A file that an extension writes only after the pages stays by itself.
+
     Args:
         assets: style sheets or scripts of a page.
         static: the folder ``_static`` of the built book.
         make: an asset from the address of its file.
     """
     kept = [asset for asset in assets if not is_unused(asset)]
-    names = [local(asset) for asset in kept]
+    plain = [local(asset) for asset in kept]
+    names = [name if name and (static / name).is_file() else None for name in plain]
     files = tuple(dict.fromkeys(name for name in names if name))
     if not files:
         return kept
