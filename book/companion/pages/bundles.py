@@ -7,7 +7,7 @@ their order; what is deferred or carries data stays by itself.
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -39,9 +39,13 @@ def joined(static: Path, files: Iterable[str], ending: str) -> str:
         text = (static / name).read_text("utf-8")
         if ending == "css":
             folder = PurePosixPath(name).parent
-            text = ADDRESS.sub(lambda m, at=folder: f"url({at / m[2]})", text)
+            text = ADDRESS.sub(partial(_address, folder), text)
         parts.append(f"/* {name} */\n{text}\n" + (";\n" if ending == "js" else ""))
     return "".join(parts)
+
+
+def _address(folder: PurePosixPath, found: re.Match[str]) -> str:
+    return f"url({folder / found[2]})"
 
 
 @cache

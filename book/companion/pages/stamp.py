@@ -1,4 +1,4 @@
-"""The stamp at the foot of every page: when it was built, from what, and how old its records are."""
+"""The stamp at the foot of every page: built when, from what, and how old its records are."""
 
 import json
 import os

@@ -7,7 +7,7 @@ from pathlib import Path
 from companion.experiments.records import ties
 from companion.experiments.records.record import Record
 from companion.experiments.records.summary import by_label, natural_order
-from companion.experiments.records.ties import FOUR, OUTSIDE, GapTable
+from companion.experiments.records.ties import OUTSIDE, GapTable
 from companion.experiments.runs.evidence import COMMAND, Evidence, passed
 from companion.experiments.settings.labels import split_label, title_of
 from companion.pages.markdown import list_table, mathematics, slug
@@ -68,7 +68,7 @@ def answer(table: GapTable, situation: Situation, records: Sequence[Record]) -> 
 
     All pairs of the methods that are allowed are one family of the protocol's test.
     """
-    allowed = {label for label in table.gaps | table.lost if situation.allows(method_of(label))}
+    allowed = {label for label in {**table.gaps, **table.lost} if situation.allows(method_of(label))}
     part = replace(
         table,
         gaps={label: gaps for label, gaps in table.gaps.items() if label in allowed},
@@ -102,7 +102,7 @@ def card(label: str) -> str:
 
 
 def _waiting(table: GapTable) -> str:
-    known = {split_label(label)[0] for label in table.gaps | table.lost}
+    known = {split_label(label)[0] for label in {**table.gaps, **table.lost}}
     waiting = [title_of(x) for x in natural_order(METHODS) if x not in known and x not in OUTSIDE]
     if not waiting:
         return ""
@@ -115,7 +115,7 @@ def _tuning(evidence: Evidence) -> list[str]:
     order = {label: gap for label, gap in order.items() if label not in OUTSIDE}
     if len(order) < TWO:
         return []
-    first, last = list(order)[0], list(order)[-1]
+    first, *_, last = order
     return [
         f"With {DRAWS[1]} trials, the easiest to tune is {card(first)} (expected validation gap "
         f"{order[first]:.1f} points), the hardest {card(last)} ({order[last]:.1f})."
@@ -129,7 +129,8 @@ def guarantees(_: Path) -> str:
         for label, method in METHODS.items()
         if method.guarantee != "none"
     ]
-    return list_table(("Method", "Proven of its result", "Passes in an epoch"), rows, kind="records")
+    header = ("Method", "Proven of its result", "Passes in an epoch")
+    return list_table(header, rows, kind="records")
 
 
 def glossary(_: Path) -> str:

@@ -34,7 +34,9 @@ def test_a_page_says_of_when_its_records_are(tmp_path: Path) -> None:
     page = "notebooks/theory_5_theorem_2"
     assert stamp.sentences(page, tmp_path)[-1] == "Its records: not run yet."
     (_, words) = stamp.sentences(page, ROOT)
-    first, last, count = stamp.record_days(ROOT / "book" / "results", stamp.RECORDS[page]) or ("",) * 3
+    days = stamp.record_days(ROOT / "book" / "results", stamp.RECORDS[page])
+    assert days is not None
+    first, last, count = days
     assert first <= last
     assert f"{count:,}" in words
     assert first in words
