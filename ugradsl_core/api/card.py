@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from ugradsl_core.api.comparison import RETRAINED, Comparison
 from ugradsl_core.api.unlearned import Run, Unlearned
 from ugradsl_core.errors import ConfigError, unknown_name
-from ugradsl_core.methods import METHODS
+from ugradsl_core.methods import get_method
 from ugradsl_core.metrics.scores import GAP_METRICS, NO_SIGNAL_GAP
 from ugradsl_core.samples.overlap import NOT_SEEN
 from ugradsl_core.training.files import write_text
@@ -84,17 +85,15 @@ def _sizes(run: Run) -> str:
 
 
 def _how(result: Unlearned) -> str:
-    from ugradsl_core import __version__
-
     values = ", ".join(f"{k}={v!r}" for k, v in result.config.model_dump().items())
     did = result.result
     lines = [
-        f"Method: {METHODS[result.method].title} (`{result.method}`)",
+        f"Method: {get_method(result.method).title} (`{result.method}`)",
         f"Hyperparameters: `{values}`",
         *([f"Seed: {result.run.seed}"] if result.run else []),
         f"Work: {did.steps:,} steps, {did.forward_samples:,} samples passed forward and "
         f"{did.backward_samples:,} backward",
-        f"Software: ugradsl-core {__version__}, PyTorch {torch.__version__}",
+        f"Software: ugradsl-core {version('ugradsl-core')}, PyTorch {torch.__version__}",
         f"Weights, SHA-256: `{weights_sha256(did.state_dict)}`",
     ]
     return "\n".join(f"- {line}" for line in lines)

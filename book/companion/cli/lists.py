@@ -17,6 +17,7 @@ from companion.tables.presets import RATE, method_line, setting_values, source_t
 from companion.tables.words import model_text
 
 SOURCES_WIDTH = 96
+NO_FACTS = {"loader", "transform", "places", "computed"}  # of a data set, to the code alone
 INDENT = " " * 15
 
 
@@ -43,7 +44,7 @@ def rows() -> dict[str, dict[str, object]]:
     """What is known of each data set, as plain values."""
     return {
         name: {
-            **asdict(source),
+            **{name: fact for name, fact in asdict(source).items() if name not in NO_FACTS},
             "checksums": dict(source.checksums),
             "options": loader_options(DATASETS[name]),
         }

@@ -6,8 +6,13 @@ REPAIRS = (
     # The button's label says something else than its text.
     (re.compile(r'<summary aria-label="Toggle hidden content">'), "<summary>"),
     # A bibliography is no list of ARIA: its children are no list items.
-    (re.compile(r'(<div class="citation-list"|<div class="docutils citation-list"|'
-                r'<div role="list" class="citation-list")([^>]*)>'), r"\1\2>"),
+    (
+        re.compile(
+            r'(<div class="citation-list"|<div class="docutils citation-list"|'
+            r'<div role="list" class="citation-list")([^>]*)>'
+        ),
+        r"\1\2>",
+    ),
 )
 
 

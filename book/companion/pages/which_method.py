@@ -31,9 +31,7 @@ SITUATIONS = (
     Situation("You have both $D_r$ and $D_f$", lambda method: True),
     Situation("You have $D_f$ alone", lambda method: method.reads == "D_f"),
     Situation("You have $D_r$ alone", lambda method: method.reads == "D_r"),
-    Situation(
-        "You have no memory for a second model", lambda method: method.memory == "none"
-    ),
+    Situation("You have no memory for a second model", lambda method: method.memory == "none"),
 )
 
 
@@ -68,7 +66,9 @@ def answer(table: GapTable, situation: Situation, records: Sequence[Record]) -> 
 
     All pairs of the methods that are allowed are one family of the protocol's test.
     """
-    allowed = {label for label in {**table.gaps, **table.lost} if situation.allows(method_of(label))}
+    allowed = {
+        label for label in {**table.gaps, **table.lost} if situation.allows(method_of(label))
+    }
     part = replace(
         table,
         gaps={label: gaps for label, gaps in table.gaps.items() if label in allowed},

@@ -65,7 +65,10 @@ def own_objects(module: ModuleType) -> dict[str, Any]:
 def exports() -> dict[str, str]:
     """Shorter names of public objects, such as ``ugradsl_core.unlearn``, and their full ones."""
     found = {}
-    for package in (CORE, *(name for name in modules() if hasattr(import_module(name), "__path__"))):
+    for package in (
+        CORE,
+        *(name for name in modules() if hasattr(import_module(name), "__path__")),
+    ):
         for name, value in vars(import_module(package)).items():
             home = getattr(value, "__module__", None) or ""
             is_object = inspect.isclass(value) or inspect.isfunction(value)

@@ -68,9 +68,14 @@ def test_eight_points_a_dimension_sixteen_to_thirty_two() -> None:
 
 
 def test_designs_are_the_same_on_every_machine() -> None:
-    """Compare with values that were computed once; a change here is another protocol."""
+    """Compare with values that were computed once; a change here is another protocol.
+
+    ``rates`` is younger than they are, and not searched.
+    """
     found = {
-        label: digest([config.model_dump() for config in design(label, BENCH, TABLE_4)])
+        label: digest(
+            [config.model_dump(exclude={"rates"}) for config in design(label, BENCH, TABLE_4)]
+        )
         for label in ("ugradsl+", "scrub", "iu")
     }
     assert found == GOLDEN
