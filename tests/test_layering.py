@@ -31,7 +31,8 @@ COMPANION = [
     ["experiments.campaign"],
     ["paper"],
     ["tables", "notebooks"],
-    ["pages", "cli"],
+    ["cli"],
+    ["pages"],
     ["__main__"],
 ]
 ROWS = [
