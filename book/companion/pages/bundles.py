@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 PLAIN = {"rel", "type", "priority", "filename"}  # attributes that say nothing of a file's own
+LATE = ("pygments.css",)  # written anew by the theme when the pages are done
 UNUSED = ("thebe", "design-tabs")  # live code, and tabs: the book has neither
 ADDRESS = re.compile(r"url\((['\"]?)(?!data:|https?:|/|#)([^)'\"]+)\1\)")
 
@@ -20,9 +21,8 @@ def local(asset: Any) -> str | None:
     """The path of a plain file below ``_static``, or None for anything else."""
     name = str(getattr(asset, "filename", None) or "").partition("?")[0]
     own = {key for key, value in getattr(asset, "attributes", {}).items() if value is not None}
-    if not name.startswith("_static/") or own - PLAIN:
-        return None
-    return name.removeprefix("_static/")
+    path = name.removeprefix("_static/")
+    return None if path == name or path in LATE or own - PLAIN else path
 
 
 def is_unused(asset: Any) -> bool:

@@ -43,6 +43,7 @@ def shape_page(
     for kind, make in (("css_files", _CascadingStyleSheet), ("script_files", _JavaScript)):
         context[kind] = bundles.bundled(context[kind], static, make)
     context["stamp"] = stamp_of(pagename, Path(app.srcdir))
+    context["generate_toctree_html"] = accessible.name_toggles(context["generate_toctree_html"])
     if "body" in context:
         context["body"] = accessible.mend(context["body"])
 

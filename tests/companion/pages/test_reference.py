@@ -14,8 +14,15 @@ from companion.pages.reference.links import find, is_ours
 from ugradsl_core.methods.ugradsl import UGradSLConfig
 
 BOOK = Path(__file__).parents[3] / "book"
-NAMES = ["core.a.train", "core.b.train", "core.b.only", "core.b"]
-EXPORTS = {"core.b.short": "core.b.only"}
+NAMES = {
+    "core.a.train_it": "function",
+    "core.b.train_it": "function",
+    "core.b.Only": "class",
+    "core.b.plain": "function",
+    "core.ga": "module",
+    "core.ga.ga": "function",
+}
+EXPORTS = {"core.b.short": "core.b.Only", "core.ga": "core.ga.ga"}
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +56,15 @@ def test_short_names_lead_to_where_objects_are_defined() -> None:
 
 
 def test_a_word_is_found_only_where_one_object_has_its_name() -> None:
-    assert find("only", NAMES, {}) == "core.b.only"
-    assert find("b.only(x, y=1)", NAMES, {}) == "core.b.only"
-    assert find("core.b.short", NAMES, EXPORTS) == "core.b.only"
-    assert find("train", NAMES, {}) is None
-    assert find("a.train", NAMES, {}) == "core.a.train"
-    for word in ("lr = 0.1", "--json", "", "nly", "core.c.only"):
+    assert find("Only", NAMES, {}) == "core.b.Only"
+    assert find("b.Only(x, y=1)", NAMES, {}) == "core.b.Only"
+    assert find("core.b.short", NAMES, EXPORTS) == "core.b.Only"
+    assert find("train_it", NAMES, {}) is None
+    assert find("a.train_it", NAMES, {}) == "core.a.train_it"
+    assert find("ga", NAMES, EXPORTS) == "core.ga.ga"
+    assert find("plain", NAMES, EXPORTS) is None
+    assert find("plain()", NAMES, EXPORTS) == "core.b.plain"
+    for word in ("lr = 0.1", "--json", "", "nly", "core.c.Only"):
         assert find(word, NAMES, EXPORTS) is None
 
 

@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -62,6 +63,7 @@ def own_objects(module: ModuleType) -> dict[str, Any]:
     }
 
 
+@cache
 def exports() -> dict[str, str]:
     """Shorter names of public objects, such as ``ugradsl_core.unlearn``, and their full ones."""
     found = {}

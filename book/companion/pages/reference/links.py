@@ -21,30 +21,37 @@ from sphinx.util.nodes import make_refnode
 from companion.pages.reference import api, cli
 
 NAME = re.compile(r"^[A-Za-z_][\w.]*(?:\(.*\))?$")
+PLAIN = re.compile(r"^[a-z0-9]+$")
 COMMAND = re.compile(r"^(?:\$ )?ugradsl ([a-z0-9]+)\b")
 PUBLIC = {"function", "class", "exception", "data", "module"}
 CLOSED = (nodes.reference, nodes.title, nodes.literal_block, addnodes.desc_signature, nodes.term)
 
 
-def find(word: str, names: Iterable[str], exports: Mapping[str, str]) -> str | None:
+def find(word: str, kinds: Mapping[str, str], exports: Mapping[str, str]) -> str | None:
     """The full name of the one public object that a word names, or None.
+
+    A plain word, such as `workers` or `forward`, is likely to be no more than a word: it has to be
+    exported by a package.
 
     Args:
         word: as in the prose: a name, a dotted name or its end, perhaps with a call's brackets.
-        names: full names of the public objects.
+        kinds: full name → kind of each public object, such as ``function`` or ``module``.
         exports: shorter full names of some of them.
     """
     if not NAME.match(word):
         return None
-    bare = word.partition("(")[0]
-    known = set(names)
+    bare, bracket, _ = word.partition("(")
     for place in (bare, f"{api.CORE}.{bare}"):
         if place in exports:
             return exports[place]
-        if place in known:
+        if place in kinds:
             return place
-    ends = {name for name in known if name.endswith(f".{bare}")}
-    ends |= {full for name, full in exports.items() if "." in bare and name.endswith(f".{bare}")}
+    short = {full for name, full in exports.items() if name.endswith(f".{bare}")}
+    if PLAIN.match(bare) and not bracket:
+        ends = short
+    else:
+        ends = short | {name for name in kinds if name.endswith(f".{bare}")}
+    ends = {name for name in ends if kinds.get(name) != "module"} or ends
     return ends.pop() if len(ends) == 1 else None
 
 
@@ -56,6 +63,11 @@ def public_names(env: BuildEnvironment) -> dict[str, ObjectEntry]:
         for name, entry in domain.objects.items()
         if entry.objtype in PUBLIC and not entry.aliased
     }
+
+
+def kinds_of(names: Mapping[str, ObjectEntry]) -> dict[str, str]:
+    """The kind of each object."""
+    return {name: entry.objtype for name, entry in names.items()}
 
 
 def add_exports(app: Sphinx, env: BuildEnvironment) -> list[str]:
@@ -99,7 +111,7 @@ class LinkCode(SphinxPostTransform):
         command = COMMAND.match(word)
         if command and command[1] in commands:
             return cli.PAGE, commands[command[1]]
-        found = find(word, names, exports)
+        found = find(word, kinds_of(names), exports)
         return (names[found].docname, names[found].node_id) if found in names else None
 
     @staticmethod
@@ -128,7 +140,7 @@ def resolve(
         return None
     names = public_names(env)
     target = str(node.get("reftarget", ""))
-    found = find(target.lstrip("~."), names, api.exports())
+    found = find(target.lstrip("~."), kinds_of(names), api.exports())
     if found in names:
         entry = names[found]
         return make_refnode(

@@ -1,0 +1,35 @@
+"""Repairs of generated HTML."""
+
+from bs4 import BeautifulSoup
+
+from companion.pages.accessible import mend, name_toggles
+
+ARGUMENTS = (
+    '<dt>f<span>(</span><dl>\n<dd><em class="sig-param">a</em>,</dd>\n'
+    '<dd><em class="sig-param">b</em></dd>\n</dl>\n<span>)</span></dt>'
+)
+FIELDS = (
+    '<dl class="field-list simple">\n<dt>Raises</dt><dd><dl><dt>a</dt><dd>b</dd></dl></dd></dl>'
+)
+
+
+def test_arguments_are_no_definitions_and_definitions_stay() -> None:
+    found = mend(ARGUMENTS + FIELDS)
+    assert "<dl>\n<dd>" not in found
+    assert found.count('<div class="sig-arguments">') == 1
+    assert found.count("<div>") == 2
+    assert found.endswith(FIELDS)
+
+
+def test_labels_and_roles_that_mislead_are_dropped() -> None:
+    given = '<summary aria-label="Toggle hidden content">Show</summary>'
+    entry = '<div role="list" class="citation-list"><div class="citation" role="doc-biblioentry">'
+    assert mend(given) == "<summary>Show</summary>"
+    assert mend(entry) == '<div class="citation-list"><div class="citation">'
+
+
+def test_toggles_of_the_sidebar_are_named_after_their_page() -> None:
+    tree = '<ul><li><a href="x">API</a><details><summary><i></i></summary></details></li></ul>'
+    soup = name_toggles(lambda kind: BeautifulSoup(tree, "html.parser"))("sidebar")
+    assert soup.summary["aria-label"] == "Pages below API"
+    assert name_toggles(lambda kind: "text")("raw") == "text"
