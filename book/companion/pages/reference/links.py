@@ -112,7 +112,8 @@ class LinkCode(SphinxPostTransform):
         if command and command[1] in commands:
             return cli.PAGE, commands[command[1]]
         found = find(word, kinds_of(names), exports)
-        return (names[found].docname, names[found].node_id) if found in names else None
+        known = names.get(found) if found else None
+        return (known.docname, known.node_id) if known else None
 
     @staticmethod
     def _here(literal: nodes.Node, identifier: str) -> bool:
