@@ -74,14 +74,12 @@ def catalogue(results: Path) -> list[dict[str, Any]]:
                 }
             )
         title = setting_title(preset_setting(preset, scale).identity())
-        forgets_class = preset_setting(preset, scale).paradigm == "class-wise"
         settings.append(
             {
                 "name": folder.parent.name,
                 "title": f"{title}; {scale} scale",
                 "classes": 1
                 + max(int(o.sets[x].labels.max()) for _, o in _models(folder) for x in SETS),
-                "classWise": forgets_class,
                 "models": models,
             }
         )

@@ -67,10 +67,9 @@ from ugradsl_core.training import Execution
 from ugradsl_core.training.files import write_text
 
 DEADLINE = "UGRADSL_DEADLINE"  # environment variable: seconds since the epoch
-OUTPUT_SEEDS = (0, 1)  # whose models' outputs are kept: what pages show, within 3 MB a setting
+OUTPUT_SEEDS = (0, 1)  # whose models' outputs are kept: what pages show, at 65 kB a model
 REFERENCES = ("retrain", "retrain:again", "no-step")
 SEARCHED = tuple(protocol.SPACES)
-OUTPUT_SEEDS = (0, 1)  # whose models' outputs are kept: what pages show, within 3 MB a setting
 JUDGED_LATER = 2  # methods that are searched before the first one is judged on the test set
 
 
