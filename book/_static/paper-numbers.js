@@ -1,14 +1,15 @@
-/* The table of the paper's numbers: search, filters, sorting, pages and a download. */
+/* A long table with search, filters, sorting, pages and a download: the paper's numbers, or, with
+   `plain`, any table of words such as the hyperparameters. */
 (() => {
   "use strict";
 
   const PAGE = 40;
-  const root = document.getElementById("paper-numbers");
-  const source = document.getElementById("paper-numbers-data");
+  const root = document.querySelector(".paper-numbers[id]");
+  const source = document.getElementById(`${root?.id}-data`);
   if (!root || !source) return;
-  const { text, numbers, kinds, rows } = JSON.parse(source.textContent);
+  const { text, numbers, kinds, rows, plain } = JSON.parse(source.textContent);
   const NOTES = text.length + numbers.length;
-  const FILTERS = [0, 1, 2, 4, NOTES]; // table, data set, paradigm, method, findings
+  const FILTERS = plain ? plain.filters : [0, 1, 2, 4, NOTES]; // table, data set, paradigm, method, findings
   const BACKBONES = ["ViT", "VGG-16"]; // the others go without saying
   const setting = (row) =>
     [row[1], row[2], BACKBONES.includes(row[3]) ? row[3] : "", row[5]].filter(Boolean).join(", ");
@@ -22,7 +23,8 @@
     },
   }));
   const FIRST = ["Avg. Gap", "Recomputed"]; // beside the method, as in every table of the book
-  const columns = [
+  const words = text.map((title, index) => ({ title, key: (row) => row[index] }));
+  const columns = plain ? words : [
     { title: text[4], key: (row) => row[4] },
     ...measured.filter(({ title }) => FIRST.includes(title)),
     { title: text[0], key: (row) => row[0] },
@@ -45,7 +47,7 @@
     return (spread == null ? number : `${number} ± ${spread.toFixed(2)}`) + (unit ? ` ${unit}` : "");
   };
   const tokens = (string) => string.toLowerCase().split(/[\s,]+/).filter(Boolean);
-  const haystack = rows.map((row) => tokens(["table", ...row.slice(0, text.length)].join(" ")));
+  const haystack = rows.map((row) => tokens([plain ? "" : "table", ...row.slice(0, text.length)].join(" ")));
   /* A number has to be a word of its own: “table 1” is not Table 10. */
   const has = (words, wanted) =>
     words.some((word) => (/^\d+$/.test(wanted) ? word === wanted : word.includes(wanted)));
@@ -74,7 +76,7 @@
 
   /* Controls */
   const search = element("input", { type: "search", id: "numbers-search", autocomplete: "off" });
-  search.placeholder = "for example: svhn ugradsl";
+  search.placeholder = plain?.example ?? "for example: svhn ugradsl";
   const controls = element(
     "div",
     { className: "numbers-controls" },
@@ -120,10 +122,10 @@
     head.append(made);
     return made;
   });
-  head.append(element("th", { scope: "col", textContent: "The audit says" }));
+  if (!plain) head.append(element("th", { scope: "col", textContent: "The audit says" }));
   const body = element("tbody");
   const caption = element("caption", {
-    textContent:
+    textContent: plain?.caption ??
       "Every row of the paper's result tables. UA, MIA, RA and TA in percent, gaps in percentage " +
       "points; “Recomputed” is the mean distance of the printed means to Retrain's. A dash is a " +
       "number that is not reported or not legible.",
@@ -134,7 +136,7 @@
     element("table", { className: "cards" }, caption, element("thead", {}, head), body),
   );
   region.setAttribute("role", "region");
-  region.setAttribute("aria-label", "The paper's numbers");
+  region.setAttribute("aria-label", plain?.label ?? "The paper's numbers");
 
   /* Pages and download */
   const count = element("p", { className: "numbers-count" });
@@ -146,7 +148,7 @@
   };
   const [before, after] = [step("Previous", -1), step("Next", 1)];
   const download = element("a", { textContent: "Download these rows as CSV", href: "#" });
-  download.download = "paper-numbers-selected.csv";
+  download.download = `${root.id}-selected.csv`;
   download.addEventListener("click", () => {
     URL.revokeObjectURL(download.href);
     download.href = URL.createObjectURL(new Blob([asCsv(found())], { type: "text/csv" }));
@@ -156,11 +158,11 @@
       const cell = value === null || value === undefined ? "" : String(value);
       return /[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
     };
-    const heads = [...text, ...numbers.flatMap((title) => [title, `${title} ±`]), "audit"];
+    const heads = [...text, ...numbers.flatMap((title) => [title, `${title} ±`]), ...(plain ? [] : ["audit"])];
     const lines = kept.map((row) => [
       ...row.slice(0, text.length),
       ...row.slice(text.length, NOTES).flatMap((cell) => (isNumber(cell) ? [cell[0], cell[1]] : ["", ""])),
-      row[NOTES].join("; "),
+      ...(plain ? [] : [row[NOTES].join("; ")]),
     ]);
     return [heads, ...lines].map((line) => line.map(quoted).join(",")).join("\n") + "\n";
   };
@@ -179,6 +181,7 @@
       if (cell && typeof value === "string") part.title = value; // why there is no number
       made.append(part);
     });
+    if (plain) return made;
     const notes = row[NOTES].map((kind) => kinds[kind]).join("; ");
     const remark = element("td", { className: "notes long" }, element("span", { textContent: notes }));
     remark.dataset.label = "The audit says";
@@ -207,7 +210,7 @@
 
   /* An address such as paper-numbers.html#table=18 opens the page at one table. */
   const wanted = new URLSearchParams(window.location.hash.slice(1));
-  if (wanted.get("table")) {
+  if (!plain && wanted.get("table")) {
     selects[0].value = wanted.get("table");
     if (selects[0].value) state.chosen[0] = selects[0].value;
   }

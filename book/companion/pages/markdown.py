@@ -8,9 +8,6 @@ from ugradsl_core.methods import METHODS
 NOT_RUN_YET = (
     ":::{note}\nNot run yet: no records have been published for this part of the book.\n:::"
 )
-NOT_SEARCHED_YET = (
-    ":::{note}\nNot searched yet: no method has hyperparameters for this setting.\n:::"
-)
 
 
 def list_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, kind: str = "") -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from companion.experiments.settings.preset import (
     preset_setting,
 )
 from companion.experiments.settings.setting import digest
-from companion.pages.markdown import NOT_RUN_YET, NOT_SEARCHED_YET, list_table
+from companion.pages.markdown import NOT_RUN_YET, list_table, raw_html
 from companion.pages.measurements import FOLDER, measured, where
 from companion.paper.names import name
 from companion.paper.numbers import SCHEMAS, Result, load_table
@@ -31,7 +32,13 @@ from ugradsl_core.metrics import average_gap
 
 CSV_NAME = "hyperparameters.csv"
 CSV_HEADER = ("scale", "preset", "part", "field", "value", "origin")
-METHOD_HEADER = ("Method", "lr", "Epochs", "Batch", "Others", "Where from")
+TABLE_HEADER = ("Preset", "Scale", "Method", "lr", "Epochs", "Batch", "Others", "Where from")
+SETTING = "(the setting)"  # in the column of methods: data, forget set, model and training
+EXAMPLE = "for example: svhn salun"
+CAPTION = (
+    "Every preset: first its setting, with the training of the original model, then the "
+    "hyperparameters of each method. A dash is a parameter that a method does not have."
+)
 METRICS = ("UA", "MIA", "RA", "TA")
 REGIME_SCALES = ("bench",)
 
@@ -57,15 +64,13 @@ def _scientific(printed: str) -> str:
     return f"$10^{{{exponent}}}$" if mantissa == "1" else f"${mantissa} \\cdot 10^{{{exponent}}}$"
 
 
-def presets_of(scale: str) -> Callable[[Path], str]:
-    """The fragment of a scale: a line for each preset, then each one folded, with its values."""
+def overview_of(scale: str) -> Callable[[Path], str]:
+    """The fragment of a scale: a line for each preset."""
 
-    def fragment(book: Path) -> str:
-        presets = load_presets(scale)
+    def fragment(_: Path) -> str:
+        rows = [_overview(preset, scale) for preset in load_presets(scale)]
         header = ("Preset", "Data set", "Forgotten", "Model", "Epochs", _last(scale))
-        rows = [_overview(preset, scale) for preset in presets]
-        folded = [_folded(preset, scale) for preset in presets]
-        return "\n\n".join([list_table(header, rows, kind="presets-list"), *folded])
+        return list_table(header, rows, kind="presets-list")
 
     return fragment
 
@@ -88,55 +93,39 @@ def _overview(preset: str, scale: str) -> list[str]:
     ]
 
 
-def _folded(preset: str, scale: str) -> str:
+def table(_: Path) -> str:
+    """Every preset of every scale in one table: its setting, then a row for each method."""
+    rows = [row for scale in SCALES for p in load_presets(scale) for row in _rows(p, scale)]
+    data = {
+        "text": TABLE_HEADER,
+        "numbers": [],
+        "kinds": {},
+        "rows": rows,
+        "plain": {"filters": [0, 1, 2], "caption": CAPTION, "label": "Presets", "example": EXAMPLE},
+    }
+    encoded = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    return raw_html(
+        '<div id="hyperparameters" class="paper-numbers">'
+        "<p>The table needs JavaScript. Without it, the file below has every value.</p></div>\n"
+        f'<script type="application/json" id="hyperparameters-data">{encoded}</script>\n'
+        '<script src="../_static/paper-numbers.js" defer></script>'
+    )
+
+
+def _rows(preset: str, scale: str) -> Iterator[list[str]]:
+    """The rows of a preset in the order of the header."""
     entry = get_preset(preset, scale)
-    parts = [f"{sentence(preset, scale)} {entry.get('note', '')}".strip()]
-    if scale == "paper":
-        rows = [(f"`{f}`", value, text or "–") for f, value, text in setting_values(preset, scale)]
-        parts.append(list_table(("Field", "Value", "Where from"), rows, kind="presets"))
-    if "like" in entry and _carried(entry):
-        parts.append(_like(entry))
-    elif entry["methods"]:
-        rows_ = [_method_row(label, preset, scale) for label in entry["methods"]]
-        parts.append(list_table(METHOD_HEADER, rows_, kind="presets"))
-    else:
-        parts.append(NOT_SEARCHED_YET)
-    body = "\n\n".join(parts)
-    return f"::::{{dropdown}} `{preset}` at the `{scale}` scale\n{body}\n::::"
-
-
-def _carried(entry: Mapping[str, Any]) -> bool:
-    return any(method["source"]["kind"] == "carried" for method in entry["methods"].values())
-
-
-def _like(entry: Mapping[str, Any]) -> str:
-    """Where the methods come from that were not searched here, and which ones were."""
-    kinds: dict[str, list[str]] = {}
-    for label, method in entry["methods"].items():
-        kinds.setdefault(method["source"]["kind"], []).append(label)
-    notes = [entry["methods"][label]["source"]["note"] for label in kinds["carried"]]
-    text = max(notes, key=len).replace(entry["like"], f"`{entry['like']}`")
-    searched = ", ".join(title_of(label) for label in kinds.get("search", []))
-    return f"Methods: {text}." + (f" Searched here: {searched}." if searched else "")
-
-
-def _method_row(label: str, preset: str, scale: str) -> list[str]:
-    entry = get_preset(preset, scale)["methods"][label]
-    cells = [cell or "–" for cell in method_line(label, preset, scale)]
-    return [title_of(label), *cells, source_text(label, entry)]
-
-
-def sentence(preset: str, scale: str) -> str:
-    """A preset's setting in a sentence: data, what is forgotten, model and training."""
-    setting = preset_setting(preset, scale).identity()
-    size, training = setting["train_size"], setting["training"]
-    parts = [
-        name(setting["dataset"]) + (f" ({size:,} training samples)" if size else ""),
-        what_is_forgotten(setting),
-        model_text(setting["model"]),
-        f"{training['epochs']} epochs at learning rate {training['lr']:g}",
-    ]
-    return f"{', '.join(parts)}."
+    training = preset_setting(preset, scale).identity()["training"]
+    values = list(setting_values(preset, scale))
+    sgd = {f"training.{field}": str(training[field]) for field in ("lr", "epochs", "batch_size")}
+    others = "; ".join(f"{field} {value}" for field, value, _ in values if field not in sgd)
+    stated = "; ".join(f"{field}: {text}" for field, _, text in values if text)
+    where = " ".join(filter(None, (entry.get("note", ""), stated))) or "–"
+    yield [preset, scale, SETTING, *sgd.values(), others, where.replace("`", "")]
+    for label in entry["methods"]:
+        cells = [cell or "–" for cell in method_line(label, preset, scale)]
+        source = source_text(label, entry["methods"][label]).replace("`", "")
+        yield [preset, scale, title_of(label), *cells, source]
 
 
 def all_values(book: Path) -> str:
@@ -303,7 +292,8 @@ def _recorded(book: Path, preset: str) -> str:
 
 FRAGMENTS: dict[str, Callable[[Path], str]] = {
     "hyperparameters-paper.md": table_8,
-    **{f"presets-{scale}.md": presets_of(scale) for scale in SCALES},
+    "presets.md": table,
+    **{f"presets-{scale}.md": overview_of(scale) for scale in SCALES},
     "presets-regime.md": regime,
     CSV_NAME: all_values,
     "search-spaces.md": search_spaces,

@@ -13,6 +13,7 @@ from companion.experiments.records.store import open_store, read_records, write_
 from companion.experiments.runs import regime
 from companion.experiments.runs.problems import load_data
 from companion.experiments.settings import preset as presets
+from companion.experiments.settings.labels import title_of
 from companion.experiments.settings.preset import (
     SCALES,
     load_presets,
@@ -36,36 +37,53 @@ def lines_of(fragment: str) -> list[str]:
     return fragment.replace("\n  - ", " | ").splitlines()
 
 
+@pytest.fixture(scope="module")
+def table() -> dict[tuple[str, str, str], dict[str, str]]:
+    """The rows of the one table, by scale, preset and method."""
+    text = FRAGMENTS["presets.md"](BOOK)
+    data = json.loads(text.split('-data">')[1].split("</script>")[0])
+    rows = [dict(zip(data["text"], row, strict=True)) for row in data["rows"]]
+    assert all(isinstance(cell, str) for row in rows for cell in row.values())
+    return {(row["Scale"], row["Preset"], row["Method"]): row for row in rows}
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_preset_is_on_the_page_of_its_scale(scale: str) -> None:
     text = FRAGMENTS[f"presets-{scale}.md"](BOOK)
-    for name, preset in load_presets(scale).items():
+    for name in load_presets(scale):
         assert text.count(f"* - `{name}`\n") == 1
-        assert f"{{dropdown}} `{name}` at the `{scale}` scale" in text
-        assert preset.get("note", "") in text
-    assert text.count("::::{dropdown}") == text.count("\n::::\n") + text.endswith("\n::::")
     assert "None" not in text
 
 
-def test_the_paper_scale_says_for_each_value_where_it_is_stated() -> None:
-    text = FRAGMENTS["presets-paper.md"](BOOK)
-    start = text.index("{dropdown} `celeba-identities1`")
-    rows = lines_of(text[start : text.index("::::\n", start)])
-    cells = {row.split(" | ")[0].removeprefix("* - "): row for row in rows}
-    assert "1% of the identities (82 identities)" in cells["`group_fraction`"]
-    assert "not stated; that of cifar10 in Table 8" in cells["`training.lr`"]
-    assert "Appendix E.1: gamma, alpha, lr, epochs, batch_size" in cells["SCRUB"]
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_table_has_every_setting_and_every_method(scale: str, table: Any) -> None:
+    for name, preset in load_presets(scale).items():
+        training = preset_setting(name, scale).training
+        own = table[scale, name, pages_presets.SETTING]
+        assert (float(own["lr"]), int(own["Epochs"])) == (training.lr, training.epochs)
+        assert preset.get("note", "").replace("`", "") in own["Where from"]
+        for label in preset["methods"]:
+            config = preset_config(label, name, scale).model_dump()
+            shown = table[scale, name, title_of(label)]["lr"].replace("−", "-")
+            assert shown == "–" if config.get("lr") is None else float(shown) == config["lr"]
+    methods = sum(1 + len(preset["methods"]) for preset in load_presets(scale).values())
+    assert sum(key[0] == scale for key in table) == methods
 
 
-def test_a_preset_without_a_search_says_whose_values_it_has() -> None:
-    text = FRAGMENTS["presets-bench.md"](BOOK)
-    start = text.index("{dropdown} `cifar10-random10-vgg16`")
-    part = text[start : text.index("\n::::", start)]
-    assert "not searched; as for `cifar10-random10`, learning rate × 0.5." in part
-    assert "list-table" not in part
+def test_the_paper_scale_says_for_each_value_where_it_is_stated(table: Any) -> None:
+    setting = table["paper", "celeba-identities1", pages_presets.SETTING]
+    assert "1% of the identities (82 identities)" in setting["Where from"]
+    assert "training.lr: not stated; that of cifar10 in Table 8" in setting["Where from"]
+    scrub = table["paper", "celeba-identities1", "SCRUB"]
+    assert "Appendix E.1: gamma, alpha, lr, epochs, batch_size" in scrub["Where from"]
 
 
-def test_a_method_that_was_searched_later_is_named(
+def test_a_preset_without_a_search_says_whose_values_it_has(table: Any) -> None:
+    found = table["bench", "cifar10-random10-vgg16", "UGradSL+"]["Where from"]
+    assert "not searched; as for cifar10-random10, learning rate × 0.5" in found
+
+
+def test_a_method_that_was_searched_later_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "bench.json"
@@ -75,8 +93,9 @@ def test_a_method_that_was_searched_later_is_named(
     presets.store_winner("ft", "mnist-m-random10", "bench", {"lr": 0.5}, source)
     stored = json.loads(path.read_text("utf-8"))["mnist-m-random10"]["methods"]
     assert list(stored) == ["ft"]  # what is carried over is not written down
-    part = pages_presets._folded("mnist-m-random10", "bench")
-    assert "Searched here: FT." in part
+    rows = {row[2]: row for row in pages_presets._rows("mnist-m-random10", "bench")}
+    assert "8 trials; validation gap 1.00" in rows["FT"][-1]
+    assert "not searched" in rows["GA"][-1]
     assert preset_config("ft", "mnist-m-random10", "bench").model_dump()["lr"] == 0.5
 
 
