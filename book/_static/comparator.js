@@ -118,13 +118,13 @@
       window.history.replaceState(null, "", `#${kept}`);
     };
 
-    const heading = (text) => node("h4", { class: "ugc-heading" }, body, text);
+    const heading = (text) => node("h2", { class: "ugc-heading" }, body, text);
     const table = (caption, head, rows) => {
       const place = node("div", { class: "ugc-scroll", tabindex: "0", role: "region", "aria-label": caption }, body);
       const made = node("table", { class: "ugc-table" }, place);
       node("caption", {}, made, caption);
       const first = node("tr", {}, node("thead", {}, made));
-      head.forEach((text) => node("th", { scope: "col" }, first, text));
+      head.forEach((text) => node(text ? "th" : "td", text ? { scope: "col" } : {}, first, text));
       const lines = node("tbody", {}, made);
       rows.forEach(([name, ...cells]) => {
         const line = node("tr", {}, lines);

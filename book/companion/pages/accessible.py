@@ -1,6 +1,7 @@
 """Repairs of generated HTML that keeps a keyboard or a screen reader out."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,12 @@ NO_ENTRY = re.compile(r' role="doc-biblioentry"')
 SIGNATURE = re.compile(
     r'<dl>\s*((?:<dd>(?:<em class="sig-param">|<span class="sig-).*?</dd>\s*)+)</dl>', re.DOTALL
 )
+EMPTY_HEAD = re.compile(r"<th([^>]*)>\s*(?:<p>\s*</p>)?\s*</th>")
+FORMULA_HEAD = re.compile(
+    r'<th([^>]*)>(<p>)?(<span class="math[^"]*">\\\((.*?)\\\)</span>)(</p>)?\s*</th>', re.DOTALL
+)
+SCOPE = re.compile(r' scope="[a-z]+"')
+REGION = re.compile(r'(role="region"[^>]*? aria-label=")([^"]+)(")')
 
 
 def mend(body: str) -> str:
@@ -18,10 +25,32 @@ def mend(body: str) -> str:
     * A button's label that says something else than its text goes.
     * A bibliography is no list of ARIA, as its children are no list items.
     * Arguments of a long signature are no definitions without terms.
+    * An empty head of a column is a cell like any other, and one that is a formula has a name.
+    * Regions of one name are numbered.
     """
     body = NAMED_TWICE.sub("<summary>", body)
     body = NO_ENTRY.sub("", NO_LIST.sub('<div class="citation-list">', body))
-    return SIGNATURE.sub(_arguments, body)
+    body = EMPTY_HEAD.sub(lambda found: f"<td{SCOPE.sub('', found[1])}></td>", body)
+    body = FORMULA_HEAD.sub(_named, body)
+    return _numbered(SIGNATURE.sub(_arguments, body))
+
+
+def _named(found: re.Match[str]) -> str:
+    attributes, start, formula, tex, end = found.groups(default="")
+    spoken = re.sub(r"[\\{}$&;<>]|amp|mathrm", " ", tex)
+    label = " ".join(spoken.replace('"', " ").split())
+    return f'<th{attributes} aria-label="{label}">{start}{formula}{end}</th>'
+
+
+def _numbered(body: str) -> str:
+    seen: Counter[str] = Counter()
+
+    def number(found: re.Match[str]) -> str:
+        seen[found[2]] += 1
+        again = f" ({seen[found[2]]})" if seen[found[2]] > 1 else ""
+        return f"{found[1]}{found[2]}{again}{found[3]}"
+
+    return REGION.sub(number, body)
 
 
 def _arguments(found: re.Match[str]) -> str:

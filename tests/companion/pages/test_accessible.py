@@ -33,3 +33,18 @@ def test_toggles_of_the_sidebar_are_named_after_their_page() -> None:
     soup = name_toggles(lambda kind: BeautifulSoup(tree, "html.parser"))("sidebar")
     assert soup.summary["aria-label"] == "Pages below API"
     assert name_toggles(lambda kind: "text")("raw") == "text"
+
+
+def test_empty_heads_are_cells_and_formulas_have_names() -> None:
+    given = '<tr><th scope="col"></th><th class="head"><p>UA</p></th></tr>'
+    assert mend(given) == '<tr><td></td><th class="head"><p>UA</p></th></tr>'
+    formula = '<th class="head"><p><span class="math notranslate">\\(\\Delta_{x}\\)</span></p></th>'
+    found = mend(formula)
+    assert 'aria-label="Delta_ x"' in found
+    assert found.replace(' aria-label="Delta_ x"', "") == formula
+
+
+def test_regions_of_one_name_are_numbered() -> None:
+    region = '<div role="region" tabindex="0" aria-label="{}"></div>'
+    found = mend("".join(region.format(x) for x in "aba"))
+    assert found == "".join(region.format(x) for x in ("a", "b", "a (2)"))
