@@ -39,7 +39,8 @@ def _named(found: re.Match[str]) -> str:
     attributes, start, formula, tex, end = found.groups(default="")
     spoken = re.sub(r"[\\{}$&;<>]|amp|mathrm", " ", tex)
     label = " ".join(spoken.replace('"', " ").split())
-    return f'<th{attributes} aria-label="{label}">{start}{formula}{end}</th>'
+    hidden = f'<span class="visually-hidden">{label}</span>'
+    return f"<th{attributes}>{start}{formula}{hidden}{end}</th>"
 
 
 def _numbered(body: str) -> str:
