@@ -98,8 +98,9 @@ def test_every_page_has_a_stamp(name: str, page: Page, site: str) -> None:
         assert "live run took" in words or "committed" in words
     links = page.locator(".stamp a")
     for link in links.all():
-        target = Path(os.path.normpath(HTML / name / ".." / (link.get_attribute("href") or "")))
-        assert target.is_file() or name.endswith(target.name)
+        address = link.get_attribute("href") or ""
+        if address != "#":  # the page itself
+            assert Path(os.path.normpath(HTML / name / ".." / address)).is_file()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
