@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 HTML = Path(__file__).resolve().parents[2] / "_build" / "html"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -56,3 +56,17 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def quiet_page(browser: Browser, width: int, height: int) -> Iterator[Page]:
+    """A page of that size, in which no script may fail and no error may be printed."""
+    context = browser.new_context(viewport={"width": width, "height": height})
+    made = context.new_page()
+    made.set_default_timeout(20_000)
+    complaints: list[str] = []
+    made.on("pageerror", lambda error: complaints.append(str(error)))
+    made.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    yield made
+    context.close()
+    assert complaints == []

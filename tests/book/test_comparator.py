@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from companion.experiments.records.outputs import read_outputs
 from companion.experiments.records.summary import PROTOCOL, published, record_label
 from companion.files import RESULTS
-from serving import HTML
+from serving import HTML, quiet_page
 
 ADDRESS = (HTML / "book" / "comparator.html").as_uri()
 PRESET = "cifar10-random10"
@@ -19,15 +19,8 @@ pytestmark = pytest.mark.skipif(not FOLDER.exists(), reason="no outputs are publ
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 390, "height": 800})
-    made = context.new_page()
-    made.set_default_timeout(20_000)
-    complaints: list[str] = []
-    made.on("pageerror", lambda error: complaints.append(str(error)))
-    made.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    yield made
-    context.close()
-    assert complaints == []
+    with quiet_page(browser, 390, 800) as made:
+        yield made
 
 
 def opened(page: Page, link: str = "") -> Locator:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from serving import HTML
+from serving import HTML, quiet_page
 
 ADDRESS = (HTML / "book" / "index.html").as_uri()
 PLAYED = "#playground?m=ugradsl+&a=-1&p=0.8&lr=0.05&f=150-169.3&run=20,-0.4,0.9,0.02_15,-1,0.8,0.05"
@@ -16,15 +16,8 @@ METRICS = ("UA", "RA", "TA")
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    made = context.new_page()
-    made.set_default_timeout(20_000)
-    complaints: list[str] = []
-    made.on("pageerror", lambda error: complaints.append(str(error)))
-    made.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    yield made
-    context.close()
-    assert complaints == []
+    with quiet_page(browser, 1280, 900) as made:
+        yield made
 
 
 def opened(page: Page, link: str = "") -> Locator:
