@@ -57,21 +57,17 @@ def bundle(static: Path, files: tuple[str, ...], ending: str) -> str:
     return name
 
 
-def _priority(asset: Any) -> int:
-    return int(getattr(asset, "priority", 500))
-
-
-def bundled(assets: Sequence[Any], static: Path, make: Callable[..., Any]) -> list[Any]:
+def bundled(assets: Sequence[Any], static: Path, make: Callable[[str], Any]) -> list[Any]:
     """A page's assets with one bundle at the place of the last plain one.
 
     A file that an extension writes only after the pages stays by itself.
 
     Args:
-        assets: style sheets or scripts of a page, which the theme sorts by their priority.
+        assets: style sheets or scripts of a page.
         static: the folder ``_static`` of the built book.
-        make: an asset from the address of its file and its ``priority``.
+        make: an asset from the address of its file.
     """
-    kept = sorted((asset for asset in assets if not is_unused(asset)), key=_priority)
+    kept = [asset for asset in assets if not is_unused(asset)]
     plain = [local(asset) for asset in kept]
     names = [name if name and (static / name).is_file() else None for name in plain]
     files = tuple(dict.fromkeys(name for name in names if name))
@@ -79,8 +75,7 @@ def bundled(assets: Sequence[Any], static: Path, make: Callable[..., Any]) -> li
         return kept
     ending = files[0].rpartition(".")[2]
     last = max(place for place, name in enumerate(names) if name)
-    name = f"_static/{bundle(static, files, ending)}"
-    single = make(name, priority=_priority(kept[last]))
+    single = make(f"_static/{bundle(static, files, ending)}")
     return [
         single if place == last else asset
         for place, (asset, name) in enumerate(zip(kept, names, strict=True))

@@ -52,7 +52,6 @@ def test_every_page_with_records_is_in_the_book() -> None:
 class Asset:
     filename: str | None
     attributes: dict[str, Any] = field(default_factory=dict)
-    priority: int = 500
 
 
 def test_plain_files_become_one_and_keep_their_order(tmp_path: Path) -> None:
@@ -86,13 +85,3 @@ def test_scripts_with_a_body_or_data_stay_by_themselves(tmp_path: Path) -> None:
     ]
     found = bundles.bundled(given, tmp_path, Asset)
     assert [asset.attributes for asset in found] == [{}, {"body": "let b"}, {"defer": "defer"}]
-
-
-def test_files_are_joined_by_their_priority_as_the_theme_sorts_them(tmp_path: Path) -> None:
-    for name in ("early.css", "late.css"):
-        (tmp_path / name).write_text(f"/* {name} */")
-    given = [Asset("_static/late.css", priority=800), Asset("_static/early.css", priority=200)]
-    (single,) = bundles.bundled(given, tmp_path, Asset)
-    assert single.priority == 800
-    text = (tmp_path / (single.filename or "").removeprefix("_static/")).read_text()
-    assert text.index("/* early.css */") < text.index("/* late.css */")
