@@ -1,71 +1,18 @@
-"""Every built page, opened in Chromium: quiet, self-contained, typeset, readable, linked."""
+"""Every built page in Chromium: quiet, self-contained, typeset, readable, linked, accessible."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import os
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page
 
 from serving import HTML
+from visits import look_at, opened
 
-LOOK = (Path(__file__).parent / "look.js").read_text("utf-8")
-VIEWS = ("mathematics", "images", "links", "overflow", "contrast", "theme")
 READABLE = 4.5
 OTHER_SCHEMES = {"http", "https", "mailto", "javascript", "data"}
-
-
-def look_at(page: Page, what: str) -> Any:
-    """One view of `look.js` on an open page."""
-    return page.evaluate(f"() => ({LOOK}).{what}()")
-
-
-@dataclass
-class Visit:
-    """What was heard and seen while one page was open."""
-
-    complaints: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-    seen: dict[str, Any] = field(default_factory=dict)
-
-
-@contextmanager
-def opened(browser: Browser, address: str, width: int, scheme: str) -> Iterator[tuple[Page, Visit]]:
-    """A page that has loaded and typeset its mathematics."""
-    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
-    page, visit = context.new_page(), Visit()
-
-    def complain(kind: str, text: str, wrong: bool = True) -> None:
-        if wrong:
-            visit.complaints.append(f"{kind}: {text}")
-
-    page.on("request", lambda request: visit.requests.append(request.url))
-    page.on("pageerror", lambda error: complain("page error", str(error)))
-    page.on("console", lambda m: complain(m.type, m.text, m.type in {"error", "warning"}))
-    page.on("response", lambda r: complain(str(r.status), r.url, r.status >= 400))
-    page.goto(address, wait_until="load")
-    page.evaluate("() => window.MathJax?.startup?.promise")
-    try:
-        yield page, visit
-    finally:
-        context.close()
-
-
-@pytest.fixture(scope="session")
-def visit(browser: Browser, site: str):
-    @cache
-    def look(name: str, width: int = 1280, scheme: str = "light") -> Visit:
-        with opened(browser, f"{site}/{name}", width, scheme) as (page, visit):
-            page.wait_for_load_state("networkidle")
-            visit.seen = {what: look_at(page, what) for what in VIEWS}
-        return visit
-
-    return look
 
 
 def test_loads_quietly_and_asks_no_other_host(name, visit, site):
@@ -105,38 +52,63 @@ def test_links_and_anchors_resolve(name, visit, site):
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(name, visit):
-    overflow = visit(name, width=390).seen["overflow"]
+    overflow = visit(name).overflow
     assert overflow["page"] <= 0, overflow
     assert overflow["parts"] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_is_readable(name, scheme, visit):
-    seen = visit(name, scheme=scheme).seen
-    contrast, text = seen["contrast"]
-    assert seen["theme"] == scheme
+    contrast, text = visit(name).contrast[scheme]
     assert contrast >= READABLE, text
 
 
-def test_the_root_leads_to_the_book(browser, site):
-    with opened(browser, f"{site}/book/index.html", 1280, "light") as (page, _):
+@pytest.mark.parametrize("part", ["structure", "light", "dark"])
+def test_axe_objects_to_nothing(name, part, visit):
+    """By axe-core's rules: the structure once, one element of each look in either scheme."""
+    assert visit(name).violations[part] == []
+
+
+def test_it_has_a_stamp(name, visit):
+    stamp = visit(name).seen["stamp"]
+    assert stamp["words"].startswith("Built 20")
+    assert "commit" in stamp["words"] or "version control" in stamp["words"]
+    if name.startswith("notebooks/"):
+        assert "live run took" in stamp["words"] or "committed" in stamp["words"]
+    for address in stamp["links"]:
+        if address != "#":  # the page itself
+            assert Path(os.path.normpath(HTML / name / ".." / address)).is_file()
+
+
+def test_formulas_are_no_stops_of_the_tab_key(context, site):
+    with opened(context, f"{site}/notebooks/theory_3_theorem_1.html") as (page, _):
+        assert page.locator("mjx-container").count() > 50
+        stops = page.locator("mjx-container[tabindex='0']")
+        for stop in stops.all():  # only what has to be scrolled
+            assert stop.evaluate("e => e.scrollWidth > e.clientWidth")
+
+
+def test_the_root_leads_to_the_book(context, site):
+    with opened(context, f"{site}/book/index.html") as (page, _):
         page.goto(f"{site}/index.html")
         page.wait_for_url(f"{site}/book/index.html")
 
 
 def test_the_theme_can_be_changed(browser, site):
     ground = "() => getComputedStyle(document.body).backgroundColor"
-    with opened(browser, f"{site}/book/index.html", 1280, "light") as (page, _):
+    context = browser.new_context()  # of its own: the choice is stored
+    with opened(context, f"{site}/book/index.html") as (page, _):
         found = {}
         for _ in range(3):
             found[look_at(page, "theme")] = page.evaluate(ground)
             page.locator(".theme-switch-button:visible").first.click()
+    context.close()
     assert set(found) == {"light", "dark"}
     assert found["light"] != found["dark"]
 
 
-def test_the_search_finds_a_page(browser, site):
-    with opened(browser, f"{site}/search.html?q=smoothing", 1280, "light") as (page, _):
+def test_the_search_finds_a_page(context, site):
+    with opened(context, f"{site}/search.html?q=smoothing") as (page, _):
         page.wait_for_selector("#search-results li a")
         assert page.locator("#search-results li a").count() > 2
 

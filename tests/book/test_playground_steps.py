@@ -221,8 +221,8 @@ def test_what_the_landing_page_says_of_the_runs(page: Page) -> None:
     }"""
     text = (ROOT / "book" / "index.md").read_text("utf-8")
     needed = {
-        "GA is rid of the island by step {}": {"method": "ga"},
-        "needs {} steps: of a label": {"method": "neggrad+", "p": 0.9},
+        "GA has erased the island by step {}": {"method": "ga"},
+        "needs {} steps, because": {"method": "neggrad+", "p": 0.9},
         "UGradSL+ needs {} steps at −0.4": {"method": "ugradsl+", "p": 0.9, "alpha": -0.4},
         "and {} at −1": {"method": "ugradsl+", "p": 0.9, "alpha": -1},
     }

@@ -1,10 +1,8 @@
-"""The reference in the built book: inventory, links from code, search, weight, stamps."""
+"""The reference in the built book: inventory, links from code, search, weight."""
 
 import gzip
-import os
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -87,20 +85,6 @@ def test_the_landing_page_is_light(page: Page, site: str) -> None:
     assert len(sizes) <= 20, sorted(sizes)
     assert sum(sizes.values()) <= 1.5 * MEGABYTE, sizes
     assert all(url.startswith((site, "data:")) for url in sizes)
-
-
-def test_every_page_has_a_stamp(name: str, page: Page, site: str) -> None:
-    page.goto(f"{site}/{name}")
-    words = page.locator(".stamp").first.inner_text()
-    assert words.startswith("Built 20")
-    assert "commit" in words or "version control" in words
-    if name.startswith("notebooks/"):
-        assert "live run took" in words or "committed" in words
-    links = page.locator(".stamp a")
-    for link in links.all():
-        address = link.get_attribute("href") or ""
-        if address != "#":  # the page itself
-            assert Path(os.path.normpath(HTML / name / ".." / address)).is_file()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
