@@ -9,7 +9,13 @@
   const root = here.slice(0, here.lastIndexOf("/") + 1);
 
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const words = (text) => new Uint16Array(bytes(text).buffer);
+  // Deflated: all low bytes, then all high bytes of 16-bit words.
+  const words = async (text) => {
+    const stream = new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const planes = new Uint8Array(await new Response(stream).arrayBuffer());
+    const count = planes.length >> 1;
+    return Uint16Array.from({ length: count }, (_, i) => planes[i] | (planes[count + i] << 8));
+  };
   const half = (bits) => {
     const sign = bits & 0x8000 ? -1 : 1;
     const exponent = (bits >> 10) & 31;
@@ -20,11 +26,14 @@
   };
 
   // Labels, predictions, confidences (p of the true class) and losses (nats) of one set.
-  const decode = (raw) => {
-    const margins = Float64Array.from(words(raw.margins), half);
+  const decode = async (raw) => {
+    const [labels, wrong, bits] = await Promise.all(
+      [raw.labels, raw.predictions, raw.margins].map(words),
+    );
+    const margins = Float64Array.from(bits, half);
     return {
-      labels: words(raw.labels),
-      predictions: words(raw.predictions),
+      labels,
+      predictions: labels.map((label, i) => label ^ wrong[i]),
       confidence: margins.map((m) => 1 / (1 + Math.exp(-m))),
       loss: margins.map((m) => (m > 0 ? Math.log1p(Math.exp(-m)) : -m + Math.log1p(Math.exp(m)))),
     };
@@ -36,7 +45,9 @@
         const script = node("script", { src: `${root}outputs/${file}` });
         script.addEventListener("load", () => {
           const sets = window.ugsOutputs[file];
-          resolve(Object.fromEntries(Object.keys(SETS).map((name) => [name, decode(sets[name])])));
+          Promise.all(Object.keys(SETS).map(async (name) => [name, await decode(sets[name])]))
+            .then(Object.fromEntries)
+            .then(resolve, () => reject(new Error(file)));
         });
         script.addEventListener("error", () => reject(new Error(file)));
         document.head.append(script);

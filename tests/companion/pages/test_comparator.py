@@ -2,14 +2,16 @@
 
 import base64
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 
 import campaign_records as campaign
-from companion.experiments.records.outputs import Outputs, outputs_path, write_outputs
+from companion.experiments.records.outputs import Outputs, outputs_path, read_outputs, write_outputs
 from companion.experiments.runs.outputs import set_outputs
+from companion.files import RESULTS
 from companion.pages import comparator
 
 
@@ -62,6 +64,22 @@ def test_a_script_carries_what_the_model_said(tmp_path: Path) -> None:
     start = f'(window.ugsOutputs??={{}})["{folder.name}/ugradsl+-0.js"]='
     assert text.startswith(start)
     data = json.loads(text.removeprefix(start).rstrip(";\n"))
-    labels = np.frombuffer(base64.b64decode(data["forget"]["labels"]), "<u2")
+    labels = inflated(data["forget"]["labels"])
     assert labels.tolist() == (np.arange(50) % 10).tolist()
-    assert len(base64.b64decode(data["test"]["margins"])) == 100
+    said = read_outputs(folder / "outputs" / "ugradsl+-0.safetensors").sets["test"]
+    wrong = inflated(data["test"]["predictions"])
+    assert (wrong ^ inflated(data["test"]["labels"])).tolist() == said.predictions.tolist()
+    assert (inflated(data["test"]["margins"]).view("<f2") == said.margins).all()
+
+
+def test_the_models_of_a_setting_are_at_most_three_megabytes(tmp_path: Path) -> None:
+    """Twenty-one methods, the original, two Retrains and no step, of two seeds each."""
+    comparator.write_scripts(RESULTS, tmp_path)
+    for folder in (tmp_path / "_static" / "outputs").iterdir():
+        sizes = [path.stat().st_size for path in folder.iterdir()]
+        assert 50 * sum(sizes) / len(sizes) <= 3e6, folder.name
+
+
+def inflated(text: str) -> "np.ndarray[tuple[int], np.dtype[np.uint16]]":
+    planes = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(2, -1)
+    return planes.T.copy().view("<u2").ravel()
