@@ -73,6 +73,51 @@ def stand_out(models: Models) -> "pd.DataFrame":
     return table
 
 
+def stand_out_by_class(models: Models, seed: int = 0) -> "pd.DataFrame":
+    """Kolmogorov–Smirnov tests of D_f against D_te within each class, for every model of a seed.
+
+    Columns are ``label``, ``method``, ``class``, ``D`` (the largest distance of the distribution
+    functions of the losses) and ``p``, adjusted by Holm's procedure over all rows. A class that
+    either set lacks is left out.
+    """
+    import pandas as pd
+    from scipy.stats import ks_2samp
+
+    rows = []
+    for (label, drawn), own in models.items():
+        if drawn != seed:
+            continue
+        forgotten, test = own.sets["forget"], own.sets["test"]
+        for number in sorted({*forgotten.labels.tolist()} & {*test.labels.tolist()}):
+            found = ks_2samp(
+                forgotten.losses[forgotten.labels == number], test.losses[test.labels == number]
+            )
+            rows.append((label, title(label), number, float(found.statistic), float(found.pvalue)))
+    table = pd.DataFrame(rows, columns=["label", "method", "class", "D", "p"])
+    table["p"] = holm(table["p"].tolist())
+    return table
+
+
+def stand_out_by_setting(settings: "Mapping[str, pd.DataFrame]") -> "pd.DataFrame":
+    """``D_test`` of every model (rows) in every setting (columns): mean, and seeds that differ.
+
+    Args:
+        settings: a setting's name → its table by :func:`stand_out`.
+    """
+    import pandas as pd
+
+    columns = {}
+    for name, table in settings.items():
+        groups = table.groupby("method", sort=False)
+        columns[name] = groups.apply(
+            lambda rows: (
+                f"{rows['D_test'].mean():.2f} "
+                f"({int((rows['p_test'] < ALPHA).sum())} of {len(rows)})"
+            ),
+        )
+    return pd.DataFrame(columns).fillna("–").rename_axis("method")
+
+
 def told_apart(table: "pd.DataFrame") -> str:
     """Who stands out, ours first, and who cannot be told from Retrain, in a list made from a table.
 

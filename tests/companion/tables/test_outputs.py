@@ -7,7 +7,13 @@ import numpy as np
 
 from companion.experiments.records.outputs import Outputs, SetOutputs
 from companion.figures import outputs as figures
-from companion.tables.outputs import load_models, stand_out, told_apart
+from companion.tables.outputs import (
+    load_models,
+    stand_out,
+    stand_out_by_class,
+    stand_out_by_setting,
+    told_apart,
+)
 
 
 def model(label: str, forget: float, test: float, seed: int = 0) -> Outputs:
@@ -55,6 +61,41 @@ def test_ours_come_first_and_seeds_that_disagree_are_counted() -> None:
     assert "FT (in 1 of 2 seeds)" in text
     quiet = {(label, 0): model(label, 1.0, 1.0) for label in ("retrain", "ugradsl+")}
     assert "do not stand out from test samples, as the paper says." in told_apart(stand_out(quiet))
+
+
+def shifted(number: int, by: float) -> Outputs:
+    """A model whose margins on the forgotten samples of one class are larger by so much."""
+    plain = model("ft", 1.0, 1.0)
+    forget = plain.sets["forget"]
+    moved = (forget.margins + by * (forget.labels == number)).astype(np.float16)
+    sets = {**plain.sets, "forget": SetOutputs(forget.labels, forget.predictions, moved)}
+    return Outputs(sets, plain.facts, {})
+
+
+def test_within_a_class_only_the_class_that_was_moved_stands_out() -> None:
+    table = stand_out_by_class({("ft", 0): shifted(3, 5.0), ("ft", 1): shifted(4, 5.0)}, seed=0)
+    assert table["class"].tolist() == list(range(10))
+    assert table.loc[table["p"] < 0.05, "class"].tolist() == [3]
+    assert table["D"].idxmax() == 3
+
+
+def test_distances_by_class_are_a_star_for_each_that_is_told_apart() -> None:
+    table = stand_out_by_class({("ft", 0): shifted(3, 5.0)})
+    distances = table.pivot_table("D", "method", "class")
+    figure = figures.distances_by_class(distances, distances > 0.5)
+    (axis,) = figure.axes
+    words = [text.get_text() for text in axis.texts]
+    assert len(words) == 10
+    assert [word.endswith("*") for word in words] == [number == 3 for number in range(10)]
+
+
+def test_settings_stand_side_by_side_with_the_seeds_that_differ() -> None:
+    first = stand_out({("ft", seed): model("ft", 1 + 5 * seed, 1.0, seed) for seed in (0, 1)})
+    second = stand_out({("ga", 0): model("ga", -3.0, 1.0)})
+    table = stand_out_by_setting({"one": first, "other": second})
+    assert table.loc["FT", "one"].endswith("(1 of 2)")
+    assert table.loc["GA", "other"].endswith("(1 of 1)")
+    assert table.loc["GA", "one"] == "–"
 
 
 def test_nothing_published_is_an_empty_table(tmp_path: Path) -> None:
