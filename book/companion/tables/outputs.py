@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from companion.experiments.records.outputs import FOLDER, Outputs, read_outputs
 from companion.experiments.records.summary import PROTOCOL
@@ -98,21 +98,25 @@ def stand_out_by_class(models: Models, seed: int = 0) -> "pd.DataFrame":
     return table
 
 
-def stand_out_by_setting(settings: "Mapping[str, pd.DataFrame]") -> "pd.DataFrame":
-    """``D_test`` of every model (rows) in every setting (columns): mean, and seeds that differ.
+def stand_out_by_setting(
+    settings: "Mapping[str, pd.DataFrame]", against: Literal["test", "retrain"] = "test"
+) -> "pd.DataFrame":
+    """A distance of every model (rows) in every setting (columns): mean, and seeds that differ.
 
     Args:
         settings: a setting's name → its table by :func:`stand_out`.
+        against: what the losses on D_f are compared with: those on D_te, or Retrain's on D_f.
     """
     import pandas as pd
 
     columns = {}
     for name, table in settings.items():
-        groups = table.groupby("method", sort=False)
+        known = table[table[f"D_{against}"].notna()]
+        groups = known.groupby("method", sort=False)
         columns[name] = groups.apply(
             lambda rows: (
-                f"{rows['D_test'].mean():.2f} "
-                f"({int((rows['p_test'] < ALPHA).sum())} of {len(rows)})"
+                f"{rows[f'D_{against}'].mean():.2f} "
+                f"({int((rows[f'p_{against}'] < ALPHA).sum())} of {len(rows)})"
             ),
         )
     return pd.DataFrame(columns).fillna("–").rename_axis("method")
