@@ -34,12 +34,13 @@ test: $(READY) ## unit tests, then every notebook against its committed outputs 
 	OMP_NUM_THREADS=1 TQDM_DISABLE=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadfile \
 		--nbval notebooks --nbval-sanitize-with tests/sanitize.cfg
 
-results: $(READY) ## the records of regime, landscape and Figure 6 (hours; resumes; UGRADSL_DATA)
+results: $(READY) ## the records of regime, landscape, Figure 6 and Theorem 3 (hours; resumes; UGRADSL_DATA)
 	$(BIN)/ugradsl regime all --scale bench --publish book/results/regime-bench.jsonl
 	$(BIN)/ugradsl landscape cifar10-random10 --scale bench \
 		--publish book/results/cifar10-random10-bench-landscape.jsonl
 	$(BIN)/ugradsl figure6 linear,mlp,mlp-fresh,resnet18 --scale bench \
 		--publish book/results/theory/figure6-bench.jsonl
+	$(BIN)/ugradsl label-ldp --scale bench --publish book/results/theory/label-ldp-bench.jsonl
 
 PLAN ?= book/companion/experiments/grid/campaign.yaml
 WORKERS ?= 2

@@ -29,7 +29,7 @@ from companion.cli.options import (
 from companion.cli.paper import audit, claims
 from companion.cli.printing import print_summary
 from companion.cli.targets import check_notebook
-from companion.cli.theory import figure6, landscape
+from companion.cli.theory import figure6, label_ldp, landscape
 from companion.experiments.records import summary as summarys
 from companion.experiments.settings.changes import known_preset
 from companion.notebooks import parameters
@@ -117,6 +117,7 @@ app.command()(grid)
 app.command()(original)
 app.command()(merge)
 app.command()(figure6)
+app.command()(label_ldp)
 app.command()(landscape)
 app.command()(audit)
 app.command()(claims)

@@ -1,4 +1,4 @@
-"""The command ``ugradsl figure6``: Theorem 2's condition over many forget sets, as records."""
+"""Commands that measure what the theorems say, as records: Figure 6, Label-LDP, the landscape."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ from companion.cli.options import (
 from companion.cli.targets import check_publish
 from companion.experiments.settings import preset
 from companion.experiments.settings.changes import split_list
-from ugradsl_core.errors import ConfigError
+from ugradsl_core.errors import ConfigError, unknown_name
 
 
 def figure6(
@@ -62,6 +62,33 @@ def figure6(
             valid, counted = figure6.share_valid(own, damping)
             what = "gradients" if damping is None else f"damping {damping:g} λ_max"
             print(f"{key:18} {what:22} condition holds for {valid} of {counted} forget sets")
+    if publish is not None:
+        print(f"{len(records)} records written to {publish}")
+
+
+def label_ldp(
+    scale: Scale = "smoke",
+    store: StoreFolder = Path("store"),
+    publish: Annotated[Path | None, typer.Option(help="Also write the records to a file.")] = None,
+) -> None:
+    """Theorem 3: the privacy of labels, measured over its domain of rates; stops and resumes."""
+    from tqdm import tqdm
+
+    from companion.experiments.records.store import open_store, write_records
+    from companion.experiments.theory import label_ldp
+
+    if scale not in label_ldp.WIDTHS:
+        raise unknown_name("scale of label-ldp", scale, label_ldp.WIDTHS)
+    check_publish(publish)
+    opened = open_store(store)
+    records = [
+        label_ldp.label_ldp_record(config, seed, scale, opened)
+        for config, seed in tqdm(label_ldp.settings(scale), unit="record", file=sys.stderr)
+    ]
+    if publish is not None:
+        write_records(publish, records)
+    for name, grid in label_ldp.means(records).items():
+        print(f"{name}: " + ", ".join(f"ε {e:.2f} at α {a:.2f}" for a, e in grid.items()))
     if publish is not None:
         print(f"{len(records)} records written to {publish}")
 

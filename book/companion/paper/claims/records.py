@@ -6,6 +6,7 @@ correction, for each measure of the gap. A claim without records is "not run".
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise as neighbours
 
 from companion.experiments.records.record import Record
 from companion.experiments.records.summary import record_label
@@ -31,6 +32,7 @@ from companion.experiments.records.ties import TIED as TIED_OUTCOME
 from companion.experiments.runs.evidence import passed, trial_gaps
 from companion.experiments.runs.protocol import SEARCH_SEEDS
 from companion.experiments.settings.labels import title_of
+from companion.experiments.theory import label_ldp
 from companion.paper.claims.published import Published, by_size, mean, sweeps
 from companion.paper.claims.rules import (
     ALWAYS,
@@ -98,11 +100,6 @@ def judgement(
 def not_run(reason: str) -> Judgement:
     """Nothing that would decide the claim is published."""
     return Judgement(NOT_RUN, reason, "none")
-
-
-def no_records(reason: str) -> Judge:
-    """No kind of record that is published so far could decide it."""
-    return lambda published: not_run(reason)
 
 
 def borrowed(published: Published, labels: Iterable[str]) -> set[str]:
@@ -547,6 +544,29 @@ def condition(published: Published) -> Judgement:
     outcome = GOOD if all(held) else PARTLY if sum(held) >= ALWAYS * len(held) else BAD
     text = f"The inner product is at most 0 in forget sets of {', '.join(parts)}."
     return judgement(outcome, text, sets)
+
+
+def more_negative_is_more_private(published: Published) -> Judgement:
+    """Whether the measured ε of Definition 1 falls at every step of the grid of α towards its end.
+
+    Models differ in their number of features; each is judged by its means over seeds.
+    """
+    own = [record for record in published.others if record.kind == label_ldp.KIND]
+    held, parts, seeds = [], [], []
+    for model, grid in label_ldp.means(own).items():
+        (first, begin), *_, (last, end) = grid.items()
+        steps = [after < before for before, after in neighbours(grid.values())]
+        least = min(grid, key=lambda alpha: grid[alpha])
+        held += steps
+        seeds.append((model, sum(record.config["name"] == model for record in own)))
+        parts.append(
+            f"{model}, from α = {signed(first)} to {signed(last)}: ε falls in {sum(steps)} of "
+            f"{len(steps)} steps, from {begin:.2f} to {grid[least]:.2f} at {signed(least)}, and "
+            f"ends at {end:.2f}"
+        )
+    if not held:
+        return not_run("No published record measures ε.")
+    return judgement(all_or_half(held), f"{'; '.join(parts)}.", seeds)
 
 
 def _least_damped(records: Sequence[Record]) -> tuple[float, list[float]]:
