@@ -149,6 +149,11 @@ def test_a_module_that_is_missing_and_a_typo_of_a_variant() -> None:
             "return UnlearnResult(dict(problem.trained_state), 0, 0, 0, 0.0)",
             "changes the original model's weights in place",
         ),
+        (
+            "problem.forget.all_labels[:8] = 0\n    "
+            "return UnlearnResult(dict(problem.trained_state), 0, 0, 0, 0.0)",
+            "changes the samples of D_f in place",
+        ),
     ],
 )
 def test_what_breaks_the_contract_in_a_run_is_said(

@@ -95,6 +95,19 @@ def test_a_dry_run_for_slurm(folder: Path) -> None:
     assert said.count("-p ft.lr=0.01") == 2
 
 
+def test_an_own_method_and_a_second_retrain_have_jobs_too(folder: Path) -> None:
+    """Names with a colon, an underscore, a dot or a capital are methods of the workflow as well."""
+    (folder / "ideas").mkdir()
+    body = "from ugradsl_core.methods import UnlearnConfig\n"
+    body += "def MyIdea_2(problem, config: UnlearnConfig, *, generator): ...\n"
+    (folder / "ideas" / "own_v1.py").write_text(body, "utf-8")
+    path = written(folder, methods=["retrain:again", "ideas.own_v1:MyIdea_2"], seeds=[0])
+    said = run(path, "local", "--dry-run", PYTHONPATH=os.pathsep.join([str(folder), *sys.path]))
+    assert counts(said)["unlearn"] == 2
+    assert "retrain--again-0.jsonl" in said
+    assert "ideas.own_v1--MyIdea_2-0.jsonl" in said
+
+
 def test_a_dry_run_for_kubernetes(folder: Path) -> None:
     """With an empty bucket in place of the one that its jobs would share."""
     path = written(folder, methods=["ff"], gpus=2, processes=2, seeds=[0], store="/models/store")

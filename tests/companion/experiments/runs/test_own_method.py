@@ -119,3 +119,22 @@ def test_a_method_that_fails_is_found_out_before_anything_is_trained(
     assert "fails_late:f should return an UnlearnResult; found NoneType" in err
     assert "Traceback" not in err
     assert not list(store.rglob("*.safetensors"))
+
+
+def test_its_cost_is_estimated_and_a_campaign_plans_its_search(cli: Cli, tmp_path: Path) -> None:
+    code, out, _ = cli("estimate", "digits-random10", "--methods", NAME)
+    assert code == 0
+    assert NAME in out
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        "protocol: passes-1\nscale: bench\nblocks:\n  - {kind: search, setting: cifar10-random10, "
+        f"seeds: [0, 1, 2, 3, 4], methods: ['{NAME}']}}\n",
+        "utf-8",
+    )
+    code, out, _ = cli(
+        "campaign", str(plan), "--dry-run", "--publish", str(tmp_path / "out"),
+        "--store", str(tmp_path / "store"),
+    )  # fmt: skip
+    assert code == 0
+    assert f"search-cifar10-random10-{NAME.replace(':', '--')}" in out
+    assert f"final-cifar10-random10-{NAME.replace(':', '--')}" in out
