@@ -16,7 +16,7 @@ from ugradsl_core.theory.privacy import best_alpha, label_ldp_epsilon
 
 Cli = Callable[..., tuple[int, str, str]]
 WIDE = LabelLDPConfig(train_size=30, forget_size=5, features=400, l2=1e-3, shares=(0.2, 0.9))
-NARROW = LabelLDPConfig(features=16, shares=(0.36, 0.9), samples=1)
+NARROW = LabelLDPConfig(features=16, shares=(0.36, 0.9))
 
 
 def test_a_model_with_room_for_every_sample_keeps_what_the_theorem_promises(
@@ -24,7 +24,7 @@ def test_a_model_with_room_for_every_sample_keeps_what_the_theorem_promises(
 ) -> None:
     """With little ridge and more features than samples; at 0.9 of the domain ε is 0."""
     record = label_ldp.label_ldp_record(
-        WIDE.replace(samples=1), 0, "smoke", open_store(tmp_path / "store")
+        WIDE, 0, "smoke", open_store(tmp_path / "store")
     )
     first, least = record.metrics["by_alpha"]
     assert least["alpha"] == pytest.approx(best_alpha(2.0, 1.0))
