@@ -16,9 +16,8 @@ from ugradsl_core.api.model import check_trainable, copied, core_of, usual_modes
 from ugradsl_core.api.unlearned import Run, Unlearned, with_weights
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, ModelError, UGradSLError, whole_number
-from ugradsl_core.methods import Method, get_method
+from ugradsl_core.methods import Method, get_method, passes
 from ugradsl_core.methods.common import state_of
-from ugradsl_core.methods.passes import announced
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.metrics import scores
 from ugradsl_core.metrics.attack import Solver
@@ -174,13 +173,14 @@ def unlearn(
             head=head,
             on_epoch=listener,
         )
-        counted = len(samples["retain"]), len(samples["forget"]), interface.num_classes
-        LOG.info("%s: %s", method, announced(config, *counted))
+        sizes = len(samples["retain"]), len(samples["forget"])
+        epochs = f"{getattr(config, 'epochs', 0)} epochs, " if trains else ""
+        LOG.info("%s: %s%s", method, epochs, passes(config, *sizes, interface.num_classes))
         result = _run(method, chosen, problem, config, generator, listener)
         unlearned = with_weights(model, result.state_dict)
         if core is not model:  # the caller's names
             result = replace(result, state_dict=state_of(unlearned))
-        run = Run(len(samples["retain"]), len(samples["forget"]), seed, check_overlap)
+        run = Run(*sizes, seed, check_overlap)
         return Unlearned(unlearned, method, config, result, run)
 
 

@@ -20,11 +20,12 @@ from ugradsl_core.methods.common import (
     spawn,
     stopwatch,
 )
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import head_name, seeded, widen_head
 from ugradsl_core.samples.inputs import Inputs, send
 from ugradsl_core.samples.protocol import Batch, Samples
-from ugradsl_core.training.loop import batch_count, shuffled
+from ugradsl_core.training.loop import Passes, batch_count, shuffled
 
 
 class BSConfig(UnlearnConfig):
@@ -40,6 +41,11 @@ class BSConfig(UnlearnConfig):
     batch_size: int = Field(64, ge=1, description="samples in a batch")
     step: float = Field(0.1, gt=0, description="length of the sign step, a share of the range")
 
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """E epochs over D_f, after the passes that find its labels."""
+        run = self.epochs_over(n_f)
+        return replace(run, forward=run.forward + 2 * n_f, backward=run.backward + n_f, copies=1)
+
 
 class BEConfig(UnlearnConfig):
     """Ten epochs at lr 1e-5 and batch 64, as published.
@@ -53,6 +59,10 @@ class BEConfig(UnlearnConfig):
     lr: float = Field(1e-5, gt=0, description="learning rate")
     batch_size: int = Field(64, ge=1, description="samples in a batch")
     variant: Literal["dropped", "kept"] = "dropped"
+
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """E epochs over D_f."""
+        return self.epochs_over(n_f)
 
 
 def _embedding(model: nn.Module) -> nn.Embedding:
@@ -201,3 +211,13 @@ def be(problem: Problem, config: BEConfig, *, generator: Generator) -> UnlearnRe
         if tensor in state:
             state[tensor] = state[tensor][:num_classes].clone()
     return replace(result, state_dict=state)
+
+
+BE = Method(
+    "BE", be, BEConfig, "D_f", "send D_f to a class K + 1, then drop it", "n_f",
+    memory="one more output",
+)  # fmt: skip
+BS = Method(
+    "BS", bs, BSConfig, "D_f", "train D_f on the class across the nearest boundary",
+    "n_f, and 2n_f forward and n_f backward once", memory="1: the original model",
+)  # fmt: skip

@@ -15,10 +15,12 @@ from ugradsl_core.methods.common import (
     stopwatch,
     trainable,
 )
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import find_head
 from ugradsl_core.samples.inputs import Inputs, take
 from ugradsl_core.samples.protocol import Samples
+from ugradsl_core.training.loop import Passes
 from ugradsl_core.training.progress import SILENT, Progress
 
 
@@ -37,6 +39,11 @@ class FFConfig(Config):
     samples: int | None = Field(None, ge=1, description="retain samples in the Fisher; None is all")
     batch_size: int = Field(256, ge=1, description="samples that are read at a time")
     variant: Literal["exact", "upstream"] = "exact"
+
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """The samples of the Fisher one by one, backward once for each class."""
+        n = n_r if self.samples is None else min(self.samples, n_r)
+        return Passes(1, n, n * num_classes, 1, copies=2, optimiser=False, single=True)
 
 
 MAX_PRECISION, MAX_HEAD_PRECISION = 1e3, 1e2
@@ -189,3 +196,11 @@ def ff(problem: Problem, config: FFConfig, *, generator: Generator) -> UnlearnRe
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
         raise DivergenceError("ff diverged: the weights are no longer finite")
     return UnlearnResult(state_of(model), 1, n, n * num_classes, seconds[0])
+
+
+METHOD = Method(
+    "FF", ff, FFConfig, "D_r", "noise along the flat directions of D_r's loss",
+    "n_r forward, K·n_r backward, in all",
+    memory="1: the Fisher's diagonal, and gradients of single classes",
+    alone="its Fisher is made of single samples",
+)  # fmt: skip

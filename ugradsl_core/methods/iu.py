@@ -25,8 +25,10 @@ from ugradsl_core.methods.common import (
     stopwatch,
     trainable,
 )
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.samples.protocol import Batch, Samples
+from ugradsl_core.training.loop import Passes
 from ugradsl_core.training.progress import SILENT, Progress
 
 
@@ -50,6 +52,18 @@ class IUConfig(Config):
     tolerance: float = Field(1e-3, gt=0, lt=1)
     max_iterations: int = Field(200, ge=1)
     variant: Literal["exact", "upstream"] = "exact"
+
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """Both sets once, and the samples of the Fisher in each of its products."""
+        n, size = n_r + n_f, min(self.samples, n_r)
+        alive = min(self.batch_size, max(n_r, n_f))
+        if self.variant == "upstream":
+            return Passes(1, n + size, n + size, alive, copies=5, optimiser=False)
+        product = self.max_iterations * size
+        return Passes(
+            1, n + 2 * product, n + product, alive,
+            dual=product, copies=7, optimiser=False, at_most=True,
+        )  # fmt: skip
 
 
 def removal_gradient(
@@ -272,3 +286,11 @@ def iu(problem: Problem, config: IUConfig, *, generator: Generator) -> UnlearnRe
         raise DivergenceError("iu diverged: the weights are no longer finite")
     n = n_r + n_f
     return UnlearnResult(state_of(model), 1, n + forward, n + backward, seconds[0])
+
+
+METHOD = Method(
+    "IU", iu, IUConfig, "D_r, D_f", "one step along the inverse Fisher",
+    "n, and 2N forward and N backward for each Fisher product, in all",
+    memory="a few: vectors of conjugate gradients",
+    alone="its conjugate gradients run outside the training loop",
+)  # fmt: skip

@@ -14,7 +14,7 @@ from ugradsl_core.models import FeatureTap, find_head
 from ugradsl_core.samples.inputs import cat
 from ugradsl_core.samples.protocol import Batch
 from ugradsl_core.smoothing import adaptive_alpha, signed_alpha, smoothed_cross_entropy
-from ugradsl_core.training.loop import EpochPlan, batch_count, cycled, shuffled
+from ugradsl_core.training.loop import EpochPlan, Passes, batch_count, cycled, shuffled
 from ugradsl_core.training.processes import World
 from ugradsl_core.training.steps import StepLoss
 
@@ -48,6 +48,20 @@ class MixedConfig(UnlearnConfig):
         found = super().key_fields()
         return {**found, "bn_mode": "separate"} if self.bn_mode == "train" else found
 
+    def terms(self) -> tuple[bool, bool]:
+        """Which terms of Eq. (8), retain and forget, are computed: one of weight 0 is not."""
+        return self.p > 0, self.p < 1
+
+    def mixed_passes(self, n: int) -> Passes:
+        """The passes of the epochs, of which one passes ``n`` samples of each term."""
+        epochs = self.epochs - (self.epoch_count == "E-1" and self.epochs > 0)
+        run, terms = self.replace(epochs=epochs).epochs_over(n), sum(self.terms())
+        return Passes(run.steps, terms * run.forward, terms * run.backward, terms * run.alive)
+
+    def coupled(self) -> str:
+        """The reason why a batch cannot be cut, or nothing."""
+        return "reduction='sum' is no mean over the batch" if self.reduction == "sum" else ""
+
 
 class SmoothedConfig(MixedConfig):
     """Eq. (8) with generalised label smoothing on D_f.
@@ -72,17 +86,22 @@ class SmoothedConfig(MixedConfig):
     adaptive_sign: Literal["positive", "negative", "inverse"] = "negative"
     rates: Literal["own", "shuffled"] = "own"
 
+    def terms(self) -> tuple[bool, bool]:
+        """As without smoothing, but a self-adaptive rate needs both sets whatever p is."""
+        return self.p > 0 or self.alpha is None, self.p < 1
+
+    def coupled(self) -> str:
+        """The reason why a batch cannot be cut, or nothing."""
+        if self.alpha is None:
+            return "a self-adaptive rate compares the samples of a batch"
+        return super().coupled()
+
 
 def _plan(
     problem: Problem, config: MixedConfig, epoch_over: str, streams: tuple[Generator, Generator]
 ) -> tuple[EpochPlan, int, bool, bool]:
-    """Batches, steps, and which terms of Eq. (8) are computed: one of weight 0 is not.
-
-    A self-adaptive rate needs both sets whatever p is.
-    """
-    adaptive = isinstance(config, SmoothedConfig) and config.alpha is None
-    use_retain, use_forget = config.p > 0 or adaptive, config.p < 1
-    use_retain = use_retain or not use_forget
+    """Batches, steps, and which terms of Eq. (8) are computed."""
+    use_retain, use_forget = config.terms()
     retain, forget = problem.retain, problem.forget
     retain_stream, forget_stream = streams
     leader = retain if epoch_over == "retain" else forget

@@ -17,7 +17,6 @@ from ugradsl_core.models.contents import source_sha256
 from ugradsl_core.models.own import find_function, said
 from ugradsl_core.samples.inputs import Inputs
 from ugradsl_core.samples.protocol import Samples
-from ugradsl_core.training.loop import SGDConfig
 
 CONTRACT = "(problem, config, *, generator)"
 LOOKED_AT = 64  # samples of each set that are compared before and after
@@ -82,7 +81,7 @@ def _config_class(function: Callable[..., Any], name: str) -> type[Config]:
             f"method: {name} should annotate {second!r} with its config class, a subclass of "
             f"ugradsl_core.methods.UnlearnConfig; found {shown}"
         )
-    if not (issubclass(kind, SGDConfig) or hasattr(kind, "passes")):
+    if not hasattr(kind, "passes"):
         raise ConfigError(
             f"method: {kind.__name__} should be an UnlearnConfig, or have a method "
             "passes(n_r, n_f, num_classes) that returns what a run passes"

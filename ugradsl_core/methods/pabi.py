@@ -7,7 +7,7 @@ The paper gives only the name; this is the closest public method, the gradient c
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import cycle, islice
 from typing import Literal, Self
 
 import torch
@@ -25,11 +25,12 @@ from ugradsl_core.methods.common import (
     stopwatch,
     trainable,
 )
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import seeded
 from ugradsl_core.samples.inputs import send
 from ugradsl_core.samples.protocol import Augmentation, Batch, Samples
-from ugradsl_core.training.loop import STATISTICS, is_frozen, modes, shuffled
+from ugradsl_core.training.loop import STATISTICS, Passes, batch_sizes, is_frozen, modes, shuffled
 
 MOST_STEPS = 10_000_000
 
@@ -72,6 +73,19 @@ class PABIConfig(UnlearnConfig):
                 f"found {steps:,.0f}"
             )
         return self
+
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """T batches of D_r, and E epochs over it."""
+        noisy = noisy_steps(self.c0, self.c1, self.eta, self.lam)
+        passed = sum(islice(cycle(batch_sizes(n_r, self.batch_size)), noisy))
+        tuned = self.epochs_over(n_r)
+        return Passes(
+            noisy + tuned.steps, passed + tuned.forward, passed + tuned.backward, tuned.alive
+        )
+
+    def coupled(self) -> str:
+        """The reason why a batch cannot be cut."""
+        return "its noisy steps clip the gradient of a whole batch"
 
 
 def noisy_steps(c0: float, c1: float, eta: float, lam: float) -> int:
@@ -239,3 +253,9 @@ def pabi(problem: Problem, config: PABIConfig, *, generator: Generator) -> Unlea
         seconds=result.seconds + seconds[0],
         losses=losses + result.losses,
     )
+
+
+METHOD = Method(
+    "PABI", pabi, PABIConfig, "D_r", "noisy clipped steps on D_r, then fine-tuning",
+    "n_r, and T batches once", guarantee="(ε, δ), if no parameter is frozen",
+)  # fmt: skip

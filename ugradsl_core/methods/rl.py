@@ -7,10 +7,11 @@ import torch
 from torch import Generator
 
 from ugradsl_core.methods.common import UnlearnConfig, cross_entropy, run_training, spawn
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.samples.inputs import cat, send
 from ugradsl_core.samples.protocol import Batch
-from ugradsl_core.training.loop import EpochPlan, batch_count, shuffled
+from ugradsl_core.training.loop import EpochPlan, Passes, SGDConfig, batch_count, shuffled
 
 Order = Literal["sequential", "shuffled"]
 
@@ -25,6 +26,22 @@ class RLConfig(UnlearnConfig):
     """
 
     variant: Order = "sequential"
+
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """E epochs over both sets."""
+        return random_label_passes(self, self.variant, n_r, n_f)
+
+
+def random_label_passes(config: SGDConfig, order_of_sets: Order, n_r: int, n_f: int) -> Passes:
+    """The passes of :func:`random_label_plan`'s epochs."""
+    sets = [n_r + n_f] if order_of_sets == "shuffled" else [n_f, n_r]
+    runs = [config.epochs_over(n) for n in sets]
+    return Passes(
+        sum(run.steps for run in runs),
+        sum(run.forward for run in runs),
+        sum(run.backward for run in runs),
+        max(run.alive for run in runs),
+    )
 
 
 def random_label_plan(
@@ -88,3 +105,6 @@ def rl(problem: Problem, config: RLConfig, *, generator: Generator) -> UnlearnRe
     plan, steps = random_label_plan(problem, config, config.variant, retain_stream, forget_stream)
     model = problem.trained_model()
     return run_training(problem, model, plan, steps, cross_entropy, config, model_stream)
+
+
+METHOD = Method("RL", rl, RLConfig, "D_r, D_f", "random labels on D_f, true ones on D_r", "n")

@@ -18,9 +18,11 @@ from ugradsl_core.methods.common import (
     stopwatch,
     trainable,
 )
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
-from ugradsl_core.methods.rl import Order, random_label_plan
+from ugradsl_core.methods.rl import Order, random_label_passes, random_label_plan
 from ugradsl_core.samples.protocol import Samples
+from ugradsl_core.training.loop import Passes
 
 
 class SalUnConfig(UnlearnConfig):
@@ -35,6 +37,12 @@ class SalUnConfig(UnlearnConfig):
     mask_ratio: float = Field(0.5, gt=0, le=1, description="share of the weights that may move")
     variant: Literal["exact", "gradient"] = "exact"
     order: Order = "sequential"
+
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """E epochs over both sets, and D_f once for the mask."""
+        run = random_label_passes(self, self.order, n_r, n_f)
+        forward, backward = run.forward + n_f, run.backward + n_f
+        return replace(run, forward=forward, backward=backward, copies=1.25)
 
 
 def saliency_mask(
@@ -102,3 +110,9 @@ def salun(problem: Problem, config: SalUnConfig, *, generator: Generator) -> Unl
         backward_samples=result.backward_samples + len(problem.forget),
         seconds=result.seconds + seconds[0],
     )
+
+
+METHOD = Method(
+    "SalUn", salun, SalUnConfig, "D_r, D_f", "RL on the weights that matter most to D_f",
+    "n, and n_f once", memory="1: the original weights, and a mask of booleans",
+)  # fmt: skip

@@ -10,10 +10,11 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from ugradsl_core.methods.common import UnlearnConfig, evaluation_model, run_training, spawn
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.samples.inputs import Inputs, cat, size
 from ugradsl_core.samples.protocol import Batch
-from ugradsl_core.training.loop import batch_count, cycled, shuffled
+from ugradsl_core.training.loop import Passes, batch_count, batch_sizes, cycled, shuffled
 
 
 class SCRUBConfig(UnlearnConfig):
@@ -47,6 +48,27 @@ class SCRUBConfig(UnlearnConfig):
                 f"variant {self.variant}"
             )
         return self
+
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """E epochs over D_r, and the first msteps of them over D_f; the teacher passes forward."""
+        disobeying = min(self.msteps, self.epochs)
+        retain, size = batch_sizes(n_r, self.batch_size), self.forget_batch_size
+        steps, alive = self.epochs * len(retain), max(retain)
+        if self.variant == "joint":
+            forgotten, alive = disobeying * size * len(retain), alive + size * (disobeying > 0)
+        else:
+            forget = batch_sizes(n_f, size)
+            forgotten, steps = disobeying * n_f, steps + disobeying * len(forget)
+            alive = max(alive, max(forget) if disobeying else 0)
+        passed = self.epochs * n_r + forgotten
+        taught = forgotten + (self.epochs * n_r if self.alpha else 0)
+        return Passes(steps, passed + taught, passed, alive, copies=1)
+
+    def coupled(self) -> str:
+        """The reason why a batch cannot be cut, or nothing."""
+        if self.variant == "joint":
+            return "variant='joint' has retain and forget batches of different sizes"
+        return ""
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -124,3 +146,9 @@ def _steps_per_epoch(config: SCRUBConfig, n_r: int, n_f: int) -> list[int]:
     more = batch_count(n_f, config.forget_batch_size)
     twice = config.msteps if config.variant == "alternating" else 0
     return [steps + more * (epoch < twice) for epoch in range(config.epochs)]
+
+
+METHOD = Method(
+    "SCRUB", scrub, SCRUBConfig, "D_r, D_f", "a student that disobeys its teacher on D_f",
+    "n_r, and n_f while t ≤ msteps; forward twice", memory="1: the teacher",
+)  # fmt: skip

@@ -2,6 +2,7 @@
 
 from ugradsl_core.training.execution import Execution
 from ugradsl_core.training.loop import (
+    Passes,
     SGDConfig,
     batch_count,
     cycled,
@@ -16,6 +17,7 @@ from ugradsl_core.training.processes import World
 
 __all__ = [
     "Execution",
+    "Passes",
     "SGDConfig",
     "World",
     "batch_count",

@@ -27,6 +27,41 @@ WAITING_BYTES = 2**28  # of logits that stay on the device before they are fetch
 STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
+@dataclass(frozen=True)
+class Passes:
+    """The passes of one run of a method.
+
+    Attributes:
+        steps: of the optimiser.
+        forward: samples passed forward, all passes counted.
+        backward: samples passed backward.
+        alive: samples whose activations are kept at once, for a backward pass.
+        dual: those of ``forward`` that carry a derivative with them, at twice the cost.
+        copies: weights kept at once besides the model's own, its gradient and its momentum, in
+            models.
+        optimiser: whether there are a gradient and momentum.
+        layers: how many layers from the end are trained; None is all.
+        at_most: whether counts are bounds, as what is iterated stops when it has converged.
+        single: whether samples pass one by one, which costs more than in batches.
+    """
+
+    steps: int
+    forward: int
+    backward: int
+    alive: int
+    dual: int = 0
+    copies: float = 0.0
+    optimiser: bool = True
+    layers: int | None = None
+    at_most: bool = False
+    single: bool = False
+
+    def __str__(self) -> str:
+        steps = f"{self.steps:,} step{'s' * (self.steps != 1)}"
+        most = "at most " if self.at_most else ""
+        return f"{steps}, {most}{self.forward:,} samples forward and {self.backward:,} backward"
+
+
 class SGDConfig(Config):
     """Stochastic gradient descent; the schedule's unit is the step."""
 
@@ -39,6 +74,15 @@ class SGDConfig(Config):
         "constant", description="of the learning rate, step by step"
     )
     augment: Augmentation = Field("none", description="random horizontal flips, and crops")
+
+    def epochs_over(self, n: int) -> Passes:
+        """The passes of E epochs over n samples, each sample once each way in an epoch."""
+        sizes = batch_sizes(n, self.batch_size)
+        return Passes(self.epochs * len(sizes), self.epochs * n, self.epochs * n, max(sizes))
+
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """The passes of a run with these |D_r|, |D_f| and K: E epochs over D_r by default."""
+        return self.epochs_over(n_r)
 
 
 @dataclass(frozen=True)
@@ -55,22 +99,30 @@ class TrainLog:
         return len(self.losses)
 
 
-def shuffled(size: int, batch_size: int, generator: Generator) -> list[Tensor]:
-    """A random order of ``size`` indices in batches; a last batch of one joins the one before.
+def batch_sizes(size: int, batch_size: int) -> list[int]:
+    """Sizes of the batches of an epoch; a last batch of one joins the one before.
 
     BatchNorm cannot train on one sample, and leaving it out would change what an epoch is. Where
     batches of one are asked for, all are.
     """
-    batches = list(torch.split(torch.randperm(size, generator=generator), batch_size))
-    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
+    full, rest = divmod(size, batch_size)
+    sizes = [batch_size] * full
+    if rest == 1 and full:
+        sizes[-1] += 1
+    elif rest or not full:
+        sizes.append(rest)
+    return sizes
 
 
 def batch_count(size: int, batch_size: int) -> int:
     """Number of batches that :func:`shuffled` makes of ``size`` indices."""
-    count = max(1, math.ceil(size / batch_size))
-    return count - (batch_size > 1 and count > 1 and size % batch_size == 1)
+    return len(batch_sizes(size, batch_size))
+
+
+def shuffled(size: int, batch_size: int, generator: Generator) -> list[Tensor]:
+    """A random order of ``size`` indices in batches, see :func:`batch_sizes`."""
+    order = torch.randperm(size, generator=generator)
+    return list(torch.split(order, batch_sizes(size, batch_size)))
 
 
 def cycled(size: int, batch_sizes: Iterable[int], generator: Generator) -> Iterator[Tensor]:

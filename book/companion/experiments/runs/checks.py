@@ -13,7 +13,6 @@ from ugradsl_core import models
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, DataError, DivergenceError
 from ugradsl_core.methods import get_method, is_own_method
-from ugradsl_core.methods.limits import check_execution
 from ugradsl_core.methods.problem import Problem
 from ugradsl_core.models import ModelSpec
 from ugradsl_core.models.spec import is_own
@@ -41,7 +40,7 @@ def check_methods(
         if vocabulary is not None and augment != "none":
             raise ConfigError(f"augment: should be 'none' for text; found {augment!r}")
     for label, config in configs.items():
-        check_execution(get_method(split_label(label)[0]).title, config, execution)
+        get_method(split_label(label)[0]).check(config, execution)
 
 
 def rehearse_own(

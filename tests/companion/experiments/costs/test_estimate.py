@@ -44,8 +44,7 @@ from toys import CPU, METHODS, K, problem, small_config, unlearned
 from ugradsl_core import models
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, DataError
-from ugradsl_core.methods import make_config
-from ugradsl_core.methods.passes import Passes, passes
+from ugradsl_core.methods import Passes, make_config, passes
 from ugradsl_core.models import ModelSpec
 from ugradsl_core.theory.cost import peak_bytes as measured_peak
 from ugradsl_core.theory.cost import training_flops
