@@ -127,7 +127,7 @@ from pathlib import Path
 import numpy as np
 
 from companion.experiments.data.parts import DataBundle, Part, bundle
-from ugradsl_core.samples import Transform
+from companion.experiments.data.images import Transform
 
 
 def load_stripes(root: Path | None = None, *, download: bool = False) -> DataBundle:

@@ -14,10 +14,10 @@ from companion.experiments.settings.preset import load_presets
 from companion.experiments.settings.setting import Scale
 from companion.experiments.theory.landscape import LandscapeConfig
 from companion.paper.audit.lines import RESULT_TABLES, TOLERANCE
+from companion.theory.privacy import label_ldp_epsilon
 from ugradsl_core.config import CommaList, Config
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.methods import get_method
-from ugradsl_core.theory.privacy import label_ldp_epsilon
 
 OF_ADAPTIVE_RATES = ("beta", "distance", "adaptive_sign", "rates")
 
