@@ -16,7 +16,8 @@ PACKAGES = {"ugradsl_core": ROOT / "ugradsl_core", "companion": ROOT / "book" / 
 CORE = [
     ["errors"],
     ["config", "samples", "smoothing", "metrics"],
-    ["models", "training"],
+    ["models"],
+    ["training"],
     ["methods"],
     ["api"],
     ["__init__"],

@@ -10,8 +10,8 @@ from torch.nn.parameter import is_lazy
 
 from ugradsl_core.api.model import copied, core_of, shares_weights
 from ugradsl_core.errors import ModelError
+from ugradsl_core.models.modes import is_frozen
 from ugradsl_core.samples.inputs import one_line
-from ugradsl_core.training.loop import is_frozen
 
 ASK = "cannot be initialised anew{}; pass make_model=…, a function that returns a fresh model"
 

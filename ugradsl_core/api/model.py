@@ -19,10 +19,11 @@ from torch.overrides import TorchFunctionMode
 
 from ugradsl_core import errors
 from ugradsl_core.errors import ModelError
-from ugradsl_core.models import seeded
+from ugradsl_core.models import seeded, trainable
+from ugradsl_core.models.modes import STATISTICS, modes
 from ugradsl_core.samples.inputs import Inputs, cat, one_line, size, to_device
 from ugradsl_core.training.execution import Execution
-from ugradsl_core.training.loop import STATISTICS, in_memory_format, modes
+from ugradsl_core.training.loop import in_memory_format
 
 # Attributes that a copy may share with the original, since they hold no weights.
 SHARED = (
@@ -112,8 +113,7 @@ def check_kind(model: nn.Module) -> None:
 
 def check_trainable(model: nn.Module) -> None:
     """Raise ModelError where nothing is trainable, or nothing of a copy, as with TorchScript."""
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ModelError("model: has no trainable parameter; all are frozen")
+    trainable(model)
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise ModelError(
             "model: is TorchScript, which cannot be trained once copied; pass the module that was "

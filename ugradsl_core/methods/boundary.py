@@ -1,6 +1,5 @@
 """Boundary shrink (BS) and boundary expand (BE) (Chen et al., 2023)."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
@@ -16,6 +15,7 @@ from ugradsl_core.methods.common import (
     evaluation_model,
     first_input,
     in_order,
+    one_set_plan,
     run_training,
     spawn,
     stopwatch,
@@ -23,9 +23,9 @@ from ugradsl_core.methods.common import (
 from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import head_name, seeded, widen_head
-from ugradsl_core.samples.inputs import Inputs, send
-from ugradsl_core.samples.protocol import Batch, Samples
-from ugradsl_core.training.loop import Passes, batch_count, shuffled
+from ugradsl_core.samples.inputs import Inputs
+from ugradsl_core.samples.protocol import Samples
+from ugradsl_core.training.loop import Passes
 
 
 class BSConfig(UnlearnConfig):
@@ -158,15 +158,7 @@ def _relabelled(
 ) -> UnlearnResult:
     """Minimise the cross-entropy of D_f with other labels."""
     _, stream, model_stream = spawn(generator)
-    forget = problem.forget
-
-    def plan(_: int) -> Iterable[tuple[Batch, ...]]:
-        order = shuffled(len(forget), config.batch_size, stream)
-        batches = forget.batches(order, augment=config.augment, generator=stream)
-        for rows, (inputs, true) in zip(order, batches, strict=True):
-            yield ((inputs, send(labels[rows], true.device)),)
-
-    steps = batch_count(len(forget), config.batch_size)
+    plan, steps = one_set_plan(problem.forget, config, stream, labels)
     return run_training(problem, model, plan, steps, cross_entropy, config, model_stream)
 
 
@@ -183,12 +175,7 @@ def bs(problem: Problem, config: BSConfig, *, generator: Generator) -> UnlearnRe
     with stopwatch(problem.execution.resolve()) as seconds:
         labels = nearest_labels(original, problem.forget, config.step, config.batch_size)
     result = _relabelled(problem, problem.trained_model(), config, labels, generator)
-    return replace(
-        result,
-        forward_samples=result.forward_samples + 2 * n_f,
-        backward_samples=result.backward_samples + n_f,
-        seconds=result.seconds + seconds[0],
-    )
+    return result.after(2 * n_f, n_f, seconds[0])
 
 
 def be(problem: Problem, config: BEConfig, *, generator: Generator) -> UnlearnResult:

@@ -13,11 +13,11 @@ from ugradsl_core.methods.common import (
     first_input,
     state_of,
     stopwatch,
-    trainable,
 )
 from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import find_head
+from ugradsl_core.models.modes import trainable
 from ugradsl_core.samples.inputs import Inputs, take
 from ugradsl_core.samples.protocol import Samples
 from ugradsl_core.training.loop import Passes

@@ -23,10 +23,10 @@ from ugradsl_core.methods.common import (
     shaped,
     state_of,
     stopwatch,
-    trainable,
 )
 from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
+from ugradsl_core.models.modes import trainable
 from ugradsl_core.samples.protocol import Batch, Samples
 from ugradsl_core.training.loop import Passes
 from ugradsl_core.training.progress import SILENT, Progress

@@ -12,10 +12,10 @@ from ugradsl_core.methods.common import (
     one_set_plan,
     run_training,
     spawn,
-    trainable,
 )
 from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
+from ugradsl_core.models.modes import trainable
 from ugradsl_core.samples.protocol import Batch
 
 

@@ -19,8 +19,9 @@ from ugradsl_core.methods.common import (
 from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import last_layers, own_tensors, seeded, with_parametrisations
+from ugradsl_core.models.modes import STATISTICS, is_frozen
 from ugradsl_core.samples.protocol import Batch
-from ugradsl_core.training.loop import STATISTICS, Passes, is_frozen
+from ugradsl_core.training.loop import Passes
 
 
 class CFkConfig(UnlearnConfig):

@@ -12,8 +12,9 @@ from ugradsl_core.methods.common import batchnorm_needs_two, spawn, state_of, st
 from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import seeded
+from ugradsl_core.models.modes import modes
 from ugradsl_core.samples.protocol import Augmentation
-from ugradsl_core.training.loop import Passes, batch_count, in_memory_format, modes, shuffled
+from ugradsl_core.training.loop import Passes, batch_count, in_memory_format, shuffled
 
 
 class NoStepConfig(Config):

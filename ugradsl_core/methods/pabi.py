@@ -23,14 +23,14 @@ from ugradsl_core.methods.common import (
     run_training,
     spawn,
     stopwatch,
-    trainable,
 )
 from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import seeded
+from ugradsl_core.models.modes import STATISTICS, is_frozen, modes, trainable
 from ugradsl_core.samples.inputs import send
 from ugradsl_core.samples.protocol import Augmentation, Batch, Samples
-from ugradsl_core.training.loop import STATISTICS, Passes, batch_sizes, is_frozen, modes, shuffled
+from ugradsl_core.training.loop import Passes, batch_sizes, shuffled
 
 MOST_STEPS = 10_000_000
 
@@ -245,14 +245,8 @@ def pabi(problem: Problem, config: PABIConfig, *, generator: Generator) -> Unlea
         passed, losses = certify(model, problem, config, retain_stream, noise_stream)
     plan, steps = one_set_plan(problem.retain, config, retain_stream)
     result = run_training(problem, model, plan, steps, cross_entropy, config, model_stream)
-    return replace(
-        result,
-        steps=len(losses) + result.steps,
-        forward_samples=result.forward_samples + passed,
-        backward_samples=result.backward_samples + passed,
-        seconds=result.seconds + seconds[0],
-        losses=losses + result.losses,
-    )
+    result = replace(result, steps=len(losses) + result.steps, losses=losses + result.losses)
+    return result.after(passed, passed, seconds[0])
 
 
 METHOD = Method(

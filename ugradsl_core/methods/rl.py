@@ -1,15 +1,22 @@
 """Random label (RL): D_f with labels drawn at random, D_r with its own (Golatkar et al., 2020)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
 from torch import Generator
 
-from ugradsl_core.methods.common import UnlearnConfig, cross_entropy, run_training, spawn
+from ugradsl_core.methods.common import (
+    UnlearnConfig,
+    cross_entropy,
+    one_set_plan,
+    relabelled,
+    run_training,
+    spawn,
+)
 from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
-from ugradsl_core.samples.inputs import cat, send
+from ugradsl_core.samples.inputs import cat
 from ugradsl_core.samples.protocol import Batch
 from ugradsl_core.training.loop import EpochPlan, Passes, SGDConfig, batch_count, shuffled
 
@@ -63,13 +70,11 @@ def random_label_plan(
         return torch.randint(num_classes, (n_f,), generator=forget_stream)
 
     def sequential(_: int) -> Iterable[tuple[Batch, ...]]:
-        drawn, order = draw(), shuffled(n_f, size, forget_stream)
-        batches = forget.batches(order, augment=config.augment, generator=forget_stream)
-        for rows, (inputs, labels) in zip(order, batches, strict=True):
-            yield ((inputs, send(drawn[rows], labels.device)),)
-        order = shuffled(n_r, size, retain_stream)
-        for batch in retain.batches(order, augment=config.augment, generator=retain_stream):
-            yield (batch,)
+        for samples, stream, labels in (
+            (forget, forget_stream, draw()),
+            (retain, retain_stream, None),
+        ):
+            yield from one_set_plan(samples, config, stream, labels)[0](0)
 
     def mixed(_: int) -> Iterable[tuple[Batch, ...]]:
         drawn, order = draw(), shuffled(n_r + n_f, size, retain_stream)
@@ -80,23 +85,19 @@ def random_label_plan(
             augment=config.augment,
             generator=retain_stream,
         )
-        from_forget = forget.batches(
-            (rows for rows in forget_rows if len(rows)),
-            augment=config.augment,
-            generator=forget_stream,
+        rows_f = [rows for rows in forget_rows if len(rows)]
+        from_forget = relabelled(
+            forget.batches(rows_f, augment=config.augment, generator=forget_stream), rows_f, drawn
         )
         for kept, forgotten in zip(retain_rows, forget_rows, strict=True):
             parts = [next(iter(from_retain))] if len(kept) else []
             if len(forgotten):
-                inputs, labels = next(iter(from_forget))
-                parts.append((inputs, send(drawn[forgotten], labels.device)))
+                parts.append(next(from_forget))
             yield ((cat([x for x, _ in parts]), torch.cat([y for _, y in parts])),)
 
-    plans: dict[str, tuple[Callable[[int], Iterable[tuple[Batch, ...]]], int]] = {
-        "sequential": (sequential, batch_count(n_f, size) + batch_count(n_r, size)),
-        "shuffled": (mixed, batch_count(n_r + n_f, size)),
-    }
-    return plans[order_of_sets]
+    if order_of_sets == "shuffled":
+        return mixed, batch_count(n_r + n_f, size)
+    return sequential, batch_count(n_f, size) + batch_count(n_r, size)
 
 
 def rl(problem: Problem, config: RLConfig, *, generator: Generator) -> UnlearnResult:

@@ -16,11 +16,11 @@ from ugradsl_core.methods.common import (
     shaped,
     spawn,
     stopwatch,
-    trainable,
 )
 from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.methods.rl import Order, random_label_passes, random_label_plan
+from ugradsl_core.models.modes import trainable
 from ugradsl_core.samples.protocol import Samples
 from ugradsl_core.training.loop import Passes
 
@@ -104,12 +104,8 @@ def salun(problem: Problem, config: SalUnConfig, *, generator: Generator) -> Unl
         model_stream,
         after_step=restore if config.variant == "exact" else None,
     )
-    return replace(
-        result,
-        forward_samples=result.forward_samples + len(problem.forget),
-        backward_samples=result.backward_samples + len(problem.forget),
-        seconds=result.seconds + seconds[0],
-    )
+    n_f = len(problem.forget)
+    return result.after(n_f, n_f, seconds[0])
 
 
 METHOD = Method(

@@ -1,7 +1,6 @@
 """SCRUB: a student that disobeys its teacher on D_f (Kurmanji et al., 2023)."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Literal, Self
 
 import torch
@@ -138,7 +137,7 @@ def scrub(problem: Problem, config: SCRUBConfig, *, generator: Generator) -> Unl
 
     steps = _steps_per_epoch(config, len(retain), len(forget))
     result = run_training(problem, problem.trained_model(), plan, steps, loss, config, model_stream)
-    return replace(result, forward_samples=result.forward_samples + taught)
+    return result.after(taught)
 
 
 def _steps_per_epoch(config: SCRUBConfig, n_r: int, n_f: int) -> list[int]:

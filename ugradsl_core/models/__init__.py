@@ -7,17 +7,21 @@ from ugradsl_core.models.layers import (
     own_tensors,
     with_parametrisations,
 )
-from ugradsl_core.models.seeding import seeded
+from ugradsl_core.models.modes import STATISTICS, is_frozen, modes, seeded, trainable
 
 __all__ = [
     "NORMALISATION",
+    "STATISTICS",
     "FeatureTap",
     "find_head",
     "head_name",
+    "is_frozen",
     "last_layers",
     "load_weights",
+    "modes",
     "own_tensors",
     "seeded",
+    "trainable",
     "widen_head",
     "with_parametrisations",
 ]

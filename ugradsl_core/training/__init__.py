@@ -1,13 +1,12 @@
 """The training loop, its execution on devices and in several processes, and its checkpoints."""
 
+from ugradsl_core.models.modes import is_frozen, modes
 from ugradsl_core.training.execution import Execution
 from ugradsl_core.training.loop import (
     Passes,
     SGDConfig,
     batch_count,
     cycled,
-    is_frozen,
-    modes,
     predict,
     shuffled,
     synchronise,

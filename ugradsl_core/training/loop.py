@@ -3,18 +3,16 @@
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
-from torch.nn.utils.parametrizations import _SpectralNorm
-from torch.nn.utils.spectral_norm import SpectralNorm
 
 from ugradsl_core.config import Config
-from ugradsl_core.errors import DivergenceError, ModelError
+from ugradsl_core.errors import DivergenceError
+from ugradsl_core.models.modes import modes, trainable
 from ugradsl_core.samples.inputs import send, to_device
 from ugradsl_core.samples.protocol import Augmentation, Batch, Samples
 from ugradsl_core.training.checkpoint import Checkpoint, capture, restore
@@ -24,7 +22,6 @@ from ugradsl_core.training.steps import StepLoss, check_accumulation, step_gradi
 
 EpochPlan = Callable[[int], Iterable[tuple[Batch, ...]]]
 WAITING_BYTES = 2**28  # of logits that stay on the device before they are fetched
-STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
 @dataclass(frozen=True)
@@ -147,47 +144,6 @@ def _scheduler(
     return None
 
 
-def _of_each_epoch(steps: int | Sequence[int], epochs: int) -> Sequence[int]:
-    return [steps] * epochs if isinstance(steps, int) else steps
-
-
-def is_frozen(module: nn.Module) -> bool:
-    """Tell whether a module has parameters of its own and none of them is trained."""
-    own = list(module.parameters(recurse=False))
-    return bool(own) and not any(parameter.requires_grad for parameter in own)
-
-
-def _has_spectral_hook(module: nn.Module) -> bool:
-    """Tell whether a module's weight is divided by its norm the old way, estimated in each pass."""
-    return any(isinstance(hook, SpectralNorm) for hook in module._forward_pre_hooks.values())
-
-
-@contextmanager
-def modes(
-    model: nn.Module, training: bool, frozen_statistics: bool | Collection[nn.Module] = False
-) -> Iterator[None]:
-    """Training or evaluation mode, and each module's own again on leaving.
-
-    See :func:`train` for ``frozen_statistics``.
-    """
-    before = {module: module.training for module in model.modules()}
-    model.train(training)
-    for module in model.modules():
-        if isinstance(frozen_statistics, bool):
-            keep = frozen_statistics
-        else:
-            keep = module in frozen_statistics
-        if (isinstance(module, STATISTICS) and (keep or is_frozen(module))) or (
-            (isinstance(module, _SpectralNorm) or _has_spectral_hook(module)) and keep
-        ):
-            module.eval()
-    try:
-        yield
-    finally:
-        for module, mode in before.items():
-            module.training = mode
-
-
 def in_memory_format(model: nn.Module, execution: Execution) -> nn.Module:
     """The model, changed in place to NHWC where it has four axes to reorder, and no fifth one."""
     axes = {tensor.ndim for tensor in (*model.parameters(), *model.buffers())}
@@ -239,9 +195,7 @@ def train(
     device, world = execution.resolve(), execution.world
     world.check_batch(sgd.batch_size)
     check_accumulation(execution, sgd.batch_size)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    if not parameters:
-        raise ModelError("model: has no trainable parameter; all are frozen")
+    parameters = list(trainable(model).values())
     optimiser = torch.optim.SGD(
         parameters,
         lr=sgd.lr,
@@ -249,9 +203,11 @@ def train(
         weight_decay=sgd.weight_decay,
         fused=device.type in {"cpu", "cuda"} and all(p.is_floating_point() for p in parameters),
     )
-    counts = _of_each_epoch(steps_per_epoch, sgd.epochs)
+    counts = [steps_per_epoch] * sgd.epochs if isinstance(steps_per_epoch, int) else steps_per_epoch
     scheduler = _scheduler(optimiser, sgd, sum(counts))
-    network = _compiled(in_memory_format(model, execution), execution)
+    network = in_memory_format(model, execution)
+    if execution.compile:
+        network = torch.compile(network)  # type: ignore[assignment]
     losses, samples, first_epoch, earlier = _resume(checkpoint, model, optimiser)
     network = spread(network, world)
     seed = torch.initial_seed()
@@ -308,10 +264,6 @@ def _fast_forward(
     optimiser.step()  # without gradients: PyTorch wants one before the scheduler's
     for _ in range(steps):
         scheduler.step()
-
-
-def _compiled(model: nn.Module, execution: Execution) -> nn.Module:
-    return torch.compile(model) if execution.compile else model  # type: ignore[return-value]
 
 
 def _off_the_clock(

@@ -10,6 +10,7 @@ from torch import nn
 from companion.backbones.spec import SIZES
 from ugradsl_core.errors import ConfigError, ModelError, UGradSLError, check_logits
 from ugradsl_core.methods.own import find_function, said
+from ugradsl_core.models import modes
 
 
 def build_own(
@@ -84,10 +85,8 @@ def _try(
     device = torch.device("cpu") if first is None else first.device
     dtype = torch.float32 if vocabulary is None else torch.long
     inputs = torch.ones((2, *shape), dtype=dtype, device=device)
-    training = {module: module.training for module in model.modules()}
-    model.eval()
     try:
-        with torch.no_grad():
+        with modes(model, training=False), torch.no_grad():
             logits = model(inputs)
     except UGradSLError:
         raise
@@ -95,9 +94,6 @@ def _try(
         raise ModelError(
             f"model: {name} cannot take inputs of shape {shape} ({said(error)})"
         ) from error
-    finally:
-        for module, mode in training.items():
-            module.training = mode
     found = check_logits(logits, 2)
     if found != num_classes:
         raise ModelError(f"model: {name} should have {num_classes} outputs; found {found}")

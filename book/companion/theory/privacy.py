@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from companion.theory.minima import Minimum, minimise
-from companion.theory.risks import Risk, model_at, parameter_vector
+from companion.theory.risks import Risk, model_at, one_tensor, parameter_vector
 from ugradsl_core.errors import ConfigError, DataError
-from ugradsl_core.samples.inputs import one_tensor
 from ugradsl_core.smoothing import gls_loss
 
 CONDITION = "γ₁ − γ₂(1 + (1−K)/K·α) > 0"

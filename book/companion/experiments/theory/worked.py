@@ -12,14 +12,12 @@ from companion.experiments import data
 from companion.experiments.settings import forget_sets
 from companion.theory.losses import WeightedLoss
 from companion.theory.minima import Minimum, minimise
-from companion.theory.risks import Risk, gradient, parameter_vector, rows, whole
+from companion.theory.risks import Risk, gradient, one_tensor, parameter_vector, rows, whole
 from ugradsl_core.errors import ConfigError, DataError, unknown_name
 from ugradsl_core.methods.common import cross_entropy
-from ugradsl_core.models import seeded
+from ugradsl_core.models import STATISTICS, seeded
 from ugradsl_core.samples import Batch
-from ugradsl_core.samples.inputs import one_tensor
 from ugradsl_core.training import Execution, SGDConfig, batch_count, shuffled, train
-from ugradsl_core.training.loop import STATISTICS
 
 Kind = Literal["linear", "mlp", "resnet18"]
 MODELS = ("linear", "mlp", "resnet18")
