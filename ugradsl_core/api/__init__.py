@@ -31,7 +31,6 @@ from ugradsl_core.training.progress import Progress
 UserSet = MapStyle | DataLoader[Any]
 
 LOG = logging.getLogger("ugradsl_core")
-HINTS = {"use_reentrant": "; checkpoint with use_reentrant=False"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,9 +236,8 @@ def _run(
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as error:
         if listener is not None and listener.failure is error:
             raise
-        said = one_line(error)
-        hint = next((hint for text, hint in HINTS.items() if text in said), "")
-        kind = type(error).__name__
+        said, kind = one_line(error), type(error).__name__
+        hint = "; checkpoint with use_reentrant=False" if "use_reentrant" in said else ""
         raise ModelError(f"model: {method} does not work with it ({kind}: {said}){hint}") from error
 
 

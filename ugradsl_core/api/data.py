@@ -286,10 +286,9 @@ def _contents(name: str, workers: Workers, progress: Progress) -> list[bytes]:
 
 
 def input_columns(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> tuple[str, ...]:
-    """The named inputs that the model's ``forward`` takes by name.
+    """The named inputs that the model's ``forward`` takes by name, or all where it takes any name.
 
-    All where it takes any name; none where it takes no such name but there is only one input,
-    which then comes as a tensor.
+    None where it takes no such name but there is only one input, which then comes as a tensor.
 
     Raises:
         DataError: there are several inputs and the model takes none of them.
@@ -332,15 +331,9 @@ def prepare(
 ) -> tuple[dict[str, UserSamples], Execution, Interface]:
     """Check model and data before anything is computed, and wrap the data.
 
-    The execution that comes back keeps the memory format contiguous where the model cannot work
-    with channels last, for example because it flattens with ``view``.
-
-    Args:
-        model: whose logits are asked for, without wrappers.
-        sets: what :func:`opened` gives.
-        execution: device and switches.
-        reads: the sets whose items will be read, all by default; of the others none is.
-        training: whether the model will be trained, and so is probed in training mode.
+    Only items of the sets ``reads`` are read, all by default. A model that will be trained is
+    probed in training mode, too. The execution that comes back keeps the memory format contiguous
+    where the model cannot work with channels last, for example because it flattens with ``view``.
     """
     check_kind(model)
     check_weights(model)

@@ -301,11 +301,8 @@ def probe(
 ) -> Interface:
     """Call a copy of a user's model with one input of each set, in each mode that is needed.
 
-    Args:
-        model: left as it was.
-        inputs: by the set's name, batches of one: tensors, or mappings of them.
-        device: to call it on.
-        training: whether it will be trained, and so is called and differentiated in training mode.
+    ``inputs`` are batches of one by the set's name: tensors, or mappings of them. A model that will
+    be trained is called and differentiated in training mode, too.
 
     Raises:
         ModelError: a pass fails, or its output holds no logits (n, K) or NaN.

@@ -69,11 +69,7 @@ def get_method(name: str) -> Method:
 
 
 def make_config(name: str, **parameters: Any) -> Config:
-    """A validated config of the method ``name``.
-
-    Raises:
-        ConfigError: unknown method or parameter, or a value that breaks its rule.
-    """
+    """A validated config of the method ``name``; ConfigError says which rule is broken."""
     return get_method(name).config(**parameters)
 
 

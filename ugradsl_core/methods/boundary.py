@@ -78,13 +78,10 @@ def _embedding(model: nn.Module) -> nn.Embedding:
 def nearest_labels(model: nn.Module, samples: Samples, step: float, batch_size: int) -> Tensor:
     """y' = argmax f(x'), x' = clip(x + step·sign ∇_x CE(f(x), y)): the class across the boundary.
 
-    Inputs that are whole numbers, such as tokens, cannot move; their embeddings do.
-
-    Args:
-        model: in evaluation mode; it is left as it was.
-        samples: D_f. Where it knows the range of its inputs (``input_range``), x' is clipped to it.
-        step: as a share of that range, or in the unit of the model's input without one.
-        batch_size: of the passes; two forward and one backward.
+    ``step`` is a share of the inputs' range, to which x' is clipped, where ``samples`` know it
+    (``input_range``), else it is in the unit of the model's input. Inputs that are whole numbers,
+    such as tokens, cannot move; their embeddings do. The model, in evaluation mode, is left as it
+    was; each sample passes twice forward and once backward.
 
     Returns:
         int64, shape (N,), on the CPU; equal to y where the step does not cross a boundary.
@@ -92,9 +89,8 @@ def nearest_labels(model: nn.Module, samples: Samples, step: float, batch_size: 
     found = []
     for inputs, labels in samples.batches(in_order(len(samples), batch_size)):
         if _movable(inputs):
-            moved = _moved_inputs(
-                model, inputs, labels, step, getattr(samples, "input_range", None)
-            )
+            bounds = getattr(samples, "input_range", None)
+            moved = _moved_inputs(model, inputs, labels, step, bounds)
             with torch.no_grad():
                 found.append(model(moved).argmax(1))
         else:

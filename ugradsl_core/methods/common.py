@@ -66,7 +66,8 @@ def one_set_plan(
     def plan(_: int) -> Iterable[tuple[Batch, ...]]:
         order = shuffled(len(samples), config.batch_size, generator)
         batches = samples.batches(order, augment=config.augment, generator=generator)
-        return zip(batches if labels is None else relabelled(batches, order, labels))
+        chosen = batches if labels is None else relabelled(batches, order, labels)
+        return ((batch,) for batch in chosen)
 
     return plan, batch_count(len(samples), config.batch_size)
 
@@ -127,11 +128,7 @@ def run_training(
 
 @contextmanager
 def batchnorm_needs_two() -> Iterator[None]:
-    """Say in a sentence that BatchNorm met a batch of one sample in training mode.
-
-    Raises:
-        ModelError: it did.
-    """
+    """Raise ModelError where BatchNorm meets a batch of one sample in training mode."""
     try:
         yield
     except ValueError as error:

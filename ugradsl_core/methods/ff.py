@@ -61,19 +61,14 @@ def fisher_diagonal(
     batch: int,
     progress: Progress = SILENT,
 ) -> list[Tensor]:
-    """F = (1/N) Σ_x Σ_y p_y(x) (∂CE(f(x), y))², sample by sample.
+    """F = (1/N) Σ_x Σ_y p_y(x) (∂CE(f(x), y))² over the N samples ``rows``, one by one.
 
-    Args:
-        model: in evaluation mode.
-        parameters: those that derivatives are taken for.
-        samples: D_r.
-        rows: the N samples that are read.
-        batch: samples that are read at a time.
-        progress: counts the samples.
+    The model is in evaluation mode; ``batch`` samples are read at a time. Costs N forward and K·N
+    backward passes of one sample; of a small model the gradients of several classes are taken
+    together, within 8 MiB.
 
     Returns:
-        A tensor for each parameter. Costs N forward and K·N backward passes of one sample; of a
-        small model the gradients of several classes are taken together, within 8 MiB.
+        A tensor for each parameter.
     """
     total = [torch.zeros_like(p) for p in parameters]
     with progress.bar("Fisher", len(rows), "sample") as advance:
@@ -135,11 +130,8 @@ def _gradients(
 def noise_variance(fisher: Tensor, alpha: float, *, many_outputs: bool, boosted: bool) -> Tensor:
     """v = α·min(1/(F + 1e-8), 1e3), averaged over the second axis, times 10 where ``boosted``.
 
-    Args:
-        fisher: F of one parameter.
-        alpha: α.
-        many_outputs: whether 1/F is clamped at 1e2 instead, as for parameters with K rows.
-        boosted: the classification layer and parameters with one axis.
+    ``many_outputs``, for parameters with K rows, clamps 1/F at 1e2; ``boosted`` are the
+    classification layer and parameters with one axis.
     """
     limit = MAX_HEAD_PRECISION if many_outputs else MAX_PRECISION
     variance = alpha * (1 / (fisher + 1e-8)).clamp(max=limit)

@@ -175,16 +175,9 @@ def inverse_fisher_product(
 ) -> tuple[list[Tensor], int, bool]:
     """H⁻¹v for H = λI + (1/N)Σ g·gᵀ by conjugate gradients; O(parameters) memory.
 
-    Args:
-        model: in evaluation mode.
-        parameters: by name, those that g is taken for, see :func:`fisher_product`.
-        batches: the N samples.
-        vector: v, one tensor for each parameter.
-        damping: λ.
-        tolerance: of ‖Hx − v‖/‖v‖.
-        max_iterations: after which the search stops, with a warning.
-        loss: with reduction "mean"; cross-entropy without one.
-        progress: counts the products, of which there are ``max_iterations`` at most.
+    Model, parameters, the N samples and v are those of :func:`fisher_product`, λ is ``damping``.
+    ``tolerance`` is that of ‖Hx − v‖/‖v‖; after ``max_iterations`` products the search stops with a
+    warning. The loss, with reduction "mean", is cross-entropy by default.
 
     Returns:
         The product, the number of products with the Fisher, and whether it has converged.

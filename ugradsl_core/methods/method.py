@@ -14,16 +14,10 @@ from ugradsl_core.training.steps import check_accumulation
 
 
 def passes(config: Config, n_r: int, n_f: int, num_classes: int) -> Passes:
-    """The passes of a method with that config, as the config's own ``passes`` counts them.
-
-    Args:
-        config: of the method.
-        n_r: samples of D_r.
-        n_f: samples of D_f.
-        num_classes: K.
+    """The passes of a method with that config on sets of ``n_r`` and ``n_f`` samples of K classes.
 
     Raises:
-        ConfigError: the config is of no method.
+        ConfigError: the config is of no method; those of methods count them in ``passes``.
     """
     if not hasattr(config, "passes"):
         raise ConfigError(f"config: {type(config).__name__} is of no known method")

@@ -116,15 +116,9 @@ def _plan(
         else:
             forget_order = shuffled(len(forget), config.batch_size, forget_stream)
             retain_order = cycled(len(retain), map(len, forget_order), retain_stream)
-        chosen = []
-        if use_retain:
-            chosen.append(
-                retain.batches(retain_order, augment=config.augment, generator=retain_stream)
-            )
-        if use_forget:
-            chosen.append(
-                forget.batches(forget_order, augment=config.augment, generator=forget_stream)
-            )
+        sides = [(retain, retain_order, retain_stream)] if use_retain else []
+        sides += [(forget, forget_order, forget_stream)] if use_forget else []
+        chosen = [s.batches(rows, augment=config.augment, generator=g) for s, rows, g in sides]
         return zip(*chosen, strict=True)
 
     return plan, steps, use_retain, use_forget

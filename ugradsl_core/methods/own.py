@@ -151,11 +151,7 @@ def _same(before: tuple[Inputs, Tensor], after: tuple[Inputs, Tensor]) -> bool:
 
 
 def find_function(name: str, field: str) -> Callable[..., Any]:
-    """The callable ``module:function``.
-
-    Args:
-        name: of the module and the function in it.
-        field: what error messages begin with.
+    """The callable ``module:function``; error messages begin with ``field``.
 
     Raises:
         ConfigError: no such module or function, or a module that cannot be imported.

@@ -182,12 +182,7 @@ def certify(
 ) -> tuple[int, tuple[float, ...]]:
     """Project the weights to ‖θ‖ ≤ C₀ and take T noisy clipped steps on D_r, in place.
 
-    Args:
-        model: on the execution device, in training mode.
-        problem: its D_r is read.
-        config: C₀, C₁, η, λ, ε_R, and the batch size.
-        generator: of the batches.
-        noise: of the noise.
+    The model is on the execution device and in training mode; batches follow ``generator``.
 
     Returns:
         The samples that passed, and the loss of each step.

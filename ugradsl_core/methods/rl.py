@@ -69,12 +69,9 @@ def random_label_plan(
     def draw() -> torch.Tensor:
         return torch.randint(num_classes, (n_f,), generator=forget_stream)
 
-    def sequential(_: int) -> Iterable[tuple[Batch, ...]]:
-        for samples, stream, labels in (
-            (forget, forget_stream, draw()),
-            (retain, retain_stream, None),
-        ):
-            yield from one_set_plan(samples, config, stream, labels)[0](0)
+    def sequential(epoch: int) -> Iterable[tuple[Batch, ...]]:
+        yield from one_set_plan(forget, config, forget_stream, draw())[0](epoch)
+        yield from one_set_plan(retain, config, retain_stream)[0](epoch)
 
     def mixed(_: int) -> Iterable[tuple[Batch, ...]]:
         drawn, order = draw(), shuffled(n_r + n_f, size, retain_stream)

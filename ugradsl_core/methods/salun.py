@@ -48,19 +48,13 @@ class SalUnConfig(UnlearnConfig):
 def saliency_mask(
     model: nn.Module, samples: Samples, mask_ratio: float, batch_size: int
 ) -> dict[str, Tensor]:
-    """True at the share ``mask_ratio`` of weights with the largest abs(Σ ∇CE) over ``samples``.
+    """Mark the share ``mask_ratio`` of weights with the largest abs(Σ ∇CE) over ``samples``.
 
-    One ranking over all parameters together; the sign of the loss does not matter. At least one
-    weight may move.
-
-    Args:
-        model: the original, in evaluation mode.
-        samples: D_f.
-        mask_ratio: in (0, 1].
-        batch_size: of the passes.
+    One ranking over all trainable parameters together, in evaluation mode; the sign of the loss
+    does not matter. At least one weight may move.
 
     Returns:
-        A boolean tensor for each trainable parameter.
+        A boolean tensor for each trainable parameter, by name.
 
     Raises:
         ModelError: all parameters are frozen.

@@ -71,13 +71,7 @@ class SCRUBConfig(UnlearnConfig):
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """d = T²·KL(teacher ‖ student) of softmaxes at temperature T, mean over samples.
-
-    Args:
-        student: logits (n, K).
-        teacher: logits (n, K).
-        temperature: T.
-    """
+    """T²·KL(teacher ‖ student) of softmaxes of logits (n, K) at temperature T, a mean."""
     log_p = F.log_softmax(student / temperature, dim=1)
     log_q = F.log_softmax(teacher / temperature, dim=1)
     return F.kl_div(log_p, log_q, reduction="batchmean", log_target=True) * temperature**2

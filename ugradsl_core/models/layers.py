@@ -72,13 +72,8 @@ def own_tensors(module: nn.Module) -> dict[str, Tensor]:
 def last_layers(model: nn.Module, k: int, inputs: Inputs) -> list[nn.Module]:
     """The last ``k`` layers with weights, and the norms passed on the way from the end.
 
-    Layers are modules with parameters of their own, in the order in which they are called;
-    norms, which may have none, do not count.
-
-    Args:
-        model: any classifier.
-        k: number of layers.
-        inputs: a batch to call the model with, on its device.
+    Layers are modules with parameters of their own, in the order in which a forward pass of
+    ``inputs`` calls them; norms, which may have none, do not count.
 
     Raises:
         ModelError: the model has fewer than ``k`` layers.

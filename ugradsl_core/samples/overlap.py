@@ -231,11 +231,7 @@ def _add(found: "hashlib.blake2b", value: Any) -> None:
 
 
 def check_contents(contents: Mapping[str, list[bytes]]) -> None:
-    """Raise DataError where two sets hold items with equal inputs.
-
-    Args:
-        contents: a hash of each item of each set, from :func:`hashes`.
-    """
+    """Raise DataError where two sets hold items with equal inputs, by their :func:`hashes`."""
     names = list(contents)
     places = {name: {h: i for i, h in reversed(list(enumerate(contents[name])))} for name in names}
     for second, name in enumerate(names):

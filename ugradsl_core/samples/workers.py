@@ -41,11 +41,7 @@ class Failure:
 
 
 def done(source: Source, job: Job) -> Any:
-    """A batch of the items, or their hashes.
-
-    Raises:
-        DataError: an item cannot be read, or they make no batch.
-    """
+    """A batch of the items, or their hashes; raises DataError as :meth:`Source.read` does."""
     if source.stored is not None and not job.hashed:
         return source.read(job.rows)
     with drawn_from(job.seed):

@@ -28,8 +28,7 @@ def micro_batches(
 ) -> Iterator[tuple[tuple[Batch, ...], float]]:
     """The batches of a step cut alike, and the share of the samples that each part has.
 
-    A loss of means over each batch is the sum of the parts' losses times their shares. A batch
-    without samples stays as it is.
+    A loss of means over each batch is the sum of the parts' losses times their shares.
 
     Raises:
         ConfigError: batches of different sizes, whose means would need different shares.
