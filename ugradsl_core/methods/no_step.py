@@ -51,11 +51,8 @@ def no_step(problem: Problem, config: NoStepConfig, *, generator: Generator) -> 
         ModelError: BatchNorm met a batch of one sample.
     """
     retain_stream, forget_stream, model_stream = spawn(generator)
-    parts = []
-    if config.over in {"forget", "both"}:
-        parts.append((problem.forget, forget_stream))
-    if config.over in {"retain", "both"}:
-        parts.append((problem.retain, retain_stream))
+    forget, retain = (problem.forget, forget_stream), (problem.retain, retain_stream)
+    parts = {"forget": [forget], "retain": [retain], "both": [forget, retain]}[config.over]
     model = in_memory_format(problem.trained_model(), problem.execution)
     device = problem.execution.resolve()
     passed = 0

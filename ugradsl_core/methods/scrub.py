@@ -129,16 +129,12 @@ def scrub(problem: Problem, config: SCRUBConfig, *, generator: Generator) -> Unl
             terms.append(-distance(forgotten_logits, forgotten))
         return torch.stack(terms).sum() if len(terms) > 1 else terms[0]
 
-    steps = _steps_per_epoch(config, len(retain), len(forget))
+    steps = [batch_count(len(retain), config.batch_size)] * config.epochs
+    if config.variant == "alternating":
+        more = batch_count(len(forget), config.forget_batch_size)
+        steps = [n + more * (epoch < config.msteps) for epoch, n in enumerate(steps)]
     result = run_training(problem, problem.trained_model(), plan, steps, loss, config, model_stream)
     return result.after(taught)
-
-
-def _steps_per_epoch(config: SCRUBConfig, n_r: int, n_f: int) -> list[int]:
-    steps = batch_count(n_r, config.batch_size)
-    more = batch_count(n_f, config.forget_batch_size)
-    twice = config.msteps if config.variant == "alternating" else 0
-    return [steps + more * (epoch < twice) for epoch in range(config.epochs)]
 
 
 METHOD = Method(
