@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ugradsl_core.api.data import Reading, opened, prepare
+from ugradsl_core.api.data import opened, prepare
 from ugradsl_core.api.fresh import fresh_copy, made
 from ugradsl_core.api.model import check_trainable, copied, core_of, usual_modes, working
 from ugradsl_core.api.unlearned import Run, Unlearned, with_weights
@@ -138,14 +138,20 @@ def unlearn(
         raise ConfigError(f"on_epoch: {why}; found {on_epoch!r}")
     seed = whole_number(seed, "seed")
     generator = torch.Generator().manual_seed(seed % 2**64)
-    reading = Reading(workers, collate_fn, check_overlap, Progress(progress, method))
     symbols = {"retain": "D_r", "forget": "D_f"}
     reads = [name for name, symbol in symbols.items() if symbol in chosen.reads]
-    execution = execution or Execution()
+    execution = replace(execution or Execution(), progress=Progress(progress, method))
     core = core_of(model)
     check_trainable(core)
     given = {"retain": retain, "forget": forget}
-    with usual_modes(model, execution), opened(given, reading) as sets:
+    reading = opened(
+        given,
+        execution.progress,
+        workers=workers,
+        collate_fn=collate_fn,
+        check_overlap=check_overlap,
+    )
+    with usual_modes(model, execution), reading as sets:
         samples, execution, interface = prepare(core, sets, execution, reads, training=trains)
 
         def call(fresh: nn.Module) -> Any:
@@ -282,11 +288,17 @@ def evaluate(
     """
     _check_types(model, execution, progress)
     batch_size, seed = whole_number(batch_size, "batch_size", 1), whole_number(seed, "seed")
-    reading = Reading(workers, collate_fn, check_overlap, Progress(progress, "evaluate"))
     given = {"retain": retain, "forget": forget, "test": test}
-    execution = execution or Execution()
+    execution = replace(execution or Execution(), progress=Progress(progress, "evaluate"))
     core = core_of(model)
-    with usual_modes(model, execution), opened(given, reading) as sets:
+    reading = opened(
+        given,
+        execution.progress,
+        workers=workers,
+        collate_fn=collate_fn,
+        check_overlap=check_overlap,
+    )
+    with usual_modes(model, execution), reading as sets:
         samples, execution, interface = prepare(core, sets, execution, training=False)
         placed = interface.adapted(copied(core)).to(execution.resolve())
         with torch.random.fork_rng(devices=[]):

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -214,67 +214,42 @@ class UserSamples:
         return to_device(inputs, self.device), send(labels, self.device)
 
 
-@dataclass(frozen=True)
-class Reading:
-    """The way in which :func:`unlearn` and :func:`evaluate` read a user's sets.
-
-    Attributes:
-        workers: processes; None takes those of a ``DataLoader`` that is given, else none.
-        collate_fn: makes a batch of a list of items; None takes that of a ``DataLoader``.
-        check_overlap: how shared samples are looked for.
-        progress: bars.
-    """
-
-    workers: int | None = None
-    collate_fn: Collate | None = None
-    check_overlap: CheckOverlap = "identity"
-    progress: Progress = field(default_factory=lambda: SILENT)
-
-    def __post_init__(self) -> None:
-        if self.check_overlap not in CHOICES:
-            raise unknown_name("check_overlap", self.check_overlap, CHOICES)
-        if self.collate_fn is not None and not callable(self.collate_fn):
-            raise ConfigError(
-                "collate_fn: should be a function of a list of items; found "
-                f"{type(self.collate_fn).__name__}"
-            )
-        if self.workers is not None:
-            count = errors.whole_number(self.workers, "workers")
-            object.__setattr__(self, "workers", count)
-
-
-@dataclass(frozen=True, eq=False)
-class Opened:
-    """A user's sets, checked to be usable and disjoint, with their readers."""
-
-    sources: Mapping[str, Source]
-    workers: Workers
-    progress: Progress
-
-
 @contextmanager
-def opened(sets: Mapping[str, object], reading: Reading) -> Iterator[Opened]:
+def opened(
+    sets: Mapping[str, object],
+    progress: Progress,
+    *,
+    workers: int | None,
+    collate_fn: Collate | None,
+    check_overlap: CheckOverlap,
+) -> Iterator[Workers]:
     """The sets, data sets or loaders of them, until the block ends and with it their processes.
 
     Raises:
+        ConfigError: a way of reading that there is not.
         DataError: a set is no map-style data set, is empty or shares samples with another one.
     """
-    sources, asked = {}, [0]
+    if check_overlap not in CHOICES:
+        raise unknown_name("check_overlap", check_overlap, CHOICES)
+    if collate_fn is not None and not callable(collate_fn):
+        kind = type(collate_fn).__name__
+        raise ConfigError(f"collate_fn: should be a function of a list of items; found {kind}")
+    count = 0 if workers is None else errors.whole_number(workers, "workers")
+    sources = {}
     for name, given in sets.items():
-        dataset, collate = given, reading.collate_fn
+        dataset, collate = given, collate_fn
         if isinstance(given, DataLoader):
             dataset = given.dataset
-            asked.append(given.num_workers)
+            count = max(count, given.num_workers) if workers is None else count
             if collate is None and given.collate_fn not in (default_collate, default_convert):
                 collate = given.collate_fn
         sources[name] = Source(name, _checked(dataset, name), collate)
-    if reading.check_overlap != "off":
+    if check_overlap != "off":
         check_identity({name: source.dataset for name, source in sources.items()})
-    count = max(asked) if reading.workers is None else reading.workers
-    with Workers(sources, count) as workers:
-        if reading.check_overlap == "content":
-            check_contents({name: _contents(name, workers, reading.progress) for name in sources})
-        yield Opened(sources, workers, reading.progress)
+    with Workers(sources, count) as readers:
+        if check_overlap == "content":
+            check_contents({name: _contents(name, readers, progress) for name in sources})
+        yield readers
 
 
 def _contents(name: str, workers: Workers, progress: Progress) -> list[bytes]:
@@ -315,15 +290,15 @@ def _forward_parameters(model: nn.Module) -> list[inspect.Parameter]:
         return []
 
 
-def _first(sets: Opened, name: str) -> tuple[Inputs, Tensor]:
+def _first(sets: Workers, name: str) -> tuple[Inputs, Tensor]:
     """The first item of a set as a batch of one, read as all others are."""
-    (found,) = sets.workers.run([Job(name, torch.zeros(1, dtype=torch.long), 0)])
+    (found,) = sets.run([Job(name, torch.zeros(1, dtype=torch.long), 0)])
     return found  # type: ignore[no-any-return]
 
 
 def prepare(
     model: nn.Module,
-    sets: Opened,
+    sets: Workers,
     execution: Execution,
     reads: Collection[str] | None = None,
     *,
@@ -364,9 +339,9 @@ def prepare(
             name,
             source.collate,
             columns.get(name),
-            sets.workers,
-            sets.progress,
+            sets,
+            execution.progress,
         )
         for name, source in sets.sources.items()
     }
-    return samples, replace(execution, progress=sets.progress), interface
+    return samples, execution, interface
