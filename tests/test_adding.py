@@ -66,20 +66,20 @@ def test_a_method_takes_six_files(copy: Path) -> None:
         "from ugradsl_core.methods import Problem, UnlearnConfig, UnlearnResult\n"
         "from ugradsl_core.methods.common import run_training, spawn\n",
         "from ugradsl_core.methods.common import UnlearnConfig, run_training, spawn\n"
+        "from ugradsl_core.methods.method import Method\n"
         "from ugradsl_core.methods.problem import Problem, UnlearnResult\n",
+    )
+    source += (
+        '\n\nMETHOD = Method("To uniform", to_uniform, ToUniformConfig, "D_r, D_f", '
+        '"descent on D_r, ignorance on D_f", "2n_r")\n'
     )
     methods = copy / "ugradsl_core" / "methods"
     registry = put(
         methods / "__init__.py",
         "from ugradsl_core.methods.ugradsl import",
-        "from ugradsl_core.methods.to_uniform import ToUniformConfig, to_uniform\n",
+        "from ugradsl_core.methods import to_uniform\n",
     )
-    put(
-        registry,
-        "}  # fmt: skip",
-        '    "to-uniform": Method("To uniform", to_uniform, ToUniformConfig, "D_r, D_f", '
-        '"descent on D_r, ignorance on D_f", "2n_r"),\n',
-    )
+    put(registry, "}\n\n\ndef is_own_method", '    "to-uniform": to_uniform.METHOD,\n')
     body = (
         "from ugradsl_core.methods import METHODS\n"
         'assert METHODS["to-uniform"].config().weight == 1.0\n'
@@ -127,7 +127,7 @@ from pathlib import Path
 import numpy as np
 
 from companion.experiments.data.parts import DataBundle, Part, bundle
-from ugradsl_core.samples import Transform
+from companion.experiments.data.images import Transform
 
 
 def load_stripes(root: Path | None = None, *, download: bool = False) -> DataBundle:

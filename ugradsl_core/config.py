@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from ugradsl_core.errors import ConfigError, is_truth, unknown_name
@@ -46,19 +46,6 @@ class Config(BaseModel):
             for name, value in self.model_dump().items()
             if name not in self.YOUNGER or value != self.YOUNGER[name]
         }
-
-
-def comma_list(value: Any) -> Any:
-    """A parameter that is a comma-separated list, also given as a list or as its only entry.
-
-    ``papermill -y "{seeds: [0, 1]}"`` gives lists, and ``-p seeds 3`` a number.
-    """
-    if isinstance(value, list | tuple | set):
-        return ",".join(map(str, value))
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-CommaList = Annotated[str, BeforeValidator(comma_list)]
 
 
 def _is_switch(annotation: object) -> bool:

@@ -40,14 +40,10 @@ class CurvatureError(UGradSLError, ArithmeticError):
 
 
 def unknown_name(kind: str, name: object, valid: Iterable[str]) -> ConfigError:
-    """The error for a name that is not in a registry, with its nearest match.
+    """The error for a name of some kind, such as "method", that is not among the valid ones.
 
-    Of many valid names it lists the nearest, and says how many more there are.
-
-    Args:
-        kind: what the name should be, for example ``"method"``.
-        name: the name found.
-        valid: the names that exist.
+    It names the nearest match; of many valid names it lists the nearest and says how many more
+    there are.
     """
     choices, wanted = sorted(valid), str(name).lower()
     near = difflib.get_close_matches(wanted, choices, n=1, cutoff=0.5)

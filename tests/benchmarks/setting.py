@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
+from companion.backbones import resnet18
 from companion.experiments.data import Dataset, Transform
 from measure import DEVICE, size
-from ugradsl_core.models import resnet18
 from ugradsl_core.samples import Batch
 from ugradsl_core.training import Execution
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from bare import LOOPS, LR
+from companion.backbones import resnet18
 from measure import compare, size
 from setting import BATCH, EXECUTION, PLACE, WIDTH, in_memory, network, pictures
 from ugradsl_core.methods import METHODS, make_config
 from ugradsl_core.methods.ff import fisher_diagonal
 from ugradsl_core.methods.pabi import noisy_steps
 from ugradsl_core.methods.problem import Problem, UnlearnResult
-from ugradsl_core.models import resnet18
 
 LIMIT = 1.10
 SAMPLES = {"ff": size("FF_SAMPLES", 16), "iu": size("IU_SAMPLES", 256)}

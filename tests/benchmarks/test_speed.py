@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from companion.backbones import resnet18
 from companion.experiments.data import Dataset
 from companion.experiments.runs.run import evaluate_state
 from measure import compare, seconds, size
@@ -21,7 +22,6 @@ from ugradsl_core.methods import METHODS, make_config
 from ugradsl_core.methods.common import cross_entropy, one_set_plan
 from ugradsl_core.methods.problem import Problem
 from ugradsl_core.metrics import mia
-from ugradsl_core.models import resnet18
 from ugradsl_core.samples import Batch
 from ugradsl_core.training import SGDConfig, predict, train
 

@@ -7,10 +7,10 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page
 
 from companion.experiments.records.summary import published
+from companion.theory.privacy import alpha_domain, best_prediction, label_ldp_epsilon
 from serving import HTML
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.smoothing import gls_labels
-from ugradsl_core.theory.privacy import alpha_domain, best_prediction, label_ldp_epsilon
 
 PAGES = {
     "gls": "notebooks/theory_4_smoothing.html",

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Subset, TensorDataset
 
+from companion.theory.risks import one_tensor
 from toys import CPU, SIDE, TINY, TOKENS, VOCABULARY, K, same_bits
 from ugradsl_core import METHODS, DataError, UGradSLError, evaluate, unlearn
-from ugradsl_core.samples.inputs import cat, one_tensor, size, take, to_device
-from ugradsl_core.samples.own import declared_labels
+from ugradsl_core.api.data import declared_labels
+from ugradsl_core.samples.inputs import cat, size, take, to_device
 from ugradsl_core.training import Execution
 from user_sets import Items, Numbered, Sentences, Texts, line, number, tokens
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from companion.backbones import ModelSpec, build
 from companion.experiments.data import Dataset, TokenDataset, Transform
 from ugradsl_core.methods import METHODS, make_config
 from ugradsl_core.methods.problem import Problem, UnlearnResult
-from ugradsl_core.models import ModelSpec, build
 from ugradsl_core.training import Execution
 
 DEVICE = os.environ.get("UGRADSL_GPU_DEVICE", "cuda")

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from companion.theory.risks import Risk
 from ugradsl_core.samples import Batch
-from ugradsl_core.theory.risks import Risk
 
 K = 3
 

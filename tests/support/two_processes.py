@@ -13,7 +13,6 @@ from companion.experiments.settings.preset import preset_setting
 from toys import METHODS, problem, replaced, unlearned
 from ugradsl_core.errors import ConfigError, StoreError
 from ugradsl_core.methods import make_config
-from ugradsl_core.methods.limits import _alone
 from ugradsl_core.training import Execution, World, predict
 from ugradsl_core.training.processes import join, leave, other_noise
 
@@ -24,7 +23,7 @@ VARIANTS = {
     "ugradsl, sum": ("ugradsl", {"reduction": "sum", "lr": 1e-3}),
     "scrub, joint": ("scrub", {"variant": "joint", "alpha": 0.1}),
 }
-SPREAD = {name: (name, {}) for name in METHODS if not _alone(METHODS[name].config())} | VARIANTS
+SPREAD = {name: (name, {}) for name in METHODS if not METHODS[name].alone} | VARIANTS
 
 
 def results(world: World) -> dict[str, dict[str, torch.Tensor]]:

@@ -10,15 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ugradsl_core.api.data import Reading, opened, prepare
+from ugradsl_core.api.data import opened, prepare
 from ugradsl_core.api.fresh import fresh_copy, made
 from ugradsl_core.api.model import check_trainable, copied, core_of, usual_modes, working
 from ugradsl_core.api.unlearned import Run, Unlearned, with_weights
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, ModelError, UGradSLError, whole_number
-from ugradsl_core.methods import Method, get_method
+from ugradsl_core.methods import Method, get_method, passes
 from ugradsl_core.methods.common import state_of
-from ugradsl_core.methods.passes import announced
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.metrics import scores
 from ugradsl_core.metrics.attack import Solver
@@ -32,7 +31,6 @@ from ugradsl_core.training.progress import Progress
 UserSet = MapStyle | DataLoader[Any]
 
 LOG = logging.getLogger("ugradsl_core")
-HINTS = {"use_reentrant": "; checkpoint with use_reentrant=False"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,14 +138,20 @@ def unlearn(
         raise ConfigError(f"on_epoch: {why}; found {on_epoch!r}")
     seed = whole_number(seed, "seed")
     generator = torch.Generator().manual_seed(seed % 2**64)
-    reading = Reading(workers, collate_fn, check_overlap, Progress(progress, method))
     symbols = {"retain": "D_r", "forget": "D_f"}
     reads = [name for name, symbol in symbols.items() if symbol in chosen.reads]
-    execution = execution or Execution()
+    execution = replace(execution or Execution(), progress=Progress(progress, method))
     core = core_of(model)
     check_trainable(core)
     given = {"retain": retain, "forget": forget}
-    with usual_modes(model, execution), opened(given, reading) as sets:
+    reading = opened(
+        given,
+        execution.progress,
+        workers=workers,
+        collate_fn=collate_fn,
+        check_overlap=check_overlap,
+    )
+    with usual_modes(model, execution), reading as sets:
         samples, execution, interface = prepare(core, sets, execution, reads, training=trains)
 
         def call(fresh: nn.Module) -> Any:
@@ -174,13 +178,14 @@ def unlearn(
             head=head,
             on_epoch=listener,
         )
-        counted = len(samples["retain"]), len(samples["forget"]), interface.num_classes
-        LOG.info("%s: %s", method, announced(config, *counted))
+        sizes = len(samples["retain"]), len(samples["forget"])
+        epochs = f"{getattr(config, 'epochs', 0)} epochs, " if trains else ""
+        LOG.info("%s: %s%s", method, epochs, passes(config, *sizes, interface.num_classes))
         result = _run(method, chosen, problem, config, generator, listener)
         unlearned = with_weights(model, result.state_dict)
         if core is not model:  # the caller's names
             result = replace(result, state_dict=state_of(unlearned))
-        run = Run(len(samples["retain"]), len(samples["forget"]), seed, check_overlap)
+        run = Run(*sizes, seed, check_overlap)
         return Unlearned(unlearned, method, config, result, run)
 
 
@@ -237,9 +242,8 @@ def _run(
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as error:
         if listener is not None and listener.failure is error:
             raise
-        said = one_line(error)
-        hint = next((hint for text, hint in HINTS.items() if text in said), "")
-        kind = type(error).__name__
+        said, kind = one_line(error), type(error).__name__
+        hint = "; checkpoint with use_reentrant=False" if "use_reentrant" in said else ""
         raise ModelError(f"model: {method} does not work with it ({kind}: {said}){hint}") from error
 
 
@@ -284,11 +288,17 @@ def evaluate(
     """
     _check_types(model, execution, progress)
     batch_size, seed = whole_number(batch_size, "batch_size", 1), whole_number(seed, "seed")
-    reading = Reading(workers, collate_fn, check_overlap, Progress(progress, "evaluate"))
     given = {"retain": retain, "forget": forget, "test": test}
-    execution = execution or Execution()
+    execution = replace(execution or Execution(), progress=Progress(progress, "evaluate"))
     core = core_of(model)
-    with usual_modes(model, execution), opened(given, reading) as sets:
+    reading = opened(
+        given,
+        execution.progress,
+        workers=workers,
+        collate_fn=collate_fn,
+        check_overlap=check_overlap,
+    )
+    with usual_modes(model, execution), reading as sets:
         samples, execution, interface = prepare(core, sets, execution, training=False)
         placed = interface.adapted(copied(core)).to(execution.resolve())
         with torch.random.fork_rng(devices=[]):

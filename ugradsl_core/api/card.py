@@ -57,6 +57,7 @@ def model_card(
         raise ConfigError(f"forgotten: should say what was forgotten; found {forgotten!r}")
     if name not in scores.reports or name == RETRAINED:
         raise unknown_name("name", name, set(scores.reports) - {RETRAINED})
+    limits = [*LIMITS, *([NOT_SEEN[result.run.check_overlap]] if result.run else [])]
     parts = [
         "## Unlearning",
         "### What was forgotten",
@@ -68,7 +69,7 @@ def model_card(
         scores.to_markdown(),
         _meaning(scores, name),
         "### What this does not prove",
-        "\n".join(f"- {line}" for line in (*LIMITS, *_unseen(result.run))),
+        "\n".join(f"- {line}" for line in limits),
     ]
     text = "\n\n".join(parts) + "\n"
     if path is not None:
@@ -126,10 +127,6 @@ def _meaning(scores: Comparison, name: str) -> str:
             f"nothing to learn from. As a gap it counts {NO_SIGNAL_GAP:.0f} points."
         )
     return " ".join(words)
-
-
-def _unseen(run: Run | None) -> list[str]:
-    return [] if run is None else [NOT_SEEN[run.check_overlap]]
 
 
 def weights_sha256(state: dict[str, Any]) -> str:

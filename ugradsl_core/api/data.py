@@ -3,12 +3,14 @@
 import inspect
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
-from torch.utils.data import DataLoader, default_collate, default_convert
+from torch.utils.data import DataLoader, IterableDataset, Subset, default_collate, default_convert
 
 from ugradsl_core import errors
 from ugradsl_core.api.model import (
@@ -22,19 +24,95 @@ from ugradsl_core.api.model import (
 from ugradsl_core.errors import ConfigError, DataError, unknown_name
 from ugradsl_core.samples.inputs import Inputs, send, to_device
 from ugradsl_core.samples.overlap import CHOICES, CheckOverlap, check_contents, check_identity
-from ugradsl_core.samples.own import (
-    BLOCK,
-    COMPARED,
-    _checked,
-    _chosen,
-    _known_labels,
-    declared_labels,
-)
 from ugradsl_core.samples.protocol import Augmentation, Batch
-from ugradsl_core.samples.reading import Collate, MapStyle, Source
+from ugradsl_core.samples.reading import Collate, MapStyle, Source, subset_rows
 from ugradsl_core.samples.workers import Job, Workers
 from ugradsl_core.training.execution import Execution
 from ugradsl_core.training.progress import SILENT, Progress
+
+BLOCK = 256  # items that are read at a time for their labels or contents
+COMPARED = 16  # items whose labels are held against those that their data set declares
+DECLARED = ("targets", "labels", "y", "label")  # attributes and columns that may hold labels
+
+
+def _chosen(inputs: Mapping[str, Tensor], columns: tuple[str, ...]) -> Inputs:
+    if not columns:
+        (only,) = inputs.values()
+        return only
+    return {name: inputs[name] for name in columns}
+
+
+def declared_labels(dataset: Any) -> Tensor | None:
+    """Labels that a data set holds beside its items, int64, (N,); they may be stale.
+
+    Looked for in ``targets``, ``labels``, ``y`` and ``label``, as attributes or columns, also of
+    the data set that a ``Subset`` is of; in any container of whole numbers.
+    """
+    if isinstance(dataset, Subset):
+        parent, rows = declared_labels(dataset.dataset), subset_rows(dataset)
+        return None if parent is None or rows is None else parent[rows]
+    if getattr(dataset, "target_transform", None) is not None:
+        return None
+    columns = getattr(dataset, "column_names", None)
+    for name in DECLARED:
+        found = getattr(dataset, name, None)
+        if found is None and isinstance(columns, list) and name in columns:
+            found = dataset[name]
+        labels = _as_labels(found, len(dataset))
+        if labels is not None:
+            return labels
+    return None
+
+
+def _as_labels(found: Any, n: int) -> Tensor | None:
+    if found is None or isinstance(found, str | bytes | Mapping) or callable(found):
+        return None
+    try:
+        if hasattr(found, "to_numpy"):  # a Series of pandas
+            found = found.to_numpy()
+        labels = found if isinstance(found, Tensor) else torch.from_numpy(np.array(found))
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    whole = not (labels.is_floating_point() or labels.is_complex())
+    return labels.reshape(-1).long().cpu() if whole and labels.numel() == n else None
+
+
+def _checked(dataset: object, name: str) -> MapStyle:
+    """The data set, if it is a map-style one with items."""
+    usable = hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
+    if isinstance(dataset, IterableDataset) or not usable:
+        raise DataError(
+            f"{name}: should be a map-style data set with __len__ and __getitem__; "
+            f"found {type(dataset).__name__}"
+        )
+    found = cast(MapStyle, dataset)
+    try:
+        empty = len(found) == 0
+    except Exception as error:  # a data set's own code may raise anything
+        raise DataError(f"{name}: its length cannot be found ({error})") from error
+    if empty:
+        raise DataError(f"{name}: is empty")
+    return found
+
+
+def _known_labels(source: Source, num_classes: int) -> Tensor | None:
+    """All labels where they need not be read; those that a data set declares are held to K.
+
+    Raises:
+        DataError: a label outside 0…K−1.
+    """
+    labels = source.all_labels
+    if labels is not None:
+        errors.check_labels(labels, num_classes, source.name)
+        return labels
+    declared = declared_labels(source.dataset)
+    if declared is not None:
+        wrong = ((declared < 0) | (declared >= num_classes)).nonzero()
+        if len(wrong):  # a mistake, unless the items have other labels than their data set says
+            _, own = source.read(wrong[0])
+            if torch.equal(own, declared[wrong[0]]):
+                errors.check_labels(own, num_classes, source.name)
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,67 +214,42 @@ class UserSamples:
         return to_device(inputs, self.device), send(labels, self.device)
 
 
-@dataclass(frozen=True)
-class Reading:
-    """The way in which :func:`unlearn` and :func:`evaluate` read a user's sets.
-
-    Attributes:
-        workers: processes; None takes those of a ``DataLoader`` that is given, else none.
-        collate_fn: makes a batch of a list of items; None takes that of a ``DataLoader``.
-        check_overlap: how shared samples are looked for.
-        progress: bars.
-    """
-
-    workers: int | None = None
-    collate_fn: Collate | None = None
-    check_overlap: CheckOverlap = "identity"
-    progress: Progress = field(default_factory=lambda: SILENT)
-
-    def __post_init__(self) -> None:
-        if self.check_overlap not in CHOICES:
-            raise unknown_name("check_overlap", self.check_overlap, CHOICES)
-        if self.collate_fn is not None and not callable(self.collate_fn):
-            raise ConfigError(
-                "collate_fn: should be a function of a list of items; found "
-                f"{type(self.collate_fn).__name__}"
-            )
-        if self.workers is not None:
-            count = errors.whole_number(self.workers, "workers")
-            object.__setattr__(self, "workers", count)
-
-
-@dataclass(frozen=True, eq=False)
-class Opened:
-    """A user's sets, checked to be usable and disjoint, with their readers."""
-
-    sources: Mapping[str, Source]
-    workers: Workers
-    progress: Progress
-
-
 @contextmanager
-def opened(sets: Mapping[str, object], reading: Reading) -> Iterator[Opened]:
+def opened(
+    sets: Mapping[str, object],
+    progress: Progress,
+    *,
+    workers: int | None,
+    collate_fn: Collate | None,
+    check_overlap: CheckOverlap,
+) -> Iterator[Workers]:
     """The sets, data sets or loaders of them, until the block ends and with it their processes.
 
     Raises:
+        ConfigError: a way of reading that there is not.
         DataError: a set is no map-style data set, is empty or shares samples with another one.
     """
-    sources, asked = {}, [0]
+    if check_overlap not in CHOICES:
+        raise unknown_name("check_overlap", check_overlap, CHOICES)
+    if collate_fn is not None and not callable(collate_fn):
+        kind = type(collate_fn).__name__
+        raise ConfigError(f"collate_fn: should be a function of a list of items; found {kind}")
+    count = 0 if workers is None else errors.whole_number(workers, "workers")
+    sources = {}
     for name, given in sets.items():
-        dataset, collate = given, reading.collate_fn
+        dataset, collate = given, collate_fn
         if isinstance(given, DataLoader):
             dataset = given.dataset
-            asked.append(given.num_workers)
+            count = max(count, given.num_workers) if workers is None else count
             if collate is None and given.collate_fn not in (default_collate, default_convert):
                 collate = given.collate_fn
         sources[name] = Source(name, _checked(dataset, name), collate)
-    if reading.check_overlap != "off":
+    if check_overlap != "off":
         check_identity({name: source.dataset for name, source in sources.items()})
-    count = max(asked) if reading.workers is None else reading.workers
-    with Workers(sources, count) as workers:
-        if reading.check_overlap == "content":
-            check_contents({name: _contents(name, workers, reading.progress) for name in sources})
-        yield Opened(sources, workers, reading.progress)
+    with Workers(sources, count) as readers:
+        if check_overlap == "content":
+            check_contents({name: _contents(name, readers, progress) for name in sources})
+        yield readers
 
 
 def _contents(name: str, workers: Workers, progress: Progress) -> list[bytes]:
@@ -208,10 +261,9 @@ def _contents(name: str, workers: Workers, progress: Progress) -> list[bytes]:
 
 
 def input_columns(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> tuple[str, ...]:
-    """The named inputs that the model's ``forward`` takes by name.
+    """The named inputs that the model's ``forward`` takes by name, or all where it takes any name.
 
-    All where it takes any name; none where it takes no such name but there is only one input,
-    which then comes as a tensor.
+    None where it takes no such name but there is only one input, which then comes as a tensor.
 
     Raises:
         DataError: there are several inputs and the model takes none of them.
@@ -238,15 +290,15 @@ def _forward_parameters(model: nn.Module) -> list[inspect.Parameter]:
         return []
 
 
-def _first(sets: Opened, name: str) -> tuple[Inputs, Tensor]:
+def _first(sets: Workers, name: str) -> tuple[Inputs, Tensor]:
     """The first item of a set as a batch of one, read as all others are."""
-    (found,) = sets.workers.run([Job(name, torch.zeros(1, dtype=torch.long), 0)])
+    (found,) = sets.run([Job(name, torch.zeros(1, dtype=torch.long), 0)])
     return found  # type: ignore[no-any-return]
 
 
 def prepare(
     model: nn.Module,
-    sets: Opened,
+    sets: Workers,
     execution: Execution,
     reads: Collection[str] | None = None,
     *,
@@ -254,15 +306,9 @@ def prepare(
 ) -> tuple[dict[str, UserSamples], Execution, Interface]:
     """Check model and data before anything is computed, and wrap the data.
 
-    The execution that comes back keeps the memory format contiguous where the model cannot work
-    with channels last, for example because it flattens with ``view``.
-
-    Args:
-        model: whose logits are asked for, without wrappers.
-        sets: what :func:`opened` gives.
-        execution: device and switches.
-        reads: the sets whose items will be read, all by default; of the others none is.
-        training: whether the model will be trained, and so is probed in training mode.
+    Only items of the sets ``reads`` are read, all by default. A model that will be trained is
+    probed in training mode, too. The execution that comes back keeps the memory format contiguous
+    where the model cannot work with channels last, for example because it flattens with ``view``.
     """
     check_kind(model)
     check_weights(model)
@@ -293,9 +339,9 @@ def prepare(
             name,
             source.collate,
             columns.get(name),
-            sets.workers,
-            sets.progress,
+            sets,
+            execution.progress,
         )
         for name, source in sets.sources.items()
     }
-    return samples, replace(execution, progress=sets.progress), interface
+    return samples, execution, interface

@@ -10,8 +10,8 @@ from torch.nn.parameter import is_lazy
 
 from ugradsl_core.api.model import copied, core_of, shares_weights
 from ugradsl_core.errors import ModelError
+from ugradsl_core.models.modes import is_frozen
 from ugradsl_core.samples.inputs import one_line
-from ugradsl_core.training.loop import is_frozen
 
 ASK = "cannot be initialised anew{}; pass make_model=…, a function that returns a fresh model"
 
@@ -19,13 +19,10 @@ ASK = "cannot be initialised anew{}; pass make_model=…, a function that return
 def fresh_copy(model: nn.Module, running: Collection[str] = ()) -> nn.Module:
     """A copy whose layers, but those that are frozen, have been initialised anew.
 
-    Trainable weights and running statistics are set to NaN first, so that one which no
-    initialisation reaches is seen: weights behind pruning, weight normalisation or other
-    parametrisations, layers whose ``reset_parameters`` does a part, parameters outside layers.
-
-    Args:
-        model: left as it was.
-        running: names of buffers that training changes, which have to be fresh, too.
+    Trainable weights and the buffers ``running``, which training changes, are set to NaN first, so
+    that one which no initialisation reaches is seen: weights behind pruning, weight normalisation
+    or other parametrisations, layers whose ``reset_parameters`` does a part, parameters outside
+    layers.
 
     Raises:
         ModelError: some weights cannot be initialised anew.
@@ -130,10 +127,7 @@ def made(
 ) -> nn.Module:
     """A copy of a fresh model of the user's own making, checked to be one like ``model``.
 
-    Args:
-        make_model: the user's function.
-        model: the one to unlearn from, without wrappers.
-        call: calls a model with a batch; layers that the first forward pass builds see it.
+    ``call`` calls a model with a batch, for layers that the first forward pass builds.
 
     Raises:
         ModelError: it is no such model, is ``model`` itself, or has its trained weights.

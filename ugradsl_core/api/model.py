@@ -19,10 +19,11 @@ from torch.overrides import TorchFunctionMode
 
 from ugradsl_core import errors
 from ugradsl_core.errors import ModelError
-from ugradsl_core.models import seeded
+from ugradsl_core.models import seeded, trainable
+from ugradsl_core.models.modes import STATISTICS, modes
 from ugradsl_core.samples.inputs import Inputs, cat, one_line, size, to_device
 from ugradsl_core.training.execution import Execution
-from ugradsl_core.training.loop import STATISTICS, in_memory_format, modes
+from ugradsl_core.training.loop import in_memory_format
 
 # Attributes that a copy may share with the original, since they hold no weights.
 SHARED = (
@@ -112,8 +113,7 @@ def check_kind(model: nn.Module) -> None:
 
 def check_trainable(model: nn.Module) -> None:
     """Raise ModelError where nothing is trainable, or nothing of a copy, as with TorchScript."""
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ModelError("model: has no trainable parameter; all are frozen")
+    trainable(model)
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise ModelError(
             "model: is TorchScript, which cannot be trained once copied; pass the module that was "
@@ -301,11 +301,8 @@ def probe(
 ) -> Interface:
     """Call a copy of a user's model with one input of each set, in each mode that is needed.
 
-    Args:
-        model: left as it was.
-        inputs: by the set's name, batches of one: tensors, or mappings of them.
-        device: to call it on.
-        training: whether it will be trained, and so is called and differentiated in training mode.
+    ``inputs`` are batches of one by the set's name: tensors, or mappings of them. A model that will
+    be trained is called and differentiated in training mode, too.
 
     Raises:
         ModelError: a pass fails, or its output holds no logits (n, K) or NaN.

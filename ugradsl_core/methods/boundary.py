@@ -1,6 +1,5 @@
 """Boundary shrink (BS) and boundary expand (BE) (Chen et al., 2023)."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
@@ -16,15 +15,17 @@ from ugradsl_core.methods.common import (
     evaluation_model,
     first_input,
     in_order,
+    one_set_plan,
     run_training,
     spawn,
     stopwatch,
 )
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import head_name, seeded, widen_head
-from ugradsl_core.samples.inputs import Inputs, send
-from ugradsl_core.samples.protocol import Batch, Samples
-from ugradsl_core.training.loop import batch_count, shuffled
+from ugradsl_core.samples.inputs import Inputs
+from ugradsl_core.samples.protocol import Samples
+from ugradsl_core.training.loop import Passes
 
 
 class BSConfig(UnlearnConfig):
@@ -40,6 +41,11 @@ class BSConfig(UnlearnConfig):
     batch_size: int = Field(64, ge=1, description="samples in a batch")
     step: float = Field(0.1, gt=0, description="length of the sign step, a share of the range")
 
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """E epochs over D_f, after the passes that find its labels."""
+        run = self.epochs_over(n_f)
+        return replace(run, forward=run.forward + 2 * n_f, backward=run.backward + n_f, copies=1)
+
 
 class BEConfig(UnlearnConfig):
     """Ten epochs at lr 1e-5 and batch 64, as published.
@@ -53,6 +59,10 @@ class BEConfig(UnlearnConfig):
     lr: float = Field(1e-5, gt=0, description="learning rate")
     batch_size: int = Field(64, ge=1, description="samples in a batch")
     variant: Literal["dropped", "kept"] = "dropped"
+
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """E epochs over D_f."""
+        return self.epochs_over(n_f)
 
 
 def _embedding(model: nn.Module) -> nn.Embedding:
@@ -68,13 +78,10 @@ def _embedding(model: nn.Module) -> nn.Embedding:
 def nearest_labels(model: nn.Module, samples: Samples, step: float, batch_size: int) -> Tensor:
     """y' = argmax f(x'), x' = clip(x + step·sign ∇_x CE(f(x), y)): the class across the boundary.
 
-    Inputs that are whole numbers, such as tokens, cannot move; their embeddings do.
-
-    Args:
-        model: in evaluation mode; it is left as it was.
-        samples: D_f. Where it knows the range of its inputs (``input_range``), x' is clipped to it.
-        step: as a share of that range, or in the unit of the model's input without one.
-        batch_size: of the passes; two forward and one backward.
+    ``step`` is a share of the inputs' range, to which x' is clipped, where ``samples`` know it
+    (``input_range``), else it is in the unit of the model's input. Inputs that are whole numbers,
+    such as tokens, cannot move; their embeddings do. The model, in evaluation mode, is left as it
+    was; each sample passes twice forward and once backward.
 
     Returns:
         int64, shape (N,), on the CPU; equal to y where the step does not cross a boundary.
@@ -82,9 +89,8 @@ def nearest_labels(model: nn.Module, samples: Samples, step: float, batch_size: 
     found = []
     for inputs, labels in samples.batches(in_order(len(samples), batch_size)):
         if _movable(inputs):
-            moved = _moved_inputs(
-                model, inputs, labels, step, getattr(samples, "input_range", None)
-            )
+            bounds = getattr(samples, "input_range", None)
+            moved = _moved_inputs(model, inputs, labels, step, bounds)
             with torch.no_grad():
                 found.append(model(moved).argmax(1))
         else:
@@ -148,15 +154,7 @@ def _relabelled(
 ) -> UnlearnResult:
     """Minimise the cross-entropy of D_f with other labels."""
     _, stream, model_stream = spawn(generator)
-    forget = problem.forget
-
-    def plan(_: int) -> Iterable[tuple[Batch, ...]]:
-        order = shuffled(len(forget), config.batch_size, stream)
-        batches = forget.batches(order, augment=config.augment, generator=stream)
-        for rows, (inputs, true) in zip(order, batches, strict=True):
-            yield ((inputs, send(labels[rows], true.device)),)
-
-    steps = batch_count(len(forget), config.batch_size)
+    plan, steps = one_set_plan(problem.forget, config, stream, labels)
     return run_training(problem, model, plan, steps, cross_entropy, config, model_stream)
 
 
@@ -173,12 +171,7 @@ def bs(problem: Problem, config: BSConfig, *, generator: Generator) -> UnlearnRe
     with stopwatch(problem.execution.resolve()) as seconds:
         labels = nearest_labels(original, problem.forget, config.step, config.batch_size)
     result = _relabelled(problem, problem.trained_model(), config, labels, generator)
-    return replace(
-        result,
-        forward_samples=result.forward_samples + 2 * n_f,
-        backward_samples=result.backward_samples + n_f,
-        seconds=result.seconds + seconds[0],
-    )
+    return result.after(2 * n_f, n_f, seconds[0])
 
 
 def be(problem: Problem, config: BEConfig, *, generator: Generator) -> UnlearnResult:
@@ -201,3 +194,13 @@ def be(problem: Problem, config: BEConfig, *, generator: Generator) -> UnlearnRe
         if tensor in state:
             state[tensor] = state[tensor][:num_classes].clone()
     return replace(result, state_dict=state)
+
+
+BE = Method(
+    "BE", be, BEConfig, "D_f", "send D_f to a class K + 1, then drop it", "n_f",
+    memory="one more output",
+)  # fmt: skip
+BS = Method(
+    "BS", bs, BSConfig, "D_f", "train D_f on the class across the nearest boundary",
+    "n_f, and 2n_f forward and n_f backward once", memory="1: the original model",
+)  # fmt: skip

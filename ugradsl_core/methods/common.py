@@ -15,13 +15,12 @@ from torch.nn import functional as F
 from ugradsl_core.errors import DataError, ModelError
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import seeded
-from ugradsl_core.samples.inputs import Inputs
+from ugradsl_core.samples.inputs import Inputs, send
 from ugradsl_core.samples.protocol import Batch, Samples
 from ugradsl_core.training.checkpoint import Checkpoint
 from ugradsl_core.training.loop import (
     EpochPlan,
     SGDConfig,
-    TrainLog,
     batch_count,
     in_memory_format,
     shuffled,
@@ -57,16 +56,26 @@ def spawn(generator: Generator) -> tuple[Generator, Generator, Generator]:
 
 
 def one_set_plan(
-    samples: Samples, config: SGDConfig, generator: Generator
+    samples: Samples, config: SGDConfig, generator: Generator, labels: Tensor | None = None
 ) -> tuple[EpochPlan, int]:
-    """Batches of one set, reshuffled each epoch, and the number of steps of an epoch."""
+    """Batches of one set, reshuffled each epoch, and the number of steps of an epoch.
+
+    With ``labels``, int64 (N,), they take the place of the samples' own.
+    """
 
     def plan(_: int) -> Iterable[tuple[Batch, ...]]:
         order = shuffled(len(samples), config.batch_size, generator)
-        for batch in samples.batches(order, augment=config.augment, generator=generator):
-            yield (batch,)
+        batches = samples.batches(order, augment=config.augment, generator=generator)
+        chosen = batches if labels is None else relabelled(batches, order, labels)
+        return ((batch,) for batch in chosen)
 
     return plan, batch_count(len(samples), config.batch_size)
+
+
+def relabelled(batches: Iterable[Batch], rows: Iterable[Tensor], labels: Tensor) -> Iterator[Batch]:
+    """The batches of the samples ``rows`` with ``labels`` (N,) in place of their own."""
+    for chosen, (inputs, true) in zip(rows, batches, strict=True):
+        yield inputs, send(labels[chosen], true.device)
 
 
 def cross_entropy(model: nn.Module, batches: tuple[Batch, ...]) -> Tensor:
@@ -112,16 +121,14 @@ def run_training(
             on_epoch=None if heard is None else partial(heard, model),
             checkpoint=checkpoint,
         )
-    return result_of(model, log)
+    return UnlearnResult(
+        state_of(model), log.steps, log.samples, log.samples, log.seconds, log.losses
+    )
 
 
 @contextmanager
 def batchnorm_needs_two() -> Iterator[None]:
-    """Say in a sentence that BatchNorm met a batch of one sample in training mode.
-
-    Raises:
-        ModelError: it did.
-    """
+    """Raise ModelError where BatchNorm meets a batch of one sample in training mode."""
     try:
         yield
     except ValueError as error:
@@ -141,12 +148,6 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
         else copy.deepcopy(value)  # what a module's get_extra_state returns
         for name, value in model.state_dict().items()
     }
-
-
-def result_of(model: nn.Module, log: TrainLog) -> UnlearnResult:
-    """The result of a loop whose samples each passed forward and backward once."""
-    state = state_of(model)
-    return UnlearnResult(state, log.steps, log.samples, log.samples, log.seconds, log.losses)
 
 
 def evaluation_model(problem: Problem) -> nn.Module:
@@ -181,18 +182,6 @@ def first_input(samples: Samples, rows: Tensor | None = None) -> Inputs:
 def in_order(size: int, batch_size: int) -> tuple[Tensor, ...]:
     """The indices 0…size−1 in batches."""
     return torch.split(torch.arange(size), batch_size)
-
-
-def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that are not frozen, by name.
-
-    Raises:
-        ModelError: there is none.
-    """
-    found = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    if not found:
-        raise ModelError("model: has no trainable parameter; all are frozen")
-    return found
 
 
 def gradient_sum(

@@ -13,12 +13,14 @@ from ugradsl_core.methods.common import (
     first_input,
     state_of,
     stopwatch,
-    trainable,
 )
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import find_head
+from ugradsl_core.models.modes import trainable
 from ugradsl_core.samples.inputs import Inputs, take
 from ugradsl_core.samples.protocol import Samples
+from ugradsl_core.training.loop import Passes
 from ugradsl_core.training.progress import SILENT, Progress
 
 
@@ -38,6 +40,11 @@ class FFConfig(Config):
     batch_size: int = Field(256, ge=1, description="samples that are read at a time")
     variant: Literal["exact", "upstream"] = "exact"
 
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """The samples of the Fisher one by one, backward once for each class."""
+        n = n_r if self.samples is None else min(self.samples, n_r)
+        return Passes(1, n, n * num_classes, 1, copies=2, optimiser=False, single=True)
+
 
 MAX_PRECISION, MAX_HEAD_PRECISION = 1e3, 1e2
 BOOST = 10.0
@@ -54,19 +61,14 @@ def fisher_diagonal(
     batch: int,
     progress: Progress = SILENT,
 ) -> list[Tensor]:
-    """F = (1/N) Σ_x Σ_y p_y(x) (∂CE(f(x), y))², sample by sample.
+    """F = (1/N) Σ_x Σ_y p_y(x) (∂CE(f(x), y))² over the N samples ``rows``, one by one.
 
-    Args:
-        model: in evaluation mode.
-        parameters: those that derivatives are taken for.
-        samples: D_r.
-        rows: the N samples that are read.
-        batch: samples that are read at a time.
-        progress: counts the samples.
+    The model is in evaluation mode; ``batch`` samples are read at a time. Costs N forward and K·N
+    backward passes of one sample; of a small model the gradients of several classes are taken
+    together, within 8 MiB.
 
     Returns:
-        A tensor for each parameter. Costs N forward and K·N backward passes of one sample; of a
-        small model the gradients of several classes are taken together, within 8 MiB.
+        A tensor for each parameter.
     """
     total = [torch.zeros_like(p) for p in parameters]
     with progress.bar("Fisher", len(rows), "sample") as advance:
@@ -128,11 +130,8 @@ def _gradients(
 def noise_variance(fisher: Tensor, alpha: float, *, many_outputs: bool, boosted: bool) -> Tensor:
     """v = α·min(1/(F + 1e-8), 1e3), averaged over the second axis, times 10 where ``boosted``.
 
-    Args:
-        fisher: F of one parameter.
-        alpha: α.
-        many_outputs: whether 1/F is clamped at 1e2 instead, as for parameters with K rows.
-        boosted: the classification layer and parameters with one axis.
+    ``many_outputs``, for parameters with K rows, clamps 1/F at 1e2; ``boosted`` are the
+    classification layer and parameters with one axis.
     """
     limit = MAX_HEAD_PRECISION if many_outputs else MAX_PRECISION
     variance = alpha * (1 / (fisher + 1e-8)).clamp(max=limit)
@@ -189,3 +188,11 @@ def ff(problem: Problem, config: FFConfig, *, generator: Generator) -> UnlearnRe
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
         raise DivergenceError("ff diverged: the weights are no longer finite")
     return UnlearnResult(state_of(model), 1, n, n * num_classes, seconds[0])
+
+
+METHOD = Method(
+    "FF", ff, FFConfig, "D_r", "noise along the flat directions of D_r's loss",
+    "n_r forward, K·n_r backward, in all",
+    memory="1: the Fisher's diagonal, and gradients of single classes",
+    alone="its Fisher is made of single samples",
+)  # fmt: skip

@@ -9,6 +9,7 @@ from ugradsl_core.methods.common import (
     run_training,
     spawn,
 )
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 
 
@@ -22,3 +23,6 @@ def ft(problem: Problem, config: FTConfig, *, generator: Generator) -> UnlearnRe
     plan, steps = one_set_plan(problem.retain, config, retain_stream)
     model = problem.trained_model()
     return run_training(problem, model, plan, steps, cross_entropy, config, model_stream)
+
+
+METHOD = Method("FT", ft, FTConfig, "D_r", "fine-tune on D_r", "n_r")

@@ -10,8 +10,10 @@ from ugradsl_core.methods.common import (
     run_training,
     spawn,
 )
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.samples.protocol import Batch
+from ugradsl_core.training.loop import Passes
 
 
 class GAConfig(UnlearnConfig):
@@ -19,6 +21,10 @@ class GAConfig(UnlearnConfig):
 
     lr: float = Field(1e-4, gt=0, description="learning rate")
     epochs: int = Field(5, ge=0, description="E")
+
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """E epochs over D_f."""
+        return self.epochs_over(n_f)
 
 
 def _ascent(model: nn.Module, batches: tuple[Batch, ...]) -> Tensor:
@@ -35,3 +41,6 @@ def ga(problem: Problem, config: GAConfig, *, generator: Generator) -> UnlearnRe
     plan, steps = one_set_plan(problem.forget, config, forget_stream)
     model = problem.trained_model()
     return run_training(problem, model, plan, steps, _ascent, config, model_stream)
+
+
+METHOD = Method("GA", ga, GAConfig, "D_f", "gradient ascent on D_f", "n_f")

@@ -23,10 +23,12 @@ from ugradsl_core.methods.common import (
     shaped,
     state_of,
     stopwatch,
-    trainable,
 )
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
+from ugradsl_core.models.modes import trainable
 from ugradsl_core.samples.protocol import Batch, Samples
+from ugradsl_core.training.loop import Passes
 from ugradsl_core.training.progress import SILENT, Progress
 
 
@@ -50,6 +52,18 @@ class IUConfig(Config):
     tolerance: float = Field(1e-3, gt=0, lt=1)
     max_iterations: int = Field(200, ge=1)
     variant: Literal["exact", "upstream"] = "exact"
+
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """Both sets once, and the samples of the Fisher in each of its products."""
+        n, size = n_r + n_f, min(self.samples, n_r)
+        alive = min(self.batch_size, max(n_r, n_f))
+        if self.variant == "upstream":
+            return Passes(1, n + size, n + size, alive, copies=5, optimiser=False)
+        product = self.max_iterations * size
+        return Passes(
+            1, n + 2 * product, n + product, alive,
+            dual=product, copies=7, optimiser=False, at_most=True,
+        )  # fmt: skip
 
 
 def removal_gradient(
@@ -161,16 +175,9 @@ def inverse_fisher_product(
 ) -> tuple[list[Tensor], int, bool]:
     """H⁻¹v for H = λI + (1/N)Σ g·gᵀ by conjugate gradients; O(parameters) memory.
 
-    Args:
-        model: in evaluation mode.
-        parameters: by name, those that g is taken for, see :func:`fisher_product`.
-        batches: the N samples.
-        vector: v, one tensor for each parameter.
-        damping: λ.
-        tolerance: of ‖Hx − v‖/‖v‖.
-        max_iterations: after which the search stops, with a warning.
-        loss: with reduction "mean"; cross-entropy without one.
-        progress: counts the products, of which there are ``max_iterations`` at most.
+    Model, parameters, the N samples and v are those of :func:`fisher_product`, λ is ``damping``.
+    ``tolerance`` is that of ‖Hx − v‖/‖v‖; after ``max_iterations`` products the search stops with a
+    warning. The loss, with reduction "mean", is cross-entropy by default.
 
     Returns:
         The product, the number of products with the Fisher, and whether it has converged.
@@ -272,3 +279,11 @@ def iu(problem: Problem, config: IUConfig, *, generator: Generator) -> UnlearnRe
         raise DivergenceError("iu diverged: the weights are no longer finite")
     n = n_r + n_f
     return UnlearnResult(state_of(model), 1, n + forward, n + backward, seconds[0])
+
+
+METHOD = Method(
+    "IU", iu, IUConfig, "D_r, D_f", "one step along the inverse Fisher",
+    "n, and 2N forward and N backward for each Fisher product, in all",
+    memory="a few: vectors of conjugate gradients",
+    alone="its conjugate gradients run outside the training loop",
+)  # fmt: skip

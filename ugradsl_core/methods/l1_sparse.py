@@ -12,9 +12,10 @@ from ugradsl_core.methods.common import (
     one_set_plan,
     run_training,
     spawn,
-    trainable,
 )
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
+from ugradsl_core.models.modes import trainable
 from ugradsl_core.samples.protocol import Batch
 
 
@@ -61,3 +62,8 @@ def l1_sparse(problem: Problem, config: L1SparseConfig, *, generator: Generator)
     return run_training(
         problem, model, plan, steps, loss, config, model_stream, after_step=after_step
     )
+
+
+METHOD = Method(
+    "ℓ1-sparse", l1_sparse, L1SparseConfig, "D_r", "fine-tune on D_r with an ℓ1 penalty", "n_r",
+)  # fmt: skip

@@ -1,6 +1,7 @@
 """EU-k and CF-k: only the last k layers are trained on D_r (Goel et al., 2022)."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -15,16 +16,22 @@ from ugradsl_core.methods.common import (
     run_training,
     spawn,
 )
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import last_layers, own_tensors, seeded, with_parametrisations
+from ugradsl_core.models.modes import STATISTICS, is_frozen
 from ugradsl_core.samples.protocol import Batch
-from ugradsl_core.training.loop import STATISTICS, is_frozen
+from ugradsl_core.training.loop import Passes
 
 
 class CFkConfig(UnlearnConfig):
     """k = 1 and ten epochs, as benchmarks have it; the original trains for the full schedule."""
 
     k: int = Field(1, ge=1, description="layers with weights that are trained, from the last one")
+
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """E epochs over D_r, backward through k layers."""
+        return replace(self.epochs_over(n_r), layers=self.k)
 
 
 class EUkConfig(CFkConfig):
@@ -101,3 +108,13 @@ def eu_k(problem: Problem, config: EUkConfig, *, generator: Generator) -> Unlear
     return run_training(
         problem, model, plan, steps, cross_entropy, config, model_stream, frozen_statistics=frozen
     )
+
+
+EU_K = Method(
+    "EU-k", eu_k, EUkConfig, "D_r", "train the last k layers afresh on D_r",
+    "n_r; backward through k layers only", fresh=True,
+)  # fmt: skip
+CF_K = Method(
+    "CF-k", cf_k, CFkConfig, "D_r", "fine-tune the last k layers on D_r",
+    "n_r; backward through k layers only",
+)  # fmt: skip

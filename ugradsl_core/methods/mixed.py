@@ -11,10 +11,10 @@ from torch.nn import functional as F
 from ugradsl_core.methods.common import UnlearnConfig, first_input, run_training, spawn
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import FeatureTap, find_head
-from ugradsl_core.samples.inputs import cat
+from ugradsl_core.samples.inputs import Inputs, cat
 from ugradsl_core.samples.protocol import Batch
 from ugradsl_core.smoothing import adaptive_alpha, signed_alpha, smoothed_cross_entropy
-from ugradsl_core.training.loop import EpochPlan, batch_count, cycled, shuffled
+from ugradsl_core.training.loop import EpochPlan, Passes, batch_count, cycled, shuffled
 from ugradsl_core.training.processes import World
 from ugradsl_core.training.steps import StepLoss
 
@@ -48,6 +48,20 @@ class MixedConfig(UnlearnConfig):
         found = super().key_fields()
         return {**found, "bn_mode": "separate"} if self.bn_mode == "train" else found
 
+    def terms(self) -> tuple[bool, bool]:
+        """Which terms of Eq. (8), retain and forget, are computed: one of weight 0 is not."""
+        return self.p > 0, self.p < 1
+
+    def mixed_passes(self, n: int) -> Passes:
+        """The passes of the epochs, of which one passes ``n`` samples of each term."""
+        epochs = self.epochs - (self.epoch_count == "E-1" and self.epochs > 0)
+        run, terms = self.replace(epochs=epochs).epochs_over(n), sum(self.terms())
+        return Passes(run.steps, terms * run.forward, terms * run.backward, terms * run.alive)
+
+    def coupled(self) -> str:
+        """The reason why a batch cannot be cut, or nothing."""
+        return "reduction='sum' is no mean over the batch" if self.reduction == "sum" else ""
+
 
 class SmoothedConfig(MixedConfig):
     """Eq. (8) with generalised label smoothing on D_f.
@@ -72,17 +86,22 @@ class SmoothedConfig(MixedConfig):
     adaptive_sign: Literal["positive", "negative", "inverse"] = "negative"
     rates: Literal["own", "shuffled"] = "own"
 
+    def terms(self) -> tuple[bool, bool]:
+        """As without smoothing, but a self-adaptive rate needs both sets whatever p is."""
+        return self.p > 0 or self.alpha is None, self.p < 1
+
+    def coupled(self) -> str:
+        """The reason why a batch cannot be cut, or nothing."""
+        if self.alpha is None:
+            return "a self-adaptive rate compares the samples of a batch"
+        return super().coupled()
+
 
 def _plan(
     problem: Problem, config: MixedConfig, epoch_over: str, streams: tuple[Generator, Generator]
-) -> tuple[EpochPlan, int, bool, bool]:
-    """Batches, steps, and which terms of Eq. (8) are computed: one of weight 0 is not.
-
-    A self-adaptive rate needs both sets whatever p is.
-    """
-    adaptive = isinstance(config, SmoothedConfig) and config.alpha is None
-    use_retain, use_forget = config.p > 0 or adaptive, config.p < 1
-    use_retain = use_retain or not use_forget
+) -> tuple[EpochPlan, int]:
+    """The batches of the terms that are computed, and the steps of an epoch."""
+    use_retain, use_forget = config.terms()
     retain, forget = problem.retain, problem.forget
     retain_stream, forget_stream = streams
     leader = retain if epoch_over == "retain" else forget
@@ -97,80 +116,56 @@ def _plan(
         else:
             forget_order = shuffled(len(forget), config.batch_size, forget_stream)
             retain_order = cycled(len(retain), map(len, forget_order), retain_stream)
-        chosen = []
-        if use_retain:
-            chosen.append(
-                retain.batches(retain_order, augment=config.augment, generator=retain_stream)
-            )
-        if use_forget:
-            chosen.append(
-                forget.batches(forget_order, augment=config.augment, generator=forget_stream)
-            )
+        sides = [(retain, retain_order, retain_stream)] if use_retain else []
+        sides += [(forget, forget_order, forget_stream)] if use_forget else []
+        chosen = [s.batches(rows, augment=config.augment, generator=g) for s, rows, g in sides]
         return zip(*chosen, strict=True)
 
-    return plan, steps, use_retain, use_forget
+    return plan, steps
 
 
 def _smooth_rate(
-    config: MixedConfig,
-    tap: FeatureTap | None,
-    retain_features: Tensor,
-    shuffle: Generator | None,
+    config: MixedConfig, own: Tensor, near: Tensor, shuffle: Generator | None
 ) -> float | Tensor:
+    """The rate of D_f's samples; a self-adaptive one needs the features of B_f and of B_r."""
     if not isinstance(config, SmoothedConfig):
         return 0.0
     if config.alpha is not None:
         return config.alpha
-    assert tap is not None
-    features = tap.features.float(), retain_features.float()
-    with torch.autocast(tap.features.device.type, enabled=False):
-        rate = adaptive_alpha(*features, config.beta, config.distance)
+    with torch.autocast(own.device.type, enabled=False):
+        rate = adaptive_alpha(own.float(), near.float(), config.beta, config.distance)
     if shuffle is not None:
         rate = rate[torch.randperm(len(rate), generator=shuffle).to(rate.device)]
     return signed_alpha(rate, config.adaptive_sign)
 
 
 def _loss(
-    config: MixedConfig,
-    tap: FeatureTap | None,
-    use_retain: bool,
-    use_forget: bool,
-    world: World,
-    shuffle: Generator | None,
+    config: MixedConfig, tap: FeatureTap | None, world: World, shuffle: Generator | None
 ) -> StepLoss:
-    p, reduction, joint = config.p, config.reduction, config.bn_mode == "joint"
+    p, reduction = config.p, config.reduction
+    use_retain, use_forget = config.terms()
 
-    def share_features(n: int) -> None:
-        """A tap sees the samples of its process; a density needs those of all."""
-        if tap is not None:
-            tap.features = world.gather(tap.features, n)
+    def passed(model: nn.Module, inputs: Inputs, n: int) -> tuple[Tensor, Tensor]:
+        """Logits and features of n samples: a tap sees a process, a density needs all of them."""
+        logits = model(inputs)
+        return logits, logits if tap is None else world.gather(tap.features, n)
 
     def loss(model: nn.Module, batches: tuple[Batch, ...]) -> Tensor:
+        (retain_inputs, retain_labels), (forget_inputs, forget_labels) = batches[0], batches[-1]
         if not use_forget:
-            ((inputs, labels),) = batches
-            return F.cross_entropy(model(inputs), labels, reduction=reduction)
-        forget_inputs, forget_labels = batches[-1]
-        features = retain_loss = torch.zeros(())
-        if not use_retain:
-            forget_logits = model(forget_inputs)
-        elif joint:
-            retain_inputs, retain_labels = batches[0]
-            n_r = len(retain_labels)
-            logits = model(cat([retain_inputs, forget_inputs]))
-            share_features(len(logits))
-            forget_logits = logits[n_r:]
+            return F.cross_entropy(model(retain_inputs), retain_labels, reduction=reduction)
+        n_r, n_f = len(retain_labels), len(forget_labels)
+        near, retain_loss = torch.empty(0), torch.zeros(())
+        if use_retain and config.bn_mode == "joint":
+            logits, features = passed(model, cat([retain_inputs, forget_inputs]), n_r + n_f)
+            forget_logits, near, own = logits[n_r:], features[:n_r], features[n_r:]
             retain_loss = F.cross_entropy(logits[:n_r], retain_labels, reduction=reduction)
-            if tap is not None:
-                features, tap.features = tap.features[:n_r], tap.features[n_r:]
         else:
-            retain_inputs, retain_labels = batches[0]
-            retain_loss = F.cross_entropy(model(retain_inputs), retain_labels, reduction=reduction)
-            share_features(len(retain_labels))
-            if tap is not None:
-                features = tap.features
-            forget_logits = model(forget_inputs)
-            share_features(len(forget_labels))
-        rate = _smooth_rate(config, tap, features, shuffle)
+            if use_retain:
+                logits, near = passed(model, retain_inputs, n_r)
+                retain_loss = F.cross_entropy(logits, retain_labels, reduction=reduction)
+            forget_logits, own = passed(model, forget_inputs, n_f)
+        rate = _smooth_rate(config, own, near, shuffle)
         forget_loss = smoothed_cross_entropy(forget_logits, forget_labels, rate, reduction)
         return p * retain_loss - (1 - p) * forget_loss
 
@@ -188,12 +183,10 @@ def run_mixed(
     retain_stream, forget_stream, model_stream = spawn(generator)
     if config.epoch_count == "E-1":
         config = config.replace(epochs=max(config.epochs - 1, 0), epoch_count="E")
-    plan, steps, use_retain, use_forget = _plan(
-        problem, config, epoch_over, (retain_stream, forget_stream)
-    )
+    plan, steps = _plan(problem, config, epoch_over, (retain_stream, forget_stream))
     model = problem.trained_model()
     tap = shuffle = None
-    if isinstance(config, SmoothedConfig) and config.alpha is None and use_forget:
+    if isinstance(config, SmoothedConfig) and config.alpha is None and config.p < 1:
         if config.rates == "shuffled":  # drawn last, so that the batches are those of own rates
             shuffle = spawn(generator)[0]
         inputs = first_input(problem.forget)
@@ -201,15 +194,8 @@ def run_mixed(
     try:
         if tap is not None:
             tap.check(model, inputs)
-        return run_training(
-            problem,
-            model,
-            plan,
-            steps,
-            _loss(config, tap, use_retain, use_forget, problem.execution.world, shuffle),
-            config,
-            model_stream,
-        )
+        loss = _loss(config, tap, problem.execution.world, shuffle)
+        return run_training(problem, model, plan, steps, loss, config, model_stream)
     finally:
         if tap is not None:
             tap.close()

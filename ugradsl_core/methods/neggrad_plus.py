@@ -5,8 +5,10 @@ from typing import Any, ClassVar, Literal
 
 from torch import Generator
 
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.mixed import MixedConfig, run_mixed
 from ugradsl_core.methods.problem import Problem, UnlearnResult
+from ugradsl_core.training.loop import Passes
 
 
 class NegGradPlusConfig(MixedConfig):
@@ -21,6 +23,10 @@ class NegGradPlusConfig(MixedConfig):
 
     epoch_over: Literal["retain", "forget"] = "retain"
 
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """Both terms in every step of the epochs."""
+        return self.mixed_passes(n_r if self.epoch_over == "retain" else n_f)
+
 
 def neggrad_plus(
     problem: Problem, config: NegGradPlusConfig, *, generator: Generator
@@ -31,3 +37,9 @@ def neggrad_plus(
     α = 0, over D_f UGradSL at α = 0, bit for bit.
     """
     return run_mixed(problem, config, config.epoch_over, generator)
+
+
+METHOD = Method(
+    "NegGrad+", neggrad_plus, NegGradPlusConfig, "D_r, D_f",
+    "descent on D_r and ascent on D_f: UGradSL+ at α = 0", "2n_r",
+)  # fmt: skip

@@ -9,10 +9,12 @@ from torch import Generator
 
 from ugradsl_core.config import Config
 from ugradsl_core.methods.common import batchnorm_needs_two, spawn, state_of, stopwatch
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import seeded
+from ugradsl_core.models.modes import modes
 from ugradsl_core.samples.protocol import Augmentation
-from ugradsl_core.training.loop import batch_count, in_memory_format, modes, shuffled
+from ugradsl_core.training.loop import Passes, batch_count, in_memory_format, shuffled
 
 
 class NoStepConfig(Config):
@@ -28,6 +30,15 @@ class NoStepConfig(Config):
     batch_size: int = Field(256, ge=1, description="samples in a batch")
     augment: Augmentation = Field("none", description="random horizontal flips, and crops")
 
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """E times the chosen sets, forward."""
+        n = {"forget": n_f, "retain": n_r, "both": n_r + n_f}[self.over]
+        return Passes(0, self.epochs * n, 0, 0, optimiser=False)
+
+    def coupled(self) -> str:
+        """The reason why a batch cannot be cut."""
+        return "it shows the statistics of whole batches"
+
 
 def no_step(problem: Problem, config: NoStepConfig, *, generator: Generator) -> UnlearnResult:
     """Move BatchNorm's running statistics as training at learning rate 0 would, and nothing else.
@@ -40,11 +51,8 @@ def no_step(problem: Problem, config: NoStepConfig, *, generator: Generator) -> 
         ModelError: BatchNorm met a batch of one sample.
     """
     retain_stream, forget_stream, model_stream = spawn(generator)
-    parts = []
-    if config.over in {"forget", "both"}:
-        parts.append((problem.forget, forget_stream))
-    if config.over in {"retain", "both"}:
-        parts.append((problem.retain, retain_stream))
+    forget, retain = (problem.forget, forget_stream), (problem.retain, retain_stream)
+    parts = {"forget": [forget], "retain": [retain], "both": [forget, retain]}[config.over]
     model = in_memory_format(problem.trained_model(), problem.execution)
     device = problem.execution.resolve()
     passed = 0
@@ -71,3 +79,10 @@ def no_step(problem: Problem, config: NoStepConfig, *, generator: Generator) -> 
             if problem.on_epoch is not None and problem.on_epoch(model, epoch + 1, math.nan):
                 break
     return UnlearnResult(state_of(model), 0, passed, 0, seconds[0])
+
+
+METHOD = Method(
+    "No step", no_step, NoStepConfig, "D_f",
+    "no weight moves; BatchNorm's statistics follow D_f", "n_f, forward only",
+    alone="its passes run outside the training loop",
+)  # fmt: skip

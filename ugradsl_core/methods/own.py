@@ -1,23 +1,24 @@
 """A user's own method, named ``module:function``, held to the contract of all methods."""
 
+import hashlib
+import importlib
+import importlib.util
 import inspect
 import typing
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
 from ugradsl_core.config import Config
-from ugradsl_core.errors import ConfigError, UGradSLError
+from ugradsl_core.errors import ConfigError, UGradSLError, unknown_name
 from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
-from ugradsl_core.models.contents import source_sha256
-from ugradsl_core.models.own import find_function, said
 from ugradsl_core.samples.inputs import Inputs
 from ugradsl_core.samples.protocol import Samples
-from ugradsl_core.training.loop import SGDConfig
 
 CONTRACT = "(problem, config, *, generator)"
 LOOKED_AT = 64  # samples of each set that are compared before and after
@@ -82,7 +83,7 @@ def _config_class(function: Callable[..., Any], name: str) -> type[Config]:
             f"method: {name} should annotate {second!r} with its config class, a subclass of "
             f"ugradsl_core.methods.UnlearnConfig; found {shown}"
         )
-    if not (issubclass(kind, SGDConfig) or hasattr(kind, "passes")):
+    if not hasattr(kind, "passes"):
         raise ConfigError(
             f"method: {kind.__name__} should be an UnlearnConfig, or have a method "
             "passes(n_r, n_f, num_classes) that returns what a run passes"
@@ -147,3 +148,66 @@ def _same(before: tuple[Inputs, Tensor], after: tuple[Inputs, Tensor]) -> bool:
         return [labels, *([inputs] if isinstance(inputs, Tensor) else inputs.values())]
 
     return all(torch.equal(a, b) for a, b in zip(parts(before), parts(after), strict=True))
+
+
+def find_function(name: str, field: str) -> Callable[..., Any]:
+    """The callable ``module:function``; error messages begin with ``field``.
+
+    Raises:
+        ConfigError: no such module or function, or a module that cannot be imported.
+    """
+    module_name, _, path = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # a module's own code may raise anything
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{module_name}.".startswith(f"{missing}."):
+            raise ConfigError(
+                f"{field}: the module {module_name!r} of {name!r} was not found; put its folder on "
+                "PYTHONPATH or install it"
+            ) from error
+        reason = f"cannot be imported ({said(error)})"
+        raise ConfigError(f"{field}: the module of {name} {reason}") from error
+    found: Any = module
+    for part in path.split("."):
+        if not hasattr(found, part):
+            public = [known for known in dir(found) if not known.startswith("_")]
+            makers = [known for known in public if callable(getattr(found, known, None))]
+            raise unknown_name(f"function of {module_name}", part, makers)
+        found = getattr(found, part)
+    if not callable(found):
+        raise ConfigError(f"{field}: {name} should be callable; found {type(found).__name__}")
+    return found  # type: ignore[no-any-return]
+
+
+def said(error: BaseException) -> str:
+    """Type and message of an exception, on one line."""
+    return ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
+
+
+def source_sha256(name: str) -> str | None:
+    """SHA-256 of the file of the module in ``module:function``; None where there is no file."""
+    try:
+        found = importlib.util.find_spec(name.partition(":")[0])
+    except Exception:  # the parent package is imported, and may raise anything
+        return None
+    origin = Path(found.origin) if found is not None and found.origin else None
+    return files_sha256([origin]) if origin is not None and origin.is_file() else None
+
+
+def files_sha256(files: list[Path]) -> str | None:
+    """SHA-256 of the names and contents of files; None where there are none."""
+    if not files:
+        return None
+    hashed = hashlib.sha256()
+    for path in files:
+        state = path.stat()
+        hashed.update(f"{path.name}:{_sha256(path, state.st_mtime_ns, state.st_size)}\n".encode())
+    return hashed.hexdigest()
+
+
+@cache
+def _sha256(path: Path, changed: int, size: int) -> str:
+    """SHA-256 of a file; ``changed`` and ``size`` tell whether it is still the same."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,7 @@ The paper gives only the name; this is the closest public method, the gradient c
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import cycle, islice
 from typing import Literal, Self
 
 import torch
@@ -23,13 +23,14 @@ from ugradsl_core.methods.common import (
     run_training,
     spawn,
     stopwatch,
-    trainable,
 )
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import seeded
+from ugradsl_core.models.modes import STATISTICS, is_frozen, modes, trainable
 from ugradsl_core.samples.inputs import send
 from ugradsl_core.samples.protocol import Augmentation, Batch, Samples
-from ugradsl_core.training.loop import STATISTICS, is_frozen, modes, shuffled
+from ugradsl_core.training.loop import Passes, batch_sizes, shuffled
 
 MOST_STEPS = 10_000_000
 
@@ -72,6 +73,19 @@ class PABIConfig(UnlearnConfig):
                 f"found {steps:,.0f}"
             )
         return self
+
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """T batches of D_r, and E epochs over it."""
+        noisy = noisy_steps(self.c0, self.c1, self.eta, self.lam)
+        passed = sum(islice(cycle(batch_sizes(n_r, self.batch_size)), noisy))
+        tuned = self.epochs_over(n_r)
+        return Passes(
+            noisy + tuned.steps, passed + tuned.forward, passed + tuned.backward, tuned.alive
+        )
+
+    def coupled(self) -> str:
+        """The reason why a batch cannot be cut."""
+        return "its noisy steps clip the gradient of a whole batch"
 
 
 def noisy_steps(c0: float, c1: float, eta: float, lam: float) -> int:
@@ -168,12 +182,7 @@ def certify(
 ) -> tuple[int, tuple[float, ...]]:
     """Project the weights to ‖θ‖ ≤ C₀ and take T noisy clipped steps on D_r, in place.
 
-    Args:
-        model: on the execution device, in training mode.
-        problem: its D_r is read.
-        config: C₀, C₁, η, λ, ε_R, and the batch size.
-        generator: of the batches.
-        noise: of the noise.
+    The model is on the execution device and in training mode; batches follow ``generator``.
 
     Returns:
         The samples that passed, and the loss of each step.
@@ -231,11 +240,11 @@ def pabi(problem: Problem, config: PABIConfig, *, generator: Generator) -> Unlea
         passed, losses = certify(model, problem, config, retain_stream, noise_stream)
     plan, steps = one_set_plan(problem.retain, config, retain_stream)
     result = run_training(problem, model, plan, steps, cross_entropy, config, model_stream)
-    return replace(
-        result,
-        steps=len(losses) + result.steps,
-        forward_samples=result.forward_samples + passed,
-        backward_samples=result.backward_samples + passed,
-        seconds=result.seconds + seconds[0],
-        losses=losses + result.losses,
-    )
+    result = replace(result, steps=len(losses) + result.steps, losses=losses + result.losses)
+    return result.after(passed, passed, seconds[0])
+
+
+METHOD = Method(
+    "PABI", pabi, PABIConfig, "D_r", "noisy clipped steps on D_r, then fine-tuning",
+    "n_r, and T batches once", guarantee="(ε, δ), if no parameter is frozen",
+)  # fmt: skip

@@ -1,7 +1,7 @@
 """The problem that an unlearning method sees, and the result that it returns."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Generator, Tensor, nn
@@ -64,3 +64,12 @@ class UnlearnResult:
     backward_samples: int
     seconds: float
     losses: tuple[float, ...] = ()
+
+    def after(self, forward: int, backward: int = 0, seconds: float = 0.0) -> "UnlearnResult":
+        """The same result with samples and seconds that came before or beside the loop."""
+        return replace(
+            self,
+            forward_samples=self.forward_samples + forward,
+            backward_samples=self.backward_samples + backward,
+            seconds=self.seconds + seconds,
+        )

@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import Generator
 
 from ugradsl_core.methods.common import cross_entropy, one_set_plan, run_training, spawn
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import seeded
 from ugradsl_core.training.loop import SGDConfig
@@ -41,3 +42,9 @@ def retrain(problem: Problem, config: RetrainConfig, *, generator: Generator) ->
     return run_training(
         problem, model, plan, steps, cross_entropy, config, model_stream, checkpoint=checkpoint
     )
+
+
+METHOD = Method(
+    "Retrain", retrain, RetrainConfig, "D_r", "train on D_r from scratch", "n_r",
+    guarantee="exact", fresh=True,
+)  # fmt: skip

@@ -1,16 +1,24 @@
 """Random label (RL): D_f with labels drawn at random, D_r with its own (Golatkar et al., 2020)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
 from torch import Generator
 
-from ugradsl_core.methods.common import UnlearnConfig, cross_entropy, run_training, spawn
+from ugradsl_core.methods.common import (
+    UnlearnConfig,
+    cross_entropy,
+    one_set_plan,
+    relabelled,
+    run_training,
+    spawn,
+)
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
-from ugradsl_core.samples.inputs import cat, send
+from ugradsl_core.samples.inputs import cat
 from ugradsl_core.samples.protocol import Batch
-from ugradsl_core.training.loop import EpochPlan, batch_count, shuffled
+from ugradsl_core.training.loop import EpochPlan, Passes, SGDConfig, batch_count, shuffled
 
 Order = Literal["sequential", "shuffled"]
 
@@ -25,6 +33,22 @@ class RLConfig(UnlearnConfig):
     """
 
     variant: Order = "sequential"
+
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """E epochs over both sets."""
+        return random_label_passes(self, self.variant, n_r, n_f)
+
+
+def random_label_passes(config: SGDConfig, order_of_sets: Order, n_r: int, n_f: int) -> Passes:
+    """The passes of :func:`random_label_plan`'s epochs."""
+    sets = [n_r + n_f] if order_of_sets == "shuffled" else [n_f, n_r]
+    runs = [config.epochs_over(n) for n in sets]
+    return Passes(
+        sum(run.steps for run in runs),
+        sum(run.forward for run in runs),
+        sum(run.backward for run in runs),
+        max(run.alive for run in runs),
+    )
 
 
 def random_label_plan(
@@ -45,14 +69,9 @@ def random_label_plan(
     def draw() -> torch.Tensor:
         return torch.randint(num_classes, (n_f,), generator=forget_stream)
 
-    def sequential(_: int) -> Iterable[tuple[Batch, ...]]:
-        drawn, order = draw(), shuffled(n_f, size, forget_stream)
-        batches = forget.batches(order, augment=config.augment, generator=forget_stream)
-        for rows, (inputs, labels) in zip(order, batches, strict=True):
-            yield ((inputs, send(drawn[rows], labels.device)),)
-        order = shuffled(n_r, size, retain_stream)
-        for batch in retain.batches(order, augment=config.augment, generator=retain_stream):
-            yield (batch,)
+    def sequential(epoch: int) -> Iterable[tuple[Batch, ...]]:
+        yield from one_set_plan(forget, config, forget_stream, draw())[0](epoch)
+        yield from one_set_plan(retain, config, retain_stream)[0](epoch)
 
     def mixed(_: int) -> Iterable[tuple[Batch, ...]]:
         drawn, order = draw(), shuffled(n_r + n_f, size, retain_stream)
@@ -63,23 +82,19 @@ def random_label_plan(
             augment=config.augment,
             generator=retain_stream,
         )
-        from_forget = forget.batches(
-            (rows for rows in forget_rows if len(rows)),
-            augment=config.augment,
-            generator=forget_stream,
+        rows_f = [rows for rows in forget_rows if len(rows)]
+        from_forget = relabelled(
+            forget.batches(rows_f, augment=config.augment, generator=forget_stream), rows_f, drawn
         )
         for kept, forgotten in zip(retain_rows, forget_rows, strict=True):
             parts = [next(iter(from_retain))] if len(kept) else []
             if len(forgotten):
-                inputs, labels = next(iter(from_forget))
-                parts.append((inputs, send(drawn[forgotten], labels.device)))
+                parts.append(next(from_forget))
             yield ((cat([x for x, _ in parts]), torch.cat([y for _, y in parts])),)
 
-    plans: dict[str, tuple[Callable[[int], Iterable[tuple[Batch, ...]]], int]] = {
-        "sequential": (sequential, batch_count(n_f, size) + batch_count(n_r, size)),
-        "shuffled": (mixed, batch_count(n_r + n_f, size)),
-    }
-    return plans[order_of_sets]
+    if order_of_sets == "shuffled":
+        return mixed, batch_count(n_r + n_f, size)
+    return sequential, batch_count(n_f, size) + batch_count(n_r, size)
 
 
 def rl(problem: Problem, config: RLConfig, *, generator: Generator) -> UnlearnResult:
@@ -88,3 +103,6 @@ def rl(problem: Problem, config: RLConfig, *, generator: Generator) -> UnlearnRe
     plan, steps = random_label_plan(problem, config, config.variant, retain_stream, forget_stream)
     model = problem.trained_model()
     return run_training(problem, model, plan, steps, cross_entropy, config, model_stream)
+
+
+METHOD = Method("RL", rl, RLConfig, "D_r, D_f", "random labels on D_f, true ones on D_r", "n")

@@ -16,11 +16,13 @@ from ugradsl_core.methods.common import (
     shaped,
     spawn,
     stopwatch,
-    trainable,
 )
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
-from ugradsl_core.methods.rl import Order, random_label_plan
+from ugradsl_core.methods.rl import Order, random_label_passes, random_label_plan
+from ugradsl_core.models.modes import trainable
 from ugradsl_core.samples.protocol import Samples
+from ugradsl_core.training.loop import Passes
 
 
 class SalUnConfig(UnlearnConfig):
@@ -36,23 +38,23 @@ class SalUnConfig(UnlearnConfig):
     variant: Literal["exact", "gradient"] = "exact"
     order: Order = "sequential"
 
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """E epochs over both sets, and D_f once for the mask."""
+        run = random_label_passes(self, self.order, n_r, n_f)
+        forward, backward = run.forward + n_f, run.backward + n_f
+        return replace(run, forward=forward, backward=backward, copies=1.25)
+
 
 def saliency_mask(
     model: nn.Module, samples: Samples, mask_ratio: float, batch_size: int
 ) -> dict[str, Tensor]:
-    """True at the share ``mask_ratio`` of weights with the largest abs(Σ ∇CE) over ``samples``.
+    """Mark the share ``mask_ratio`` of weights with the largest abs(Σ ∇CE) over ``samples``.
 
-    One ranking over all parameters together; the sign of the loss does not matter. At least one
-    weight may move.
-
-    Args:
-        model: the original, in evaluation mode.
-        samples: D_f.
-        mask_ratio: in (0, 1].
-        batch_size: of the passes.
+    One ranking over all trainable parameters together, in evaluation mode; the sign of the loss
+    does not matter. At least one weight may move.
 
     Returns:
-        A boolean tensor for each trainable parameter.
+        A boolean tensor for each trainable parameter, by name.
 
     Raises:
         ModelError: all parameters are frozen.
@@ -96,9 +98,11 @@ def salun(problem: Problem, config: SalUnConfig, *, generator: Generator) -> Unl
         model_stream,
         after_step=restore if config.variant == "exact" else None,
     )
-    return replace(
-        result,
-        forward_samples=result.forward_samples + len(problem.forget),
-        backward_samples=result.backward_samples + len(problem.forget),
-        seconds=result.seconds + seconds[0],
-    )
+    n_f = len(problem.forget)
+    return result.after(n_f, n_f, seconds[0])
+
+
+METHOD = Method(
+    "SalUn", salun, SalUnConfig, "D_r, D_f", "RL on the weights that matter most to D_f",
+    "n, and n_f once", memory="1: the original weights, and a mask of booleans",
+)  # fmt: skip

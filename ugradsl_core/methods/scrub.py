@@ -1,7 +1,6 @@
 """SCRUB: a student that disobeys its teacher on D_f (Kurmanji et al., 2023)."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Literal, Self
 
 import torch
@@ -10,10 +9,11 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from ugradsl_core.methods.common import UnlearnConfig, evaluation_model, run_training, spawn
+from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.samples.inputs import Inputs, cat, size
 from ugradsl_core.samples.protocol import Batch
-from ugradsl_core.training.loop import batch_count, cycled, shuffled
+from ugradsl_core.training.loop import Passes, batch_count, batch_sizes, cycled, shuffled
 
 
 class SCRUBConfig(UnlearnConfig):
@@ -48,15 +48,30 @@ class SCRUBConfig(UnlearnConfig):
             )
         return self
 
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """E epochs over D_r, and the first msteps of them over D_f; the teacher passes forward."""
+        disobeying = min(self.msteps, self.epochs)
+        retain, size = batch_sizes(n_r, self.batch_size), self.forget_batch_size
+        steps, alive = self.epochs * len(retain), max(retain)
+        if self.variant == "joint":
+            forgotten, alive = disobeying * size * len(retain), alive + size * (disobeying > 0)
+        else:
+            forget = batch_sizes(n_f, size)
+            forgotten, steps = disobeying * n_f, steps + disobeying * len(forget)
+            alive = max(alive, max(forget) if disobeying else 0)
+        passed = self.epochs * n_r + forgotten
+        taught = forgotten + (self.epochs * n_r if self.alpha else 0)
+        return Passes(steps, passed + taught, passed, alive, copies=1)
+
+    def coupled(self) -> str:
+        """The reason why a batch cannot be cut, or nothing."""
+        if self.variant == "joint":
+            return "variant='joint' has retain and forget batches of different sizes"
+        return ""
+
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """d = T²·KL(teacher ‖ student) of softmaxes at temperature T, mean over samples.
-
-    Args:
-        student: logits (n, K).
-        teacher: logits (n, K).
-        temperature: T.
-    """
+    """T²·KL(teacher ‖ student) of softmaxes of logits (n, K) at temperature T, a mean."""
     log_p = F.log_softmax(student / temperature, dim=1)
     log_q = F.log_softmax(teacher / temperature, dim=1)
     return F.kl_div(log_p, log_q, reduction="batchmean", log_target=True) * temperature**2
@@ -114,13 +129,15 @@ def scrub(problem: Problem, config: SCRUBConfig, *, generator: Generator) -> Unl
             terms.append(-distance(forgotten_logits, forgotten))
         return torch.stack(terms).sum() if len(terms) > 1 else terms[0]
 
-    steps = _steps_per_epoch(config, len(retain), len(forget))
+    steps = [batch_count(len(retain), config.batch_size)] * config.epochs
+    if config.variant == "alternating":
+        more = batch_count(len(forget), config.forget_batch_size)
+        steps = [n + more * (epoch < config.msteps) for epoch, n in enumerate(steps)]
     result = run_training(problem, problem.trained_model(), plan, steps, loss, config, model_stream)
-    return replace(result, forward_samples=result.forward_samples + taught)
+    return result.after(taught)
 
 
-def _steps_per_epoch(config: SCRUBConfig, n_r: int, n_f: int) -> list[int]:
-    steps = batch_count(n_r, config.batch_size)
-    more = batch_count(n_f, config.forget_batch_size)
-    twice = config.msteps if config.variant == "alternating" else 0
-    return [steps + more * (epoch < twice) for epoch in range(config.epochs)]
+METHOD = Method(
+    "SCRUB", scrub, SCRUBConfig, "D_r, D_f", "a student that disobeys its teacher on D_f",
+    "n_r, and n_f while t ≤ msteps; forward twice", memory="1: the teacher",
+)  # fmt: skip

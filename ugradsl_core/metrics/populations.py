@@ -180,12 +180,9 @@ def lira_p_value(
 def relearning_time(losses: Sequence[float], level: float) -> float:
     """Steps of training on D_f until its loss is at ``level``; infinite where it never is.
 
-    A model that has only hidden D_f learns it again faster than one that never saw it (Golatkar
-    et al., 2020). Faster than Retrain and slower than Retrain both tell the models apart.
-
-    Args:
-        losses: mean loss on D_f before each step.
-        level: in the unit of the losses.
+    ``losses`` are mean losses on D_f before each step. A model that has only hidden D_f learns it
+    again faster than one that never saw it (Golatkar et al., 2020). Faster than Retrain and slower
+    than Retrain both tell the models apart.
     """
     return next((float(step) for step, loss in enumerate(losses) if loss <= level), math.inf)
 

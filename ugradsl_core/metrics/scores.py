@@ -35,11 +35,7 @@ def _checked(logits: Tensor, labels: Tensor, name: str) -> tuple[Tensor, Tensor]
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Share of samples whose largest logit is at the label, in percent.
-
-    Args:
-        logits: (N, K).
-        labels: int64, (N,).
+    """Share of samples whose largest logit is at the label, in percent; logits (N, K), labels (N,).
 
     Raises:
         DataError: no samples, or logits and labels that do not fit.
@@ -113,12 +109,9 @@ def attack_scalars(logits: Tensor, labels: Tensor) -> dict[str, Array]:
 def collapsed(members: Array, nonmembers: Array) -> bool:
     """Tell whether an attack has nothing to learn from: all of its inputs are equal up to rounding.
 
-    The attack's kernel has a width of 1. On a span of ``NO_SPAN`` it is constant, so that an
-    attack's answer is decided by rounding and by which set is larger, and is 0 or 100 by chance.
-
-    Args:
-        members: (n, d), one of :func:`attack_scalars`, or log-probabilities.
-        nonmembers: (m, d).
+    Inputs (n, d) and (m, d) are one of :func:`attack_scalars`, or log-probabilities. The attack's
+    kernel has a width of 1. On a span of ``NO_SPAN`` it is constant, so that an attack's answer is
+    decided by rounding and by which set is larger, and is 0 or 100 by chance.
     """
     low = np.minimum(members.min(0), nonmembers.min(0))
     high = np.maximum(members.max(0), nonmembers.max(0))

@@ -97,11 +97,6 @@ def head_name(
     return str(names[0])
 
 
-def _parent_of(model: nn.Module, name: str) -> tuple[nn.Module, str]:
-    path, _, last = name.rpartition(".")
-    return model.get_submodule(path), last
-
-
 def widen_head(model: nn.Module, name: str, outputs: int) -> None:
     """Give the linear layer ``name`` more outputs, in place; old rows stay, new ones are fresh.
 
@@ -135,8 +130,8 @@ def widen_head(model: nn.Module, name: str, outputs: int) -> None:
             wide.bias[:kept] = head.bias
     for old, new in zip(head.parameters(), wide.parameters(), strict=True):
         new.requires_grad_(old.requires_grad)
-    parent, attribute = _parent_of(model, name)
-    setattr(parent, attribute, wide)
+    path, _, attribute = name.rpartition(".")
+    setattr(model.get_submodule(path), attribute, wide)
 
 
 def load_weights(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:

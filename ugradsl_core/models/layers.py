@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from ugradsl_core.errors import ModelError
+from ugradsl_core.models.modes import modes
 from ugradsl_core.samples.inputs import Inputs
 
 NORMALISATION = (
@@ -19,14 +20,8 @@ NORMALISATION = (
 
 def forward(model: nn.Module, inputs: Inputs) -> Tensor:
     """A forward pass in evaluation mode, without gradients; each module keeps its mode."""
-    before = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad():
-            return model(inputs)  # type: ignore[no-any-return]
-    finally:
-        for module, mode in before.items():
-            module.training = mode
+    with modes(model, training=False), torch.no_grad():
+        return model(inputs)  # type: ignore[no-any-return]
 
 
 def call_order(model: nn.Module, inputs: Inputs) -> list[nn.Module]:
@@ -77,13 +72,8 @@ def own_tensors(module: nn.Module) -> dict[str, Tensor]:
 def last_layers(model: nn.Module, k: int, inputs: Inputs) -> list[nn.Module]:
     """The last ``k`` layers with weights, and the norms passed on the way from the end.
 
-    Layers are modules with parameters of their own, in the order in which they are called;
-    norms, which may have none, do not count.
-
-    Args:
-        model: any classifier.
-        k: number of layers.
-        inputs: a batch to call the model with, on its device.
+    Layers are modules with parameters of their own, in the order in which a forward pass of
+    ``inputs`` calls them; norms, which may have none, do not count.
 
     Raises:
         ModelError: the model has fewer than ``k`` layers.

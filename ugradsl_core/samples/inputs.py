@@ -69,14 +69,3 @@ def one_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "") or (
         type(error).__name__
     )
-
-
-def one_tensor(inputs: Inputs) -> Tensor:
-    """The inputs as the tensor that they are.
-
-    Raises:
-        DataError: they are several, by name.
-    """
-    if not isinstance(inputs, Tensor):
-        raise DataError(f"inputs: should be one tensor; found {', '.join(inputs)}")
-    return inputs

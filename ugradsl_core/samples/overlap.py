@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -30,14 +29,6 @@ NAMES = (*LABELS, "classes", "class_names")  # attributes that are no inputs
 DEPTH = 6  # of objects inside objects that are compared
 
 
-@dataclass(frozen=True, eq=False)
-class _Members:
-    """The distinct items of a set: where they come from, and their numbers there."""
-
-    name: str
-    origins: dict[Any, Tensor]
-
-
 def check_identity(sets: Mapping[str, MapStyle]) -> None:
     """Raise DataError where two sets hold the same item of one data set, however it is wrapped.
 
@@ -46,22 +37,19 @@ def check_identity(sets: Mapping[str, MapStyle]) -> None:
     original.
     """
     roots: list[MapStyle] = []
-    seen: list[_Members] = []
+    seen: dict[str, dict[Any, Tensor]] = {}  # a set's distinct items: their numbers, by origin
     for name, dataset in sets.items():
         found: dict[Any, list[Tensor]] = {}
         for origin, items in _origins(dataset, torch.arange(len(dataset)), roots):
             found.setdefault(origin, []).append(items)
-        own = _Members(name, {key: torch.unique(torch.cat(parts)) for key, parts in found.items()})
-        for other in seen:
-            shared = sum(
-                int(torch.isin(items, other.origins[key]).sum())
-                for key, items in own.origins.items()
-                if key in other.origins
-            )
+        own = {origin: torch.unique(torch.cat(parts)) for origin, parts in found.items()}
+        for other, theirs in seen.items():
+            common = own.keys() & theirs.keys()
+            shared = sum(int(torch.isin(own[key], theirs[key]).sum()) for key in common)
             if shared:
                 how = f"{shared} samples are" if shared > 1 else "1 sample is"
-                raise _shared(other.name, name, f"{how} shared")
-        seen.append(own)
+                raise _shared(other, name, f"{how} shared")
+        seen[name] = own
 
 
 def _shared(first: str, second: str, how: str) -> DataError:
@@ -231,11 +219,7 @@ def _add(found: "hashlib.blake2b", value: Any) -> None:
 
 
 def check_contents(contents: Mapping[str, list[bytes]]) -> None:
-    """Raise DataError where two sets hold items with equal inputs.
-
-    Args:
-        contents: a hash of each item of each set, from :func:`hashes`.
-    """
+    """Raise DataError where two sets hold items with equal inputs, by their :func:`hashes`."""
     names = list(contents)
     places = {name: {h: i for i, h in reversed(list(enumerate(contents[name])))} for name in names}
     for second, name in enumerate(names):

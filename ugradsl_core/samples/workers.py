@@ -4,7 +4,6 @@ import io
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -41,11 +40,7 @@ class Failure:
 
 
 def done(source: Source, job: Job) -> Any:
-    """A batch of the items, or their hashes.
-
-    Raises:
-        DataError: an item cannot be read, or they make no batch.
-    """
+    """A batch of the items, or their hashes; raises DataError as :meth:`Source.read` does."""
     if source.stored is not None and not job.hashed:
         return source.read(job.rows)
     with drawn_from(job.seed):
@@ -104,9 +99,7 @@ class Workers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for crew in self._crews:
             crew.end()
         self._crews.clear()

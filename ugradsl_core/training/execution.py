@@ -42,23 +42,16 @@ class Execution:
 
     def identity(self) -> dict[str, Any]:
         """The switches that change results and are not at their defaults."""
-        chosen: dict[str, Any] = {}
-        if self.amp:
-            chosen["amp"] = True
-        if self.accumulate > 1:
-            chosen["accumulate"] = self.accumulate
-        return chosen
+        return self._changed("amp", "accumulate")
+
+    def _changed(self, *names: str) -> dict[str, Any]:
+        given = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in given.items() if value != getattr(Execution, name)}
 
     def switches(self) -> dict[str, Any]:
         """All that is not at its default, but for the device; records keep it."""
-        chosen = self.identity()
-        if self.compile:
-            chosen["compile"] = True
-        if not self.channels_last:
-            chosen["channels_last"] = False
-        if self.world.size > 1:
-            chosen["processes"] = self.world.size
-        return chosen
+        processes = {"processes": self.world.size} if self.world.size > 1 else {}
+        return {**self.identity(), **self._changed("compile", "channels_last"), **processes}
 
     def resolve(self) -> torch.device:
         """The torch device meant by ``device``.

@@ -8,7 +8,7 @@ from pathlib import Path
 from ugradsl_core.errors import StoreError
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file, flush it to disk, and rename it to ``path``.
 
     Raises:
@@ -35,8 +35,4 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text by atomic rename."""
-
-    def write(place: Path) -> None:
-        place.write_text(text, "utf-8")
-
-    write_atomically(path, write)
+    write_atomically(path, lambda place: place.write_text(text, "utf-8"))

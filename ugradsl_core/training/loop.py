@@ -3,18 +3,16 @@
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
-from torch.nn.utils.parametrizations import _SpectralNorm
-from torch.nn.utils.spectral_norm import SpectralNorm
 
 from ugradsl_core.config import Config
-from ugradsl_core.errors import DivergenceError, ModelError
+from ugradsl_core.errors import DivergenceError
+from ugradsl_core.models.modes import modes, trainable
 from ugradsl_core.samples.inputs import send, to_device
 from ugradsl_core.samples.protocol import Augmentation, Batch, Samples
 from ugradsl_core.training.checkpoint import Checkpoint, capture, restore
@@ -24,7 +22,41 @@ from ugradsl_core.training.steps import StepLoss, check_accumulation, step_gradi
 
 EpochPlan = Callable[[int], Iterable[tuple[Batch, ...]]]
 WAITING_BYTES = 2**28  # of logits that stay on the device before they are fetched
-STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The passes of one run of a method.
+
+    Attributes:
+        steps: of the optimiser.
+        forward: samples passed forward, all passes counted.
+        backward: samples passed backward.
+        alive: samples whose activations are kept at once, for a backward pass.
+        dual: those of ``forward`` that carry a derivative with them, at twice the cost.
+        copies: weights kept at once besides the model's own, its gradient and its momentum, in
+            models.
+        optimiser: whether there are a gradient and momentum.
+        layers: how many layers from the end are trained; None is all.
+        at_most: whether counts are bounds, as what is iterated stops when it has converged.
+        single: whether samples pass one by one, which costs more than in batches.
+    """
+
+    steps: int
+    forward: int
+    backward: int
+    alive: int
+    dual: int = 0
+    copies: float = 0.0
+    optimiser: bool = True
+    layers: int | None = None
+    at_most: bool = False
+    single: bool = False
+
+    def __str__(self) -> str:
+        steps = f"{self.steps:,} step{'s' * (self.steps != 1)}"
+        most = "at most " if self.at_most else ""
+        return f"{steps}, {most}{self.forward:,} samples forward and {self.backward:,} backward"
 
 
 class SGDConfig(Config):
@@ -39,6 +71,15 @@ class SGDConfig(Config):
         "constant", description="of the learning rate, step by step"
     )
     augment: Augmentation = Field("none", description="random horizontal flips, and crops")
+
+    def epochs_over(self, n: int) -> Passes:
+        """The passes of E epochs over n samples, each sample once each way in an epoch."""
+        sizes = batch_sizes(n, self.batch_size)
+        return Passes(self.epochs * len(sizes), self.epochs * n, self.epochs * n, max(sizes))
+
+    def passes(self, n_r: int, n_f: int, num_classes: int) -> Passes:
+        """The passes of a run with these |D_r|, |D_f| and K: E epochs over D_r by default."""
+        return self.epochs_over(n_r)
 
 
 @dataclass(frozen=True)
@@ -55,22 +96,30 @@ class TrainLog:
         return len(self.losses)
 
 
-def shuffled(size: int, batch_size: int, generator: Generator) -> list[Tensor]:
-    """A random order of ``size`` indices in batches; a last batch of one joins the one before.
+def batch_sizes(size: int, batch_size: int) -> list[int]:
+    """Sizes of the batches of an epoch; a last batch of one joins the one before.
 
     BatchNorm cannot train on one sample, and leaving it out would change what an epoch is. Where
     batches of one are asked for, all are.
     """
-    batches = list(torch.split(torch.randperm(size, generator=generator), batch_size))
-    if batch_size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
+    full, rest = divmod(size, batch_size)
+    sizes = [batch_size] * full
+    if rest == 1 and full:
+        sizes[-1] += 1
+    elif rest or not full:
+        sizes.append(rest)
+    return sizes
 
 
 def batch_count(size: int, batch_size: int) -> int:
     """Number of batches that :func:`shuffled` makes of ``size`` indices."""
-    count = max(1, math.ceil(size / batch_size))
-    return count - (batch_size > 1 and count > 1 and size % batch_size == 1)
+    return len(batch_sizes(size, batch_size))
+
+
+def shuffled(size: int, batch_size: int, generator: Generator) -> list[Tensor]:
+    """A random order of ``size`` indices in batches, see :func:`batch_sizes`."""
+    order = torch.randperm(size, generator=generator)
+    return list(torch.split(order, batch_sizes(size, batch_size)))
 
 
 def cycled(size: int, batch_sizes: Iterable[int], generator: Generator) -> Iterator[Tensor]:
@@ -93,47 +142,6 @@ def _scheduler(
     if sgd.schedule == "cosine":
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     return None
-
-
-def _of_each_epoch(steps: int | Sequence[int], epochs: int) -> Sequence[int]:
-    return [steps] * epochs if isinstance(steps, int) else steps
-
-
-def is_frozen(module: nn.Module) -> bool:
-    """Tell whether a module has parameters of its own and none of them is trained."""
-    own = list(module.parameters(recurse=False))
-    return bool(own) and not any(parameter.requires_grad for parameter in own)
-
-
-def _has_spectral_hook(module: nn.Module) -> bool:
-    """Tell whether a module's weight is divided by its norm the old way, estimated in each pass."""
-    return any(isinstance(hook, SpectralNorm) for hook in module._forward_pre_hooks.values())
-
-
-@contextmanager
-def modes(
-    model: nn.Module, training: bool, frozen_statistics: bool | Collection[nn.Module] = False
-) -> Iterator[None]:
-    """Training or evaluation mode, and each module's own again on leaving.
-
-    See :func:`train` for ``frozen_statistics``.
-    """
-    before = {module: module.training for module in model.modules()}
-    model.train(training)
-    for module in model.modules():
-        if isinstance(frozen_statistics, bool):
-            keep = frozen_statistics
-        else:
-            keep = module in frozen_statistics
-        if (isinstance(module, STATISTICS) and (keep or is_frozen(module))) or (
-            (isinstance(module, _SpectralNorm) or _has_spectral_hook(module)) and keep
-        ):
-            module.eval()
-    try:
-        yield
-    finally:
-        for module, mode in before.items():
-            module.training = mode
 
 
 def in_memory_format(model: nn.Module, execution: Execution) -> nn.Module:
@@ -187,9 +195,7 @@ def train(
     device, world = execution.resolve(), execution.world
     world.check_batch(sgd.batch_size)
     check_accumulation(execution, sgd.batch_size)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    if not parameters:
-        raise ModelError("model: has no trainable parameter; all are frozen")
+    parameters = list(trainable(model).values())
     optimiser = torch.optim.SGD(
         parameters,
         lr=sgd.lr,
@@ -197,9 +203,11 @@ def train(
         weight_decay=sgd.weight_decay,
         fused=device.type in {"cpu", "cuda"} and all(p.is_floating_point() for p in parameters),
     )
-    counts = _of_each_epoch(steps_per_epoch, sgd.epochs)
+    counts = [steps_per_epoch] * sgd.epochs if isinstance(steps_per_epoch, int) else steps_per_epoch
     scheduler = _scheduler(optimiser, sgd, sum(counts))
-    network = _compiled(in_memory_format(model, execution), execution)
+    network = in_memory_format(model, execution)
+    if execution.compile:
+        network = torch.compile(network)  # type: ignore[assignment]
     losses, samples, first_epoch, earlier = _resume(checkpoint, model, optimiser)
     network = spread(network, world)
     seed = torch.initial_seed()
@@ -256,10 +264,6 @@ def _fast_forward(
     optimiser.step()  # without gradients: PyTorch wants one before the scheduler's
     for _ in range(steps):
         scheduler.step()
-
-
-def _compiled(model: nn.Module, execution: Execution) -> nn.Module:
-    return torch.compile(model) if execution.compile else model  # type: ignore[return-value]
 
 
 def _off_the_clock(

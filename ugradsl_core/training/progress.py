@@ -77,9 +77,6 @@ class Progress:
 
     def over(self, name: str, steps: Iterable[T], total: int | None) -> Iterator[T]:
         """The same steps, with a bar that counts them."""
-        if not self.shown or self._open:
-            yield from steps
-            return
         with self.bar(name, total) as advance:
             for step in steps:
                 yield step

@@ -28,8 +28,7 @@ def micro_batches(
 ) -> Iterator[tuple[tuple[Batch, ...], float]]:
     """The batches of a step cut alike, and the share of the samples that each part has.
 
-    A loss of means over each batch is the sum of the parts' losses times their shares. A batch
-    without samples stays as it is.
+    A loss of means over each batch is the sum of the parts' losses times their shares.
 
     Raises:
         ConfigError: batches of different sizes, whose means would need different shares.
@@ -53,25 +52,21 @@ def step_gradient(
     Images come with channels last in memory, and so would be what a network makes of them.
     """
 
-    def laid_out(batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
-        if execution.channels_last:
-            return batches
-        return tuple((each(Tensor.contiguous, inputs), labels) for inputs, labels in batches)
-
-    def whole(batches: tuple[Batch, ...]) -> Tensor:
-        batches = laid_out(batches)
+    def of_part(batches: tuple[Batch, ...], share: float | None = None) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=execution.amp):
             value = loss(network, batches)
+            value = value if share is None else share * value
         value.backward()  # type: ignore[no-untyped-call]
         return value.detach()
 
-    def in_parts(batches: tuple[Batch, ...]) -> Tensor:
-        batches, total = laid_out(batches), torch.zeros((), device=device)
-        for part, share in micro_batches(batches, execution.accumulate):
-            with torch.autocast(device.type, torch.bfloat16, enabled=execution.amp):
-                value = share * loss(network, part)
-            value.backward()  # type: ignore[no-untyped-call]
-            total = total + value.detach()
+    def gradient(batches: tuple[Batch, ...]) -> Tensor:
+        if not execution.channels_last:
+            batches = tuple((each(Tensor.contiguous, x), labels) for x, labels in batches)
+        if execution.accumulate == 1:
+            return of_part(batches)
+        total = torch.zeros((), device=device)
+        for part in micro_batches(batches, execution.accumulate):
+            total = total + of_part(*part)
         return total
 
-    return whole if execution.accumulate == 1 else in_parts
+    return gradient

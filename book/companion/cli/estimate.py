@@ -34,6 +34,7 @@ from companion.experiments.runs.run import check_grid
 from companion.experiments.settings import changes
 from companion.experiments.settings.setting import Setting
 from ugradsl_core.config import Config
+from ugradsl_core.methods import get_method, passes
 from ugradsl_core.training import Execution
 
 LONG_SECONDS = 60.0
@@ -141,7 +142,7 @@ def estimate(
         sizes = reckoning.loaded_sizes(setting, loaded)
         opened = open_store(store) if (store / "store.json").exists() else None
         runs = reckoning.missing_runs(setting, loaded, configs, seed_list, opened, execution)
-    speed = _calibrated(fresh, sizes, execution, "ff" in configs, 10.0) if calibrate else None
+    speed = _calibrated(fresh, sizes, execution, configs, 10.0) if calibrate else None
     rows = reckoning.costs(fresh, configs, sizes, execution, speed=speed, runs=runs)
     flops, seconds = reckoning.total_flops(rows), reckoning.total_seconds(rows)
     if as_json:
@@ -170,13 +171,19 @@ def estimate(
 
 
 def _calibrated(
-    setting: Setting, sizes: Any, execution: Execution, fisher: bool, budget: float
+    setting: Setting,
+    sizes: Any,
+    execution: Execution,
+    configs: Mapping[str, Config],
+    budget: float,
 ) -> Any:
     """This machine's speed, with a line of progress; the first of several processes says it."""
     from tqdm import tqdm
 
     from companion.experiments.costs.calibration import calibrate
 
+    counts = (sizes.retain, sizes.forget, sizes.classes)
+    fisher = any(passes(config, *counts).single for config in configs.values())
     with tqdm(
         bar_format="{desc}", file=sys.stderr, leave=False, disable=not execution.world.is_first
     ) as bar:
@@ -207,7 +214,6 @@ def announce_search(
 ) -> None:
     """As :func:`announce`, for a search; every trial is taken to be as long as the dearest one."""
     from companion.experiments.runs.protocol import SEARCH_SEEDS, trials_of
-    from ugradsl_core.methods import get_method
 
     seeds = len(SEARCH_SEEDS)
     configs: dict[str, Config] = {
@@ -244,7 +250,7 @@ def _announce(
         reckoning.check_memory(setting.dataset, rows, free)
     if reckoning.total_flops(rows) < LONG_FLOPS:
         return
-    speed = _calibrated(setting, sizes, execution, "ff" in configs, 2.0)
+    speed = _calibrated(setting, sizes, execution, configs, 2.0)
     rows = reckoning.costs(setting, configs, sizes, execution, speed=speed, runs=runs)
     seconds = reckoning.total_seconds(rows) or 0.0
     if seconds > LONG_SECONDS:

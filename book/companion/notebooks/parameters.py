@@ -1,9 +1,9 @@
 """Parameters of the notebooks, checked before anything is computed."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from companion.experiments.data import find_loader
 from companion.experiments.records.sweeps import OF_SETTINGS, REFERENCES
@@ -14,12 +14,25 @@ from companion.experiments.settings.preset import load_presets
 from companion.experiments.settings.setting import Scale
 from companion.experiments.theory.landscape import LandscapeConfig
 from companion.paper.audit.lines import RESULT_TABLES, TOLERANCE
-from ugradsl_core.config import CommaList, Config
+from companion.theory.privacy import label_ldp_epsilon
+from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.methods import get_method
-from ugradsl_core.theory.privacy import label_ldp_epsilon
 
 OF_ADAPTIVE_RATES = ("beta", "distance", "adaptive_sign", "rates")
+
+
+def comma_list(value: Any) -> Any:
+    """A parameter that is a comma-separated list, also given as a list or as its only entry.
+
+    ``papermill -y "{seeds: [0, 1]}"`` gives lists, and ``-p seeds 3`` a number.
+    """
+    if isinstance(value, list | tuple | set):
+        return ",".join(map(str, value))
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+CommaList = Annotated[str, BeforeValidator(comma_list)]
 
 
 class PaperAudit(Config):

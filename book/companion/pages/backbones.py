@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
+from companion.backbones import BACKBONES, ModelSpec, build
+from companion.backbones.spec import SIZES
 from companion.pages.markdown import list_table
 from companion.paper.names import name
-from ugradsl_core.models import BACKBONES, ModelSpec, build
-from ugradsl_core.models.spec import SIZES
 
 ORIGINS = {
     "resnet18": ("torchvision's blocks and forward pass", "he2016deep"),

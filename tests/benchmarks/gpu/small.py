@@ -6,9 +6,9 @@ import time
 import torch
 from torch import nn
 
+from companion.backbones import resnet18
+from companion.experiments.data.images import Dataset, Transform
 from ugradsl_core.methods.common import cross_entropy, one_set_plan
-from ugradsl_core.models import resnet18
-from ugradsl_core.samples import Dataset, Transform
 from ugradsl_core.training import Execution, SGDConfig, synchronise, train
 
 BATCH, WIDTH = 128, 8

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
 
 from bare import _gradient_sum
+from companion.backbones import ModelSpec
 from companion.experiments.costs.footprint import footprint
 from companion.experiments.data import Dataset
 from measure import CHECK, DEVICE, compare, keep, seconds, size
@@ -32,7 +33,6 @@ from test_speed import test_evaluation_costs_its_forward_passes as evaluation_co
 from ugradsl_core.methods import METHODS, make_config
 from ugradsl_core.methods.common import cross_entropy, one_set_plan
 from ugradsl_core.methods.salun import saliency_mask
-from ugradsl_core.models import ModelSpec
 from ugradsl_core.samples import Batch
 from ugradsl_core.training import Execution, SGDConfig, train
 

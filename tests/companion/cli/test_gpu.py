@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from companion.backbones.text import bert
 from companion.cli import gpu as cli_gpu
 from companion.experiments.campaign import campaign
 from companion.experiments.campaign import here as gpu
@@ -31,7 +32,6 @@ from companion.pages import gpu as pages_gpu
 from records import record
 from toys import CPU, images, problem
 from ugradsl_core.errors import ConfigError, DivergenceError
-from ugradsl_core.models.text import bert
 from ugradsl_core.samples.inputs import send
 from ugradsl_core.training import loop as training
 from ugradsl_core.training import predict

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from companion.backbones import BACKBONES, ModelSpec, build
+from companion.backbones.images import default_patch
 from companion.pages.backbones import ORIGINS, SHARES, USES
 from companion.pages.fragments import FRAGMENTS
-from ugradsl_core.models import BACKBONES, ModelSpec, build
-from ugradsl_core.models.images import default_patch
 
 ROOT = Path(__file__).parents[3]
 BOOK = ROOT / "book"

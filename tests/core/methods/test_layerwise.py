@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from companion.backbones import resnet18
 from toys import CNN, MODELS, SIDE, K, problem, replaced, same_bits, seeded_model, unlearned
 from ugradsl_core.errors import ModelError
 from ugradsl_core.methods.common import first_input
 from ugradsl_core.methods.problem import Problem
-from ugradsl_core.models import last_layers, resnet18
+from ugradsl_core.models import last_layers
 
 HARD: dict[str, Any] = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "epochs": 3}
 both = pytest.mark.parametrize("name", ["eu-k", "cf-k"])

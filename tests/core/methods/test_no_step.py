@@ -9,8 +9,8 @@ from torch import nn
 from toys import SIDE, K, generator, problem, replaced, same_bits, seeded_model, unlearned
 from ugradsl_core.errors import ConfigError, ModelError
 from ugradsl_core.methods.common import spawn
+from ugradsl_core.models import STATISTICS
 from ugradsl_core.training import Execution
-from ugradsl_core.training.loop import STATISTICS
 
 STILL = {"lr": 1e-30, "weight_decay": 0.0}  # no weight that is not 0 can move so little
 

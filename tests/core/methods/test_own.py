@@ -11,8 +11,7 @@ from torch.nn import functional as F
 from toys import CPU, problem, whole_batch
 from ugradsl_core import unlearn
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.methods import get_method, make_config
-from ugradsl_core.methods.passes import passes
+from ugradsl_core.methods import get_method, make_config, passes
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "book" / "examples"
 NAME = "my_ideas:to_uniform"

@@ -6,6 +6,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
+from companion.backbones import ModelSpec, build, resnet18
 from toys import CNN, K, generator, images, mlp, same_bits, whole_batch
 from ugradsl_core import unlearn
 from ugradsl_core.errors import (
@@ -16,7 +17,7 @@ from ugradsl_core.errors import (
     check_labels,
     check_logits,
 )
-from ugradsl_core.models import FeatureTap, ModelSpec, build, find_head, head_name, resnet18, seeded
+from ugradsl_core.models import FeatureTap, find_head, head_name, seeded
 
 
 @pytest.fixture(scope="module")

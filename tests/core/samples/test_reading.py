@@ -22,8 +22,7 @@ from torch.utils.data import (
 
 from toys import CNN, CPU, SIDE, K, copied, same_bits
 from ugradsl_core import ConfigError, DataError, UGradSLError, evaluate, unlearn
-from ugradsl_core.api.data import Reading, UserSamples, opened
-from ugradsl_core.samples.own import declared_labels
+from ugradsl_core.api.data import Reading, UserSamples, declared_labels, opened
 from ugradsl_core.samples.reading import Source, stored_tensors
 from ugradsl_core.training import shuffled
 from user_sets import Items, Noisy, Numbered, Outer, halves, line, number, pictures

@@ -25,7 +25,7 @@ from companion.experiments.settings.preset import preset_config
 from companion.experiments.settings.setting import Setting
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, UGradSLError
-from ugradsl_core.methods.passes import passes
+from ugradsl_core.methods import passes
 from ugradsl_core.training import Execution
 from ugradsl_core.training.files import write_text
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from companion import backbones
 from companion.experiments.costs.estimate import Speed
 from companion.experiments.costs.footprint import example, replace_pretrained
 from companion.experiments.costs.sizes import Sizes
 from companion.experiments.settings.setting import Setting
-from ugradsl_core import models
 from ugradsl_core.methods.ff import add_fisher
 from ugradsl_core.training import Execution, modes, synchronise
 from ugradsl_core.training.loop import in_memory_format
@@ -86,7 +86,7 @@ def calibrate(
     spec = replace_pretrained(setting.model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = models.build(
+        model = backbones.build(
             spec,
             num_classes=sizes.classes,
             input_shape=sizes.shape,

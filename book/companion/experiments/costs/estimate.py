@@ -13,8 +13,7 @@ from companion.experiments.runs.run import record_key
 from companion.experiments.settings.setting import Setting, digest, is_retrained
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.methods.ff import FFConfig
-from ugradsl_core.methods.passes import Passes, passes
+from ugradsl_core.methods import Passes, passes
 from ugradsl_core.training import Execution
 
 __all__ = [
@@ -93,10 +92,8 @@ def peak_bytes(run: Passes, cost: Footprint, sizes: Sizes, execution: Execution)
     return round(weights + shared * cost.saved + run.alive * each + sizes.stored)
 
 
-def _seconds(
-    run: Passes, cost: Footprint, whole: Footprint, speed: Speed, fisher: bool, processes: int
-) -> float:
-    if fisher and speed.fisher is not None:
+def _seconds(run: Passes, cost: Footprint, whole: Footprint, speed: Speed, processes: int) -> float:
+    if run.single and speed.fisher is not None:
         return run.forward * speed.fisher
     share = cost.backward / whole.backward if whole.backward else 1.0
     found = (run.forward + run.dual) * speed.forward + run.backward * speed.backward * share
@@ -128,15 +125,11 @@ def costs(
     n_r, n_f = sizes.retain, sizes.forget
     looked_at = n_r + n_f + sizes.judged
     evaluation = Passes(0, looked_at, 0, 0, optimiser=False)
-    todo: dict[str, tuple[Passes, bool]] = {
-        "original": (passes(setting.training, n_r + n_f, n_f, sizes.classes), False)
-    }
-    for label, config in configs.items():
-        found = passes(config, n_r, n_f, sizes.classes)
-        todo[label] = (found, isinstance(config, FFConfig))
-    todo["evaluation"] = (evaluation, False)
+    todo = {"original": setting.training.epochs_over(n_r + n_f)}
+    todo |= {label: passes(config, n_r, n_f, sizes.classes) for label, config in configs.items()}
+    todo["evaluation"] = evaluation
     rows = []
-    for label, (run, fisher) in todo.items():
+    for label, run in todo.items():
         if run.layers not in shallow:
             shallow[run.layers] = footprint(*spec, layers=run.layers)
         cost = shallow[run.layers]
@@ -145,7 +138,7 @@ def costs(
             count = len(configs)
         seconds = None
         if speed is not None:
-            seconds = _seconds(run, cost, whole, speed, fisher, execution.world.size)
+            seconds = _seconds(run, cost, whole, speed, execution.world.size)
             if label == "evaluation":
                 seconds = looked_at * speed.evaluate / execution.world.size
         rows.append(

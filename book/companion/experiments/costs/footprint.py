@@ -7,11 +7,12 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from ugradsl_core import models
-from ugradsl_core.models import ModelSpec, last_layers, own_tensors
-from ugradsl_core.models.spec import is_own
-from ugradsl_core.models.text import TextLogits
-from ugradsl_core.theory.cost import counted_flops
+from companion import backbones
+from companion.backbones import ModelSpec
+from companion.backbones.spec import is_own
+from companion.backbones.text import TextLogits
+from companion.theory.cost import counted_flops
+from ugradsl_core.models import last_layers, own_tensors
 
 SAMPLES = 2
 
@@ -112,7 +113,7 @@ def _footprint(
     device = "cpu" if is_own(spec.name) else "meta"
     with torch.random.fork_rng(devices=[]):
         with torch.device(device):
-            model = models.build(
+            model = backbones.build(
                 replace_pretrained(spec),
                 num_classes=num_classes,
                 input_shape=shape,

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from companion.backbones import BACKBONES, ModelSpec, contents_sha256, hub
 from companion.experiments.costs.footprint import replace_pretrained
 from companion.experiments.data import DATA_ROOT_VARIABLE, data_root
 from companion.experiments.data.sets import cifar
@@ -23,7 +24,6 @@ from companion.experiments.settings.forget_sets import (
 from companion.experiments.settings.index_files import check_range, read_index
 from companion.experiments.settings.setting import Setting
 from ugradsl_core.errors import DataError
-from ugradsl_core.models import BACKBONES, ModelSpec, contents_sha256, hub
 
 BERT_TOKENS = 30_522  # of the tokenizer that BERT-base was published with
 GROUPS: dict[str, Sequence[str]] = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from companion.experiments.data.images import Dataset, Transform
 from companion.experiments.data.originals import DATA_ROOT_VARIABLE, data_root
 from companion.experiments.data.parts import DataBundle, Part, bundle
 from companion.experiments.data.sets.celeba import load_celeba
@@ -28,7 +29,6 @@ from companion.experiments.data.sources import SOURCES, DataSource, Loader
 from companion.experiments.data.streamed.stream import StreamedDataset
 from companion.experiments.data.text import TokenDataset
 from ugradsl_core.errors import ConfigError, unknown_name
-from ugradsl_core.samples import Dataset, Transform
 
 __all__ = [
     "DATASETS",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ugradsl_core.samples import Dataset, NamedSamples, Transform
+from companion.experiments.data.images import Dataset, NamedSamples, Transform
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from companion.experiments.data.images import Transform
 from companion.experiments.data.parts import DataBundle
 from companion.experiments.data.sets import (
     celeba,
@@ -17,7 +18,6 @@ from companion.experiments.data.sets import (
     words,
 )
 from companion.experiments.data.streamed import reading
-from ugradsl_core.samples import Transform
 
 Loader = Callable[..., DataBundle]
 Kind = Literal["images in memory", "streamed images", "text"]

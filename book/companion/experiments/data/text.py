@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from companion.backbones import hub
 from companion.experiments.data.parts import DataBundle
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.models import hub
 from ugradsl_core.samples import Augmentation, Batch
 from ugradsl_core.samples.inputs import send
 

@@ -22,7 +22,6 @@ from companion.experiments.settings.setting import Scale, digest
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.methods import get_method
-from ugradsl_core.methods.limits import check_execution
 from ugradsl_core.training import Execution, World
 
 WORKFLOW = Path(__file__).parent
@@ -151,11 +150,12 @@ class GridConfig(Config):
 
     def _check_job(self, label: str, config: Config) -> None:
         execution = Execution(accumulate=self.accumulate, world=World(0, self.job_processes(label)))
-        check_execution(get_method(split_label(label)[0]).title, config, execution)
+        get_method(split_label(label)[0]).check(config, execution)
 
     def job_processes(self, label: str) -> int:
         """How many processes a method's job has."""
-        return 1 if split_label(label)[0] in {"ff", "iu", "no-step"} else self.processes
+        alone = label != "original" and get_method(split_label(label)[0]).alone
+        return 1 if alone else self.processes
 
     def resources(self) -> dict[str, Any]:
         """What a job asks for, under the names that Snakemake's executors know."""

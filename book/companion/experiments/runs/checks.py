@@ -5,18 +5,17 @@ from contextlib import nullcontext, suppress
 
 import torch
 
+from companion import backbones
+from companion.backbones import ModelSpec
+from companion.backbones.spec import is_own
 from companion.experiments.runs.problems import Data, Judge, judged_set, make_model
 from companion.experiments.settings.forget_sets import make_split
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.setting import Setting
-from ugradsl_core import models
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, DataError, DivergenceError
 from ugradsl_core.methods import get_method, is_own_method
-from ugradsl_core.methods.limits import check_execution
 from ugradsl_core.methods.problem import Problem
-from ugradsl_core.models import ModelSpec
-from ugradsl_core.models.spec import is_own
 from ugradsl_core.training import Execution
 from ugradsl_core.training.steps import check_accumulation
 
@@ -41,7 +40,7 @@ def check_methods(
         if vocabulary is not None and augment != "none":
             raise ConfigError(f"augment: should be 'none' for text; found {augment!r}")
     for label, config in configs.items():
-        check_execution(get_method(split_label(label)[0]).title, config, execution)
+        get_method(split_label(label)[0]).check(config, execution)
 
 
 def rehearse_own(
@@ -83,7 +82,9 @@ def check_model(
     """
     real = spec.pretrained is not None or is_own(spec.name)
     with torch.random.fork_rng(devices=[]), nullcontext() if real else torch.device("meta"):
-        models.build(spec, num_classes=num_classes, input_shape=input_shape, vocabulary=vocabulary)
+        backbones.build(
+            spec, num_classes=num_classes, input_shape=input_shape, vocabulary=vocabulary
+        )
 
 
 def check_problem(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from companion.experiments import data
+from companion.experiments.data.images import NamedSamples
 from companion.experiments.settings import forget_sets
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.seeds import stream
@@ -24,7 +25,7 @@ from ugradsl_core.methods.ft import FTConfig
 from ugradsl_core.methods.problem import Problem
 from ugradsl_core.methods.retrain import RetrainConfig
 from ugradsl_core.models import load_weights
-from ugradsl_core.samples import NamedSamples, StateDict
+from ugradsl_core.samples import StateDict
 from ugradsl_core.training import predict
 from ugradsl_core.training.progress import Progress
 

@@ -7,7 +7,9 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor, nn
 
+from companion import backbones
 from companion.experiments import data
+from companion.experiments.data.images import NamedSamples
 from companion.experiments.records.store import (
     Store,
     drop_state,
@@ -24,11 +26,10 @@ from companion.experiments.settings.forget_sets import (
 )
 from companion.experiments.settings.seeds import stream
 from companion.experiments.settings.setting import DATA_OPTIONS, FORGET_FIELDS, Setting, digest
-from ugradsl_core import models
 from ugradsl_core.errors import DataError
 from ugradsl_core.methods.common import cross_entropy, one_set_plan
 from ugradsl_core.methods.problem import Problem
-from ugradsl_core.samples import NamedSamples
+from ugradsl_core.models import seeded
 from ugradsl_core.training import Execution, train
 
 Judge = Literal["test", "validation"]
@@ -132,7 +133,7 @@ def _subset(
 
 def make_model(setting: Setting, train: NamedSamples) -> nn.Module:
     """The setting's backbone with fresh weights."""
-    return models.build(
+    return backbones.build(
         setting.model,
         num_classes=train.num_classes,
         input_shape=train.input_shape,
@@ -190,7 +191,7 @@ def original_state(
     if stored is not None:
         return stored[0]
     generator = stream(seed, "original")
-    with models.seeded(generator):
+    with seeded(generator):
         model = make_model(setting, loaded.train)
     model.to(execution.resolve())
     config = setting.training
@@ -200,7 +201,7 @@ def original_state(
         progress(f"original, seed {seed}: epoch {epoch}/{config.epochs}, loss {loss:.3f}")
 
     unfinished = f"{key}-partial"
-    with models.seeded(generator):
+    with seeded(generator):
         train(
             model,
             plan,

@@ -19,8 +19,7 @@ from companion.experiments.settings.preset import shared_with_training
 from companion.experiments.settings.setting import Setting, digest
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, unknown_name
-from ugradsl_core.methods import METHODS, get_method, is_own_method
-from ugradsl_core.methods.passes import passes
+from ugradsl_core.methods import METHODS, get_method, is_own_method, passes
 from ugradsl_core.metrics import average_gap
 
 BUDGET_EPOCHS = 10  # of fine-tuning: samples of D_r passed forward and backward

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from companion.experiments.data.images import NamedSamples
 from companion.experiments.settings.index_files import check_range, file_sha256, read_index
 from companion.experiments.settings.seeds import stream
 from companion.experiments.settings.setting import Setting
 from ugradsl_core.errors import ConfigError, DataError, unknown_name
-from ugradsl_core.samples import NamedSamples
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,12 +6,12 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from companion.backbones import ModelSpec, contents_sha256
 from companion.experiments.data import find_loader
 from companion.experiments.settings.index_files import file_sha256
 from companion.experiments.settings.labels import split_label
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.models import ModelSpec, contents_sha256
 from ugradsl_core.training import SGDConfig
 
 Scale = Literal["smoke", "bench", "full", "paper"]

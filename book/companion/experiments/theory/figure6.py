@@ -22,9 +22,7 @@ from companion.experiments.settings.seeds import stream
 from companion.experiments.settings.setting import digest
 from companion.experiments.theory import worked
 from companion.files import THEORY_RESULTS
-from ugradsl_core.config import Config
-from ugradsl_core.errors import CurvatureError, unknown_name
-from ugradsl_core.theory.influence import (
+from companion.theory.influence import (
     ConvergenceWarning,
     Directions,
     System,
@@ -32,9 +30,11 @@ from ugradsl_core.theory.influence import (
     inverse_hvp,
     newton_systems,
 )
-from ugradsl_core.theory.risks import hessian
-from ugradsl_core.theory.solvers import SolverConfig, spectral_norm
-from ugradsl_core.theory.theorems import best_alpha, theorem2_product
+from companion.theory.risks import hessian
+from companion.theory.solvers import SolverConfig, spectral_norm
+from companion.theory.theorems import best_alpha, theorem2_product
+from ugradsl_core.config import Config
+from ugradsl_core.errors import CurvatureError, unknown_name
 from ugradsl_core.training import Execution
 
 KIND = "directions"

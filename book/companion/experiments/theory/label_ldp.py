@@ -22,16 +22,16 @@ from companion.experiments.settings import forget_sets
 from companion.experiments.settings.seeds import stream
 from companion.experiments.settings.setting import digest
 from companion.files import THEORY_RESULTS
-from ugradsl_core.config import Config
-from ugradsl_core.theory.minima import minimise
-from ugradsl_core.theory.privacy import (
+from companion.theory.minima import minimise
+from companion.theory.privacy import (
     UnlearningLoss,
     alpha_domain,
     label_ldp_epsilon,
     largest_log_ratio,
     predictions_by_label,
 )
-from ugradsl_core.theory.risks import Risk, whole
+from companion.theory.risks import Risk, whole
+from ugradsl_core.config import Config
 from ugradsl_core.training import Execution
 
 KIND = "label-ldp"

@@ -22,10 +22,7 @@ from companion.experiments.runs import run
 from companion.experiments.runs.problems import Data, Progress, make_problem, silent
 from companion.experiments.settings.seeds import stream
 from companion.experiments.settings.setting import Setting, digest
-from ugradsl_core.config import Config
-from ugradsl_core.errors import ConfigError
-from ugradsl_core.samples import Samples
-from ugradsl_core.theory.landscape import (
+from companion.theory.landscape import (
     Direction,
     along,
     coordinates,
@@ -34,8 +31,8 @@ from ugradsl_core.theory.landscape import (
     mean_loss,
     unflatten,
 )
-from ugradsl_core.theory.risks import Risk, gradient, hessian, parameter_vector
-from ugradsl_core.theory.spectrum import (
+from companion.theory.risks import Risk, gradient, hessian, parameter_vector
+from companion.theory.spectrum import (
     Krylov,
     Ritz,
     lanczos,
@@ -45,6 +42,9 @@ from ugradsl_core.theory.spectrum import (
     ritz_vector,
     share_below,
 )
+from ugradsl_core.config import Config
+from ugradsl_core.errors import ConfigError
+from ugradsl_core.samples import Samples
 from ugradsl_core.training import Execution
 
 KIND = "landscape"

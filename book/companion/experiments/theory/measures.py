@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from companion.experiments.theory.worked import Removal, Worked
+from companion.theory.risks import model_at
 from ugradsl_core import metrics
-from ugradsl_core.theory.risks import model_at
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,18 +7,17 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor, nn
 
+from companion.backbones import resnet18
 from companion.experiments import data
 from companion.experiments.settings import forget_sets
+from companion.theory.losses import WeightedLoss
+from companion.theory.minima import Minimum, minimise
+from companion.theory.risks import Risk, gradient, one_tensor, parameter_vector, rows, whole
 from ugradsl_core.errors import ConfigError, DataError, unknown_name
 from ugradsl_core.methods.common import cross_entropy
-from ugradsl_core.models import resnet18, seeded
+from ugradsl_core.models import STATISTICS, seeded
 from ugradsl_core.samples import Batch
-from ugradsl_core.samples.inputs import one_tensor
-from ugradsl_core.theory.losses import WeightedLoss
-from ugradsl_core.theory.minima import Minimum, minimise
-from ugradsl_core.theory.risks import Risk, gradient, parameter_vector, rows, whole
 from ugradsl_core.training import Execution, SGDConfig, batch_count, shuffled, train
-from ugradsl_core.training.loop import STATISTICS
 
 Kind = Literal["linear", "mlp", "resnet18"]
 MODELS = ("linear", "mlp", "resnet18")
@@ -136,7 +135,7 @@ def worked(
         seed: of the choice of D_tr and of the initial weights.
         dataset: a data set of ten classes.
         data_root: where it is.
-        tolerance: of :func:`ugradsl_core.theory.minima.minimise`.
+        tolerance: of :func:`companion.theory.minima.minimise`.
         max_iterations: likewise.
 
     Raises:
@@ -184,7 +183,7 @@ def remove(
         fresh: start from the initial weights, as Retrain does, rather than from θ_tr*. For a
             convex risk the end is the same.
         tolerance: of the gradient.
-        max_iterations: of :func:`ugradsl_core.theory.minima.minimise`.
+        max_iterations: of :func:`companion.theory.minima.minimise`.
 
     Raises:
         DataError: D_f is empty or all of D_tr.

@@ -1,4 +1,4 @@
-"""API pages: every public object of the core, from its docstring and its annotations.
+"""API pages: public objects of the core, the backbones and the theory, from their docstrings.
 
 Sphinx's own autodoc reads the docstrings. Two hooks help it: configurations show their fields in
 place of pydantic's ``Annotated[…]``, and ``|B_f|`` in a docstring is no substitution.
@@ -20,14 +20,15 @@ from companion.tables.config_text import parameters
 from ugradsl_core.config import Config
 
 CORE = ugradsl_core.__name__
+ROOTS = (CORE, "companion.backbones", "companion.theory")
 GROUPS = {  # page → the package or modules that it documents
     "api": ("ugradsl_core.api", "ugradsl_core.errors", "ugradsl_core.config"),
     "methods": ("ugradsl_core.methods", "ugradsl_core.smoothing"),
     "metrics": ("ugradsl_core.metrics",),
-    "models": ("ugradsl_core.models",),
+    "models": ("ugradsl_core.models", "companion.backbones"),
     "samples": ("ugradsl_core.samples",),
     "training": ("ugradsl_core.training",),
-    "theory": ("ugradsl_core.theory",),
+    "theory": ("companion.theory",),
 }
 BARS = re.compile(r"\|(?=[^\s|])([^|]*[^\s|])\|")
 ROLE = re.compile(r":[a-z]+:`~?([^`]+)`")
@@ -35,9 +36,13 @@ LITERAL = re.compile(r"(``.+?``)")
 
 
 def modules() -> list[str]:
-    """Every module of the core but the package itself, in the order of their names."""
-    found = pkgutil.walk_packages(ugradsl_core.__path__, f"{CORE}.")
-    return sorted(module.name for module in found)
+    """Every module that is documented but the core's own package, in the order of their names."""
+    found = [
+        module.name
+        for root in ROOTS
+        for module in pkgutil.walk_packages(import_module(root).__path__, f"{root}.")
+    ]
+    return sorted([*found, *ROOTS[1:]])
 
 
 def page_of(module: str) -> str:
@@ -74,7 +79,7 @@ def exports() -> dict[str, str]:
         for name, value in vars(import_module(package)).items():
             home = getattr(value, "__module__", None) or ""
             is_object = inspect.isclass(value) or inspect.isfunction(value)
-            if is_object and not name.startswith("_") and home.startswith(f"{CORE}."):
+            if is_object and not name.startswith("_") and home.startswith(ROOTS):
                 alias, full = f"{package}.{name}", f"{home}.{value.__qualname__}"
                 if alias != full:
                     found[alias] = full
@@ -101,10 +106,10 @@ VARIABLES = {  # public values that are neither functions nor classes
         "dict[str, Method]",
         "Every unlearning method by its name: what ``unlearn`` takes as ``method``.",
     ),
-    "ugradsl_core.models": (
+    "companion.backbones": (
         "BACKBONES",
         "Mapping[str, Backbone]",
-        "Every backbone by its name: what a :class:`~ugradsl_core.models.spec.ModelSpec` takes.",
+        "Every backbone by its name: what a :class:`~companion.backbones.spec.ModelSpec` takes.",
     ),
 }
 

@@ -151,9 +151,9 @@ def resolve(
 
 
 def is_ours(target: str) -> bool:
-    """Whether a name that was not found should have been: it names an object of the core."""
+    """Whether a name that was not found should have been: it names an object that is documented."""
     module, _, name = target.rpartition(".")
-    if not module.startswith(api.CORE) or name.startswith("_"):
+    if not module.startswith(api.ROOTS) or name.startswith("_"):
         return False
     try:
         return name in api.own_objects(import_module(module))

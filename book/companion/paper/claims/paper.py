@@ -29,7 +29,7 @@ from companion.paper.claims.rules import (
     sweep_parts,
 )
 from companion.paper.names import name
-from ugradsl_core.theory.privacy import alpha_domain, label_ldp_epsilon
+from companion.theory.privacy import alpha_domain, label_ldp_epsilon
 
 OUTCOMES = {GOOD: "supported", PARTLY: "partly", BAD: "not supported"}
 NO_NUMBERS = "no numbers"

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from companion import backbones
+from companion.backbones import ModelSpec
 from companion.cli import estimate
 from companion.experiments import data
 from companion.experiments.costs import calibration
@@ -39,16 +41,13 @@ from companion.experiments.runs.problems import load_data
 from companion.experiments.settings import preset
 from companion.experiments.settings.preset import SCALES
 from companion.experiments.settings.setting import Setting
+from companion.theory.cost import peak_bytes as measured_peak
+from companion.theory.cost import training_flops
 from pictures import write_parts
 from toys import CPU, METHODS, K, problem, small_config, unlearned
-from ugradsl_core import models
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, DataError
-from ugradsl_core.methods import make_config
-from ugradsl_core.methods.passes import Passes, passes
-from ugradsl_core.models import ModelSpec
-from ugradsl_core.theory.cost import peak_bytes as measured_peak
-from ugradsl_core.theory.cost import training_flops
+from ugradsl_core.methods import Passes, make_config, passes
 from ugradsl_core.training import Execution, SGDConfig, World
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -134,7 +133,7 @@ def test_a_footprint_is_that_of_the_model(
     spec: ModelSpec, shape: tuple[int, ...], vocabulary: int | None
 ) -> None:
     found = footprint(spec, 7, shape, vocabulary)
-    model = models.build(spec, num_classes=7, input_shape=shape, vocabulary=vocabulary)
+    model = backbones.build(spec, num_classes=7, input_shape=shape, vocabulary=vocabulary)
     assert found.parameters == found.trained == sum(p.numel() for p in model.parameters())
     inputs = example(shape, vocabulary, 3, "cpu")
     counted, reckoned = training_flops(model, inputs), 3 * (found.forward + found.backward)
@@ -160,7 +159,7 @@ def test_frozen_layers_cost_no_backward_pass() -> None:
 def test_reckoned_memory_is_near_what_a_step_takes() -> None:
     """Activations, gradient and momentum of one step, as the CPU's allocator counts them."""
     spec, shape, n = ModelSpec(name="resnet18", width=8), (3, 32, 32), 32
-    model = models.build(spec, num_classes=10, input_shape=shape)
+    model = backbones.build(spec, num_classes=10, input_shape=shape)
     inputs, labels = example(shape, None, n, "cpu"), torch.zeros(n, dtype=torch.long)
 
     def step() -> None:
@@ -442,7 +441,7 @@ def test_folders_are_read_where_they_are(cli: Cli, tmp_path: Path) -> None:
 
 def test_a_smaller_pretrained_model_is_reckoned_at_its_own_size(cli: Cli, tmp_path: Path) -> None:
     spec = ModelSpec(name="bert", width=32, depth=3, heads=4)
-    models.build(spec, num_classes=4, input_shape=(12,), vocabulary=400).inner.save_pretrained(
+    backbones.build(spec, num_classes=4, input_shape=(12,), vocabulary=400).inner.save_pretrained(
         tmp_path
     )
     setting = Setting(dataset="words", model={"name": "bert", "pretrained": str(tmp_path)})

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from companion.backbones import ModelSpec, build, hub
 from companion.experiments.data import DataBundle, TokenDataset, load, text
 from companion.experiments.data.sets import newsgroups
 from companion.experiments.data.sets.newsgroups import FAMILIES, FOLDERS, family_of
@@ -18,7 +19,6 @@ from companion.experiments.data.sets.words import CLASSES, LENGTH, make_words
 from companion.experiments.data.text import encode, train_word_tokenizer
 from toys import generator, whole_batch
 from ugradsl_core.errors import ConfigError, DataError
-from ugradsl_core.models import ModelSpec, build, hub
 
 NAMES = (
     "alt.atheism", "comp.graphics", "comp.os.ms-windows.misc", "comp.sys.ibm.pc.hardware",

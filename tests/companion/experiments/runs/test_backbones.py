@@ -15,25 +15,22 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from companion.experiments.settings.setting import Setting
-from toys import K, same_bits
-from ugradsl_core import models
-from ugradsl_core.errors import ConfigError, ModelError
-from ugradsl_core.models import (
+from companion.backbones import (
     BACKBONES,
     MODELS,
-    FeatureTap,
     ModelSpec,
     bert,
     build,
     contents_sha256,
-    find_head,
-    head_name,
     resnet18,
-    seeded,
     vgg16,
     vit,
 )
+from companion.experiments.settings.setting import Setting
+from toys import K, same_bits
+from ugradsl_core import models
+from ugradsl_core.errors import ConfigError, ModelError
+from ugradsl_core.models import FeatureTap, find_head, head_name, seeded
 
 IMAGES = [name for name, known in BACKBONES.items() if known.inputs == "images"]
 TINY: dict[str, dict[str, Any]] = {
@@ -133,7 +130,7 @@ def test_odd_batches_of_a_narrow_resnet18_do_not_break_pytorchs_kernel() -> None
     script = (
         "import torch; torch.set_num_threads(2)\n"
         "from torch.nn import functional as F\n"
-        "from ugradsl_core.models import resnet18\n"
+        "from companion.backbones import resnet18\n"
         "model = resnet18(10, 3, 8).to(memory_format=torch.channels_last)\n"
         "for n in (7, 41):\n"
         "    x = torch.randn(n, 3, 32, 32).to(memory_format=torch.channels_last)\n"

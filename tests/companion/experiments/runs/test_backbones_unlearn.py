@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from companion.backbones import BACKBONES, ModelSpec
 from companion.experiments.data import DATASETS
 from companion.experiments.records.store import Store, open_store
 from companion.experiments.runs.problems import judged_set, load_data, make_problem
@@ -16,7 +17,6 @@ from companion.experiments.settings.setting import Setting
 from toys import CPU
 from ugradsl_core.methods import METHODS, make_config
 from ugradsl_core.methods.problem import Problem
-from ugradsl_core.models import BACKBONES, ModelSpec
 from ugradsl_core.samples import Samples
 from ugradsl_core.training import predict
 

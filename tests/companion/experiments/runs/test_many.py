@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from companion.experiments.data.images import NamedSamples
 from companion.experiments.runs import many
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.metrics import linear_cka, margins
-from ugradsl_core.samples import NamedSamples, StateDict
+from ugradsl_core.samples import StateDict
 from ugradsl_core.training.progress import SILENT
 
 

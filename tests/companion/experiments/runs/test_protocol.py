@@ -28,8 +28,7 @@ from companion.experiments.settings.preset import preset_setting
 from companion.experiments.settings.setting import digest
 from records import record
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.methods import make_config
-from ugradsl_core.methods.passes import passes
+from ugradsl_core.methods import make_config, passes
 
 BENCH = preset_setting("cifar10-random10", "bench")
 GOLDEN = {"ugradsl+": "d914e1289311", "scrub": "91bc20126627", "iu": "62b1ed8dafe5"}

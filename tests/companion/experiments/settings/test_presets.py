@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from companion import backbones
 from companion.experiments import data
 from companion.experiments.data import loader_options
 from companion.experiments.records.store import open_store, read_records
@@ -32,7 +33,7 @@ from companion.files import PAPER_FOLDER
 from companion.paper import presets as paper_presets
 from companion.paper.statements import load_setting_statements, load_statements
 from toys import CPU
-from ugradsl_core import models
+from ugradsl_core.models import find_head
 
 PAPER = load_presets("paper")
 OWN_SCALES = ("smoke", "bench")
@@ -285,13 +286,13 @@ def test_the_model_of_a_preset_can_be_built(scale: str, name: str) -> None:
     text = setting.model.name == "bert"
     shape = (setting.max_length or 16,) if text else source.shape
     with torch.device("meta"):
-        model = models.build(
+        model = backbones.build(
             setting.model,
             num_classes=source.classes or 2,
             input_shape=shape,
             vocabulary=100 if text else None,
         )
-    assert models.find_head(model, source.classes or 2)
+    assert find_head(model, source.classes or 2)
 
 
 def test_a_preset_that_is_like_another_has_its_methods() -> None:

@@ -19,11 +19,11 @@ from companion.experiments.records.store import (
 from companion.experiments.settings.seeds import stream
 from companion.experiments.theory import figure6, worked
 from companion.experiments.theory.figure6 import Figure6Config
+from companion.theory import risks
+from companion.theory.influence import newton_systems, unlearning_directions
+from companion.theory.solvers import SolverConfig, spectral_norm
+from companion.theory.theorems import theorem2_product
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.theory import risks
-from ugradsl_core.theory.influence import newton_systems, unlearning_directions
-from ugradsl_core.theory.solvers import SolverConfig, spectral_norm
-from ugradsl_core.theory.theorems import theorem2_product
 
 Cli = Callable[..., tuple[int, str, str]]
 TINY = Figure6Config(train_size=40, dampings=(0.0, 0.1))

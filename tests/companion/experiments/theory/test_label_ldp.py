@@ -12,7 +12,7 @@ from companion.experiments.theory import label_ldp
 from companion.experiments.theory.label_ldp import LabelLDPConfig
 from companion.paper.claims import records as judges
 from companion.paper.claims.published import load_published
-from ugradsl_core.theory.privacy import best_alpha, label_ldp_epsilon
+from companion.theory.privacy import best_alpha, label_ldp_epsilon
 
 Cli = Callable[..., tuple[int, str, str]]
 WIDE = LabelLDPConfig(train_size=30, forget_size=5, features=400, l2=1e-3, shares=(0.2, 0.9))
@@ -23,9 +23,7 @@ def test_a_model_with_room_for_every_sample_keeps_what_the_theorem_promises(
     tmp_path: Path,
 ) -> None:
     """With little ridge and more features than samples; at 0.9 of the domain ε is 0."""
-    record = label_ldp.label_ldp_record(
-        WIDE, 0, "smoke", open_store(tmp_path / "store")
-    )
+    record = label_ldp.label_ldp_record(WIDE, 0, "smoke", open_store(tmp_path / "store"))
     first, least = record.metrics["by_alpha"]
     assert least["alpha"] == pytest.approx(best_alpha(2.0, 1.0))
     assert least["promised"] == pytest.approx(0, abs=1e-9)

@@ -18,10 +18,10 @@ from companion.experiments.records.store import (
 from companion.experiments.runs.problems import Data, load_data
 from companion.experiments.settings.setting import Setting
 from companion.experiments.theory.landscape import LandscapeConfig, landscape_record, spectra_of
+from companion.theory.spectrum import mean_eigenvalue
 from toys import CPU
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.methods import make_config
-from ugradsl_core.theory.spectrum import mean_eigenvalue
 
 Cli = Callable[..., tuple[int, str, str]]
 

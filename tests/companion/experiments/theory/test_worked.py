@@ -7,11 +7,11 @@ import torch
 from torch.nn import functional as F
 
 from companion.experiments.theory import worked
+from companion.theory import risks
+from companion.theory.losses import AscentLoss, SmoothedLoss
+from companion.theory.minima import minimise
+from companion.theory.solvers import dense_matrix
 from ugradsl_core.errors import ConfigError, DataError
-from ugradsl_core.theory import risks
-from ugradsl_core.theory.losses import AscentLoss, SmoothedLoss
-from ugradsl_core.theory.minima import minimise
-from ugradsl_core.theory.solvers import dense_matrix
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import numpy as np
 
 from companion.experiments.data.cache import Arrays, Copy, read_copy
 from companion.experiments.data.decoding import read_images, square
+from companion.experiments.data.images import Transform
 from companion.experiments.data.originals import REMEDY, data_root, fetch, read_verified
 from companion.experiments.data.parts import DataBundle, Part, bundle
 from ugradsl_core.errors import ConfigError, DataError
-from ugradsl_core.samples import Transform
 
 # Mean and deviation of 16,205 training images. Faces are aligned: they are flipped, not shifted.
 TRANSFORM = Transform(255.0, (0.5066, 0.4215, 0.3770), (0.3023, 0.2812, 0.2792), flip=True)

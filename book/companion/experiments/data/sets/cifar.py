@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from companion.experiments.data.cache import Arrays, Copy, read_copy
+from companion.experiments.data.images import Transform
 from companion.experiments.data.originals import REMEDY, data_root, fetch, read_verified
 from companion.experiments.data.parts import DataBundle, Part, bundle
 from ugradsl_core.errors import DataError
-from ugradsl_core.samples import Transform
 
 CIFAR10 = (
     "airplane",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from companion.experiments.data.images import Transform
 from companion.experiments.data.parts import DataBundle, Part, bundle
-from ugradsl_core.samples import Transform
 
 SOURCE = "UCI ML hand-written digits, inside scikit-learn"
 

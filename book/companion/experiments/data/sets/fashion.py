@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from companion.experiments.data.cache import Arrays, read_copy
+from companion.experiments.data.images import Transform
 from companion.experiments.data.originals import REMEDY, data_root, fetch, read_verified
 from companion.experiments.data.parts import DataBundle, bundle
 from ugradsl_core.errors import DataError
-from ugradsl_core.samples import Transform
 
 TRANSFORM = Transform(255.0, (0.2860,), (0.3530,), 2, flip=True)
 COMPRESSED = (

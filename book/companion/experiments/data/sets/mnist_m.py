@@ -6,10 +6,10 @@ import numpy as np
 
 from companion.experiments.data.cache import Arrays, read_copy
 from companion.experiments.data.decoding import read_images
+from companion.experiments.data.images import Transform
 from companion.experiments.data.originals import data_root
 from companion.experiments.data.parts import DataBundle, bundle
 from ugradsl_core.errors import DataError
-from ugradsl_core.samples import Transform
 
 # Mean and deviation of the first 20,000 training images. Digits are not flipped.
 TRANSFORM = Transform(255.0, (0.4584, 0.4619, 0.4073), (0.2512, 0.2366, 0.2574), 2)

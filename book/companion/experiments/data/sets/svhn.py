@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from companion.experiments.data.cache import Arrays, read_copy
+from companion.experiments.data.images import Transform
 from companion.experiments.data.originals import REMEDY, data_root, fetch, read_verified
 from companion.experiments.data.parts import DataBundle, bundle
 from ugradsl_core.errors import DataError
-from ugradsl_core.samples import Transform
 
 # Digits are not flipped: a mirrored digit is none.
 TRANSFORM = Transform(255.0, (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970), 4)

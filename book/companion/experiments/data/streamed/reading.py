@@ -11,11 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 from companion.experiments.data.decoding import as_rgb
+from companion.experiments.data.images import Transform
 from companion.experiments.data.parts import DataBundle
 from companion.experiments.data.streamed.file_list import FileList, Folder, Framing
 from companion.experiments.data.streamed.stream import StreamedDataset, default_workers
 from ugradsl_core.errors import ConfigError, DataError
-from ugradsl_core.samples import Transform
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as in torchvision's weights
 IN_MEMORY = 2 * 2**30  # bytes of decoded images up to which a folder is held in memory

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from companion.experiments.data.images import Dataset, Transform
 from companion.experiments.data.streamed.file_list import FileList, Framing
 from ugradsl_core.errors import ConfigError, DataError
-from ugradsl_core.samples import Augmentation, Batch, Dataset, Transform
+from ugradsl_core.samples import Augmentation, Batch
 from ugradsl_core.samples.inputs import send
 
 CPU = torch.device("cpu")

@@ -8,6 +8,11 @@ from scipy.sparse.linalg import cg as scipy_cg
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from companion.theory import influence, minima, risks
+from companion.theory.influence import ConvergenceWarning, inverse_hvp, unlearning_directions
+from companion.theory.losses import SquaredLoss
+from companion.theory.risks import Risk
+from companion.theory.solvers import SolverConfig, spectral_norm
 from quadratics import (
     K,
     linear,
@@ -18,11 +23,6 @@ from quadratics import (
     softmax_hessian,
 )
 from ugradsl_core.errors import ConfigError, CurvatureError
-from ugradsl_core.theory import influence, minima, risks
-from ugradsl_core.theory.influence import ConvergenceWarning, inverse_hvp, unlearning_directions
-from ugradsl_core.theory.losses import SquaredLoss
-from ugradsl_core.theory.risks import Risk
-from ugradsl_core.theory.solvers import SolverConfig, spectral_norm
 
 DATA = samples(40)
 DENSE = SolverConfig(solver="dense")

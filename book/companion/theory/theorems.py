@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from companion.theory.influence import Directions
+from companion.theory.risks import Product, Risk, hessian
+from companion.theory.solvers import dense_matrix, spectral_norm
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.theory.influence import Directions
-from ugradsl_core.theory.risks import Product, Risk, hessian
-from ugradsl_core.theory.solvers import dense_matrix, spectral_norm
 
 
 def smoothed_gap(directions: Directions, alpha: float, num_classes: int) -> Tensor:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from companion.theory.risks import Product, Risk, gradient, hessian
+from companion.theory.solvers import SOLVERS, SolverConfig, dense_matrix
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.theory.risks import Product, Risk, gradient, hessian
-from ugradsl_core.theory.solvers import SOLVERS, SolverConfig, dense_matrix
 
 
 class ConvergenceWarning(UserWarning):
@@ -46,11 +46,11 @@ def inverse_hvp(
     """x = (H + δI)⁻¹v, the inverse-Hessian product of Eqs. (3), (4), (11), (17) and (34).
 
     Args:
-        product: v ↦ Hv for a symmetric H, such as :func:`ugradsl_core.theory.risks.hessian`.
+        product: v ↦ Hv for a symmetric H, such as :func:`companion.theory.risks.hessian`.
         vector: v, (P,).
         config: the solver; conjugate gradients to 1e-10 by default.
         sampled: an unbiased estimate of ``product``, another one at each call, such as
-            :func:`ugradsl_core.theory.risks.sampled_hessian`; only ``lissa`` reads it.
+            :func:`companion.theory.risks.sampled_hessian`; only ``lissa`` reads it.
 
     Where the tolerance is not reached ``converged`` is False, and a ``ConvergenceWarning`` says so.
 

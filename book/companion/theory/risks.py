@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ugradsl_core.errors import ConfigError, DataError, ModelError
-from ugradsl_core.samples.inputs import cat, one_tensor
+from ugradsl_core.samples.inputs import Inputs, cat
 from ugradsl_core.samples.protocol import Batch, Samples
 
 Product = Callable[[Tensor], Tensor]
@@ -65,6 +65,17 @@ class Risk:
         """The same model on other data, and with another ridge or loss where one is given."""
         kept = self.l2 if l2 is None else l2
         return replace(self, batches=batches, l2=kept, loss=self.loss if loss is None else loss)
+
+
+def one_tensor(inputs: Inputs) -> Tensor:
+    """The inputs as the tensor that they are.
+
+    Raises:
+        DataError: they are several, by name.
+    """
+    if not isinstance(inputs, Tensor):
+        raise DataError(f"inputs: should be one tensor; found {', '.join(inputs)}")
+    return inputs
 
 
 def whole(samples: Samples, dtype: torch.dtype = torch.float64) -> list[Batch]:

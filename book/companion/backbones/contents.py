@@ -1,13 +1,11 @@
 """The code or the weights behind a model's name, as they are at the moment."""
 
-import hashlib
-import importlib.util
-from functools import cache
 from pathlib import Path
 
+from companion.backbones import hub
+from companion.backbones.spec import ModelSpec, is_own
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.models import hub
-from ugradsl_core.models.spec import ModelSpec, is_own
+from ugradsl_core.methods.own import files_sha256, source_sha256
 
 WEIGHTS = ("config.json", "*.safetensors", "*.safetensors.index.json")
 
@@ -20,36 +18,8 @@ def contents_sha256(spec: ModelSpec) -> str | None:
     are not taken for those of today. None, too, for what is not on this machine.
     """
     if is_own(spec.name):
-        files = _source(spec.name.partition(":")[0])
-    elif spec.pretrained is not None:
-        files = _weights(spec.pretrained)
-    else:
-        files = []
-    return _hash(files)
-
-
-def source_sha256(name: str) -> str | None:
-    """SHA-256 of the file of the module in ``module:function``; None where there is no file."""
-    return _hash(_source(name.partition(":")[0]))
-
-
-def _hash(files: list[Path]) -> str | None:
-    if not files:
-        return None
-    hashed = hashlib.sha256()
-    for path in files:
-        state = path.stat()
-        hashed.update(f"{path.name}:{_sha256(path, state.st_mtime_ns, state.st_size)}\n".encode())
-    return hashed.hexdigest()
-
-
-def _source(module: str) -> list[Path]:
-    try:
-        found = importlib.util.find_spec(module)
-    except Exception:  # the parent package is imported, and may raise anything
-        return []
-    origin = Path(found.origin) if found is not None and found.origin else None
-    return [origin] if origin is not None and origin.is_file() else []
+        return source_sha256(spec.name)
+    return None if spec.pretrained is None else files_sha256(_weights(spec.pretrained))
 
 
 def _weights(name: str) -> list[Path]:
@@ -77,10 +47,3 @@ def _cached(name: str) -> Path | None:
     except HFValidationError:
         return None
     return Path(found).parent if isinstance(found, str) else None
-
-
-@cache
-def _sha256(path: Path, changed: int, size: int) -> str:
-    """SHA-256 of a file; ``changed`` and ``size`` tell whether it is still the same."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

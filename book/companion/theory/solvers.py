@@ -7,10 +7,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from companion.theory.risks import Product
+from companion.theory.spectrum import lanczos, random_start, ritz
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, CurvatureError
-from ugradsl_core.theory.risks import Product
-from ugradsl_core.theory.spectrum import lanczos, random_start, ritz
 
 DENSE_LIMIT = 4096
 NEEDS = "its inverse is needed in Eqs. (3), (4), (11) and (34)"

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ugradsl_core.errors import ConfigError, DataError
-from ugradsl_core.smoothing import gls_labels
-from ugradsl_core.theory.privacy import (
+from companion.theory.privacy import (
     UnlearningLoss,
     alpha_domain,
     best_alpha,
@@ -23,7 +21,9 @@ from ugradsl_core.theory.privacy import (
     measured_epsilon,
     predictions_by_label,
 )
-from ugradsl_core.theory.risks import Risk
+from companion.theory.risks import Risk
+from ugradsl_core.errors import ConfigError, DataError
+from ugradsl_core.smoothing import gls_labels
 
 ratios = st.floats(1.05, 50)
 shares = st.floats(0.01, 0.99)  # of the way from 0 down to the domain's lower end

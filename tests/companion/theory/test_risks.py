@@ -7,6 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from companion.theory import minima, risks
+from companion.theory.losses import SquaredLoss
+from companion.theory.risks import Risk
+from companion.theory.solvers import dense_matrix
 from quadratics import (
     K,
     extended,
@@ -19,10 +23,6 @@ from quadratics import (
     softmax_hessian,
 )
 from ugradsl_core.errors import ConfigError, DataError, DivergenceError, ModelError
-from ugradsl_core.theory import minima, risks
-from ugradsl_core.theory.losses import SquaredLoss
-from ugradsl_core.theory.risks import Risk
-from ugradsl_core.theory.solvers import dense_matrix
 
 DATA = samples(20)
 

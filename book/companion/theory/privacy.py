@@ -15,11 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from companion.theory.minima import Minimum, minimise
+from companion.theory.risks import Risk, model_at, one_tensor, parameter_vector
 from ugradsl_core.errors import ConfigError, DataError
-from ugradsl_core.samples.inputs import one_tensor
 from ugradsl_core.smoothing import gls_loss
-from ugradsl_core.theory.minima import Minimum, minimise
-from ugradsl_core.theory.risks import Risk, model_at, parameter_vector
 
 CONDITION = "γ₁ − γ₂(1 + (1−K)/K·α) > 0"
 
@@ -167,7 +166,7 @@ def predictions_by_label(
     Args:
         risk: on one batch, in float64.
         sample: which of the batch.
-        tolerance: of the gradient's norm; see :func:`ugradsl_core.theory.minima.minimise`.
+        tolerance: of the gradient's norm; see :func:`companion.theory.minima.minimise`.
         start: (P,); the parameters of the risk's model by default.
 
     Returns:

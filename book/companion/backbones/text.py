@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from companion.backbones.spec import initial_spread
 from ugradsl_core.errors import ModelError
-from ugradsl_core.models.spec import initial_spread
 
 POSITIONS = 512
 

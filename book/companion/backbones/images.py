@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from companion.backbones.spec import initial_spread
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.models.spec import initial_spread
 
 POOL = 0
 VGG16_STAGES = (1, 1, POOL, 2, 2, POOL, 4, 4, 4, POOL, 8, 8, 8, POOL, 8, 8, 8, POOL)

@@ -5,9 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from toys import CPU, images, seeded_model, whole_batch
-from ugradsl_core.errors import ConfigError
-from ugradsl_core.theory.landscape import (
+from companion.theory.landscape import (
     along,
     coordinates,
     filter_normalised,
@@ -16,6 +14,8 @@ from ugradsl_core.theory.landscape import (
     moved,
     unflatten,
 )
+from toys import CPU, images, seeded_model, whole_batch
+from ugradsl_core.errors import ConfigError
 
 
 def generator(seed: int = 0) -> torch.Generator:

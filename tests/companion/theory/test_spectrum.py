@@ -8,9 +8,8 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ugradsl_core.errors import ConfigError
-from ugradsl_core.theory.risks import Risk, hessian, parameter_vector
-from ugradsl_core.theory.spectrum import (
+from companion.theory.risks import Risk, hessian, parameter_vector
+from companion.theory.spectrum import (
     Ritz,
     lanczos,
     mean_eigenvalue,
@@ -19,6 +18,7 @@ from ugradsl_core.theory.spectrum import (
     ritz_vector,
     share_below,
 )
+from ugradsl_core.errors import ConfigError
 
 
 def symmetric(size: int, seed: int = 0) -> Tensor:

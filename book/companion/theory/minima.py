@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from companion.theory.influence import inverse_hvp
+from companion.theory.risks import Risk, gradient, hessian, value_and_gradient
+from companion.theory.solvers import SolverConfig
 from ugradsl_core.errors import CurvatureError, DivergenceError
-from ugradsl_core.theory.influence import inverse_hvp
-from ugradsl_core.theory.risks import Risk, gradient, hessian, value_and_gradient
-from ugradsl_core.theory.solvers import SolverConfig
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,5 @@
 """A user's own model factory, named ``module:function``."""
 
-import importlib
-import importlib.util
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -9,47 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ugradsl_core.errors import ConfigError, ModelError, UGradSLError, check_logits, unknown_name
-from ugradsl_core.models.spec import SIZES
-
-
-def find_function(name: str, field: str = "model") -> Callable[..., Any]:
-    """The callable ``module:function``.
-
-    Args:
-        name: of the module and the function in it.
-        field: what error messages begin with.
-
-    Raises:
-        ConfigError: no such module or function, or a module that cannot be imported.
-    """
-    module_name, _, path = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # a module's own code may raise anything
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if missing is not None and f"{module_name}.".startswith(f"{missing}."):
-            raise ConfigError(
-                f"{field}: the module {module_name!r} of {name!r} was not found; put its folder on "
-                "PYTHONPATH or install it"
-            ) from error
-        reason = f"cannot be imported ({said(error)})"
-        raise ConfigError(f"{field}: the module of {name} {reason}") from error
-    found: Any = module
-    for part in path.split("."):
-        if not hasattr(found, part):
-            public = [known for known in dir(found) if not known.startswith("_")]
-            makers = [known for known in public if callable(getattr(found, known, None))]
-            raise unknown_name(f"function of {module_name}", part, makers)
-        found = getattr(found, part)
-    if not callable(found):
-        raise ConfigError(f"{field}: {name} should be callable; found {type(found).__name__}")
-    return found  # type: ignore[no-any-return]
-
-
-def said(error: BaseException) -> str:
-    """Type and message of an exception, on one line."""
-    return ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
+from companion.backbones.spec import SIZES
+from ugradsl_core.errors import ConfigError, ModelError, UGradSLError, check_logits
+from ugradsl_core.methods.own import find_function, said
+from ugradsl_core.models import modes
 
 
 def build_own(
@@ -66,7 +27,7 @@ def build_own(
             argument that nothing gives.
         ModelError: it raises, or does not return a model with K outputs for such inputs.
     """
-    factory = find_function(name)
+    factory = find_function(name, "model")
     offered = {
         "num_classes": num_classes,
         "input_shape": input_shape,
@@ -124,10 +85,8 @@ def _try(
     device = torch.device("cpu") if first is None else first.device
     dtype = torch.float32 if vocabulary is None else torch.long
     inputs = torch.ones((2, *shape), dtype=dtype, device=device)
-    training = {module: module.training for module in model.modules()}
-    model.eval()
     try:
-        with torch.no_grad():
+        with modes(model, training=False), torch.no_grad():
             logits = model(inputs)
     except UGradSLError:
         raise
@@ -135,9 +94,6 @@ def _try(
         raise ModelError(
             f"model: {name} cannot take inputs of shape {shape} ({said(error)})"
         ) from error
-    finally:
-        for module, mode in training.items():
-            module.training = mode
     found = check_logits(logits, 2)
     if found != num_classes:
         raise ModelError(f"model: {name} should have {num_classes} outputs; found {found}")

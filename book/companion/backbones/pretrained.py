@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from companion.backbones import hub
+from companion.backbones.images import ImageLogits
+from companion.backbones.spec import BACKBONES, ModelSpec
+from companion.backbones.text import TextLogits
 from ugradsl_core.errors import ConfigError, ModelError
-from ugradsl_core.models import hub
-from ugradsl_core.models.images import ImageLogits
-from ugradsl_core.models.spec import BACKBONES, ModelSpec
-from ugradsl_core.models.text import TextLogits
 
 FILES = "config.json and model.safetensors"
 

@@ -1,14 +1,15 @@
-"""Images in memory, on a device, with their augmentation."""
+"""Named data sets: what is known of them, and images in memory, on a device."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from ugradsl_core.samples.inputs import send
-from ugradsl_core.samples.protocol import Augmentation, Batch
+from ugradsl_core.samples.protocol import Augmentation, Batch, Samples
 
 
 @dataclass(frozen=True)
@@ -138,3 +139,45 @@ def _augment(
         columns = (corner[1] + torch.arange(width, device=device)).unsqueeze(1)
         stored = padded[torch.arange(n, device=device).view(-1, 1, 1), rows, columns]
     return stored
+
+
+class NamedSamples(Samples, Protocol):
+    """The training or test part of a named data set: samples, and what is known of them."""
+
+    @property
+    def name(self) -> str:
+        """The data set's name."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """K names."""
+
+    @property
+    def source(self) -> str:
+        """The origin of the data."""
+
+    @property
+    def checksum(self) -> str:
+        """Hexadecimal digest of the whole part, the same for all its views."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input: (C, H, W) for images, (L,) for token ids."""
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Number of token ids; None for images."""
+
+    @property
+    def groups(self) -> Tensor | None:
+        """The group of each sample, int64, shape (N,), on the CPU; None without groups."""
+
+    @property
+    def group_names(self) -> tuple[str, ...]:
+        """Names of the groups."""
+
+    def take(self, index: Tensor) -> Self:
+        """A view of the samples ``index`` of this one."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same samples, whose batches come out on ``device``."""

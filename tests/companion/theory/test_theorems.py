@@ -7,14 +7,14 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
+from companion.theory import minima, risks, theorems
+from companion.theory.influence import Directions, unlearning_directions
+from companion.theory.losses import SmoothedLoss, SquaredLoss
+from companion.theory.risks import Risk
+from companion.theory.solvers import SolverConfig, dense_matrix
+from companion.theory.theorems import TaylorBound
 from quadratics import Cube, K, linear, random_theta, samples
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.theory import minima, risks, theorems
-from ugradsl_core.theory.influence import Directions, unlearning_directions
-from ugradsl_core.theory.losses import SmoothedLoss, SquaredLoss
-from ugradsl_core.theory.risks import Risk
-from ugradsl_core.theory.solvers import SolverConfig, dense_matrix
-from ugradsl_core.theory.theorems import TaylorBound
 
 DATA = samples(40)
 INDEX = torch.arange(40)

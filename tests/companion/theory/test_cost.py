@@ -4,10 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from ugradsl_core import models
-from ugradsl_core.errors import ConfigError
-from ugradsl_core.smoothing import adaptive_alpha, pairwise_distance
-from ugradsl_core.theory.cost import (
+from companion.backbones import resnet18
+from companion.theory.cost import (
     counted_flops,
     extra_bytes,
     flop_terms,
@@ -16,6 +14,8 @@ from ugradsl_core.theory.cost import (
     peak_bytes,
     training_flops,
 )
+from ugradsl_core.errors import ConfigError
+from ugradsl_core.smoothing import adaptive_alpha, pairwise_distance
 
 SIZES = [(1, 1), (3, 5), (64, 512), (128, 64)]
 
@@ -71,7 +71,7 @@ def test_training_flops_on_the_meta_device_are_those_of_the_cpu() -> None:
     found = []
     for device in ("cpu", "meta"):
         with torch.device(device):
-            model, inputs = models.resnet18(10, width=4), torch.zeros(2, 3, 16, 16)
+            model, inputs = resnet18(10, width=4), torch.zeros(2, 3, 16, 16)
         found.append(training_flops(model, inputs))
     assert found[0] == found[1] > 0
 
