@@ -12,7 +12,7 @@ from companion.experiments.records.store import read_records
 from companion.experiments.records.summary import natural_order, published, record_label
 from companion.experiments.runs.protocol import SPACES
 from companion.experiments.runs.regime import load_regime, of_setting, original_metrics
-from companion.experiments.settings.forget_sets import what_is_forgotten
+from companion.experiments.settings.forget_sets import forget_set
 from companion.experiments.settings.labels import title_of
 from companion.experiments.settings.preset import (
     SCALES,
@@ -86,7 +86,7 @@ def _overview(preset: str, scale: str) -> list[str]:
     return [
         f"`{preset}`",
         name(setting["dataset"]),
-        what_is_forgotten(setting).removesuffix(" forgotten"),
+        forget_set(setting).words().removesuffix(" forgotten"),
         model_text(setting["model"]),
         str(setting["training"]["epochs"]),
         ", ".join(f"{item}" if scale == "paper" else f"`{item}`" for item in last or []),

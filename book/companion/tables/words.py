@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from companion.experiments.records.record import Record
-from companion.experiments.settings.forget_sets import what_is_forgotten
+from companion.experiments.settings.forget_sets import forget_set
 from companion.paper.names import name
 from companion.paper.names import name as name_of
 
@@ -38,7 +38,7 @@ def metric_cell(row: Mapping[Any, Any], name: str, digits: int = 2) -> str:
 def describe(record: Record) -> str:
     """A record's setting in words: data, sizes, model, training and scale."""
     s = record.setting
-    what = f"{name_of(s['dataset'])}, {what_is_forgotten(s)}"
+    what = f"{name_of(s['dataset'])}, {forget_set(s).words()}"
     return f"{what}; {describe_training(s, record.scale)}"
 
 

@@ -18,7 +18,6 @@ from companion.experiments.runs.evidence import references_in
 from companion.experiments.runs.problems import load_data, model_key
 from companion.experiments.runs.protocol import trial_gap
 from companion.experiments.settings import preset as presets
-from companion.experiments.settings.forget_sets import make_split
 from companion.experiments.settings.labels import label_of
 from companion.experiments.settings.preset import (
     SCALES,
@@ -367,7 +366,7 @@ def test_every_smoke_preset_runs(name: str, tmp_path: Path) -> None:
     )
     assert [record.status for record in records] == ["ok"] * 3
     forget = round(full.fraction * 150) if setting.paradigm == "random" else None
-    split = make_split(setting, loaded.train, 0, loaded.rows)
+    split = setting.split(loaded.train, 0, loaded.rows)
     assert forget in {None, len(split.forget)}
     assert records[0].setting["paradigm"] == setting.paradigm
     for record in records:

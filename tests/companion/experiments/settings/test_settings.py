@@ -10,7 +10,7 @@ import pytest
 from companion.experiments.records.summary import published
 from companion.experiments.settings import preset as presets
 from companion.experiments.settings.changes import parse_seeds, split_list
-from companion.experiments.settings.forget_sets import what_is_forgotten
+from companion.experiments.settings.forget_sets import forget_set
 from companion.experiments.settings.labels import (
     VARIANTS,
     completed,
@@ -194,7 +194,7 @@ def test_bad_forget_sets_are_refused(values: dict[str, Any], message: str) -> No
     ],
 )
 def test_forget_sets_in_words(values: dict[str, Any], text: str) -> None:
-    assert what_is_forgotten(Setting(**values).identity()) == text
+    assert forget_set(Setting(**values).identity()).words() == text
 
 
 def test_digests_depend_on_content_and_not_on_order() -> None:
