@@ -8,7 +8,7 @@ from companion.experiments.settings.forget_sets import forget_set
 from companion.tables.words import metric_cell
 from ugradsl_core.metrics import GAP_METRICS, GAP_NAMES
 
-COLUMNS = ("UA", "MIA", "RA", "TA", "mean_of_gaps", "RTE")
+COLUMNS = (*GAP_METRICS, "mean_of_gaps", "RTE")
 HASH_DIGITS = 12  # of a file's SHA-256, enough to tell files apart
 HEADERS = ("method", "n", "UA %", "MIA %", "RA %", "TA %", GAP_NAMES[GAP_METRICS], "RTE s")
 
