@@ -32,6 +32,7 @@ from companion.cli.targets import check_publish
 from companion.experiments.settings import changes, preset
 from companion.experiments.settings.changes import read_setting_alone, split_list
 from ugradsl_core.errors import ConfigError
+from ugradsl_core.metrics import GAP_METRICS
 
 
 def experiment(
@@ -155,9 +156,6 @@ def tune(
         write_records(publish, records)
 
 
-METRICS = ("UA", "MIA", "RA", "TA")
-
-
 def regime(
     names: Annotated[str, typer.Argument(help="Comma-separated presets, or all.")],
     scale: Scale = "bench",
@@ -195,7 +193,7 @@ def regime(
         check_grid(setting, loaded, {}, execution, [seed])
     opened = open_store(store)
     width = max(map(len, chosen))
-    print(f"{'':{width}}  model     " + "".join(f"{metric:>11}" for metric in METRICS))
+    print(f"{'':{width}}  model     " + "".join(f"{metric:>11}" for metric in GAP_METRICS))
     for name, setting in found.items():
         if len(found) > 1:
             loaded = load_data(setting, execution, data_root)
@@ -208,7 +206,7 @@ def regime(
             ("original", regimes.original_metrics(record)),
             ("Retrain", record.metrics),
         ):
-            cells = "".join(f"{_cell(metrics, m):>11}" for m in METRICS)
+            cells = "".join(f"{_cell(metrics, m):>11}" for m in GAP_METRICS)
             print(f"{name:{width}}  {model:10}{cells}")
     if publish is not None:
         print(f"{len(found)} records written to {publish}")

@@ -9,15 +9,21 @@ import typer
 
 from companion.cli.options import AsJson, Scale, print_json
 from companion.experiments.data import DATASETS, SOURCES, DataSource, loader_options
-from companion.experiments.settings import forget_sets
 from companion.experiments.settings import preset as settings_preset
 from companion.experiments.settings.changes import known_preset
+from companion.experiments.settings.forget_sets import forget_set
 from companion.paper.names import name as name_of
 from companion.tables.presets import RATE, method_line, setting_values, source_text
 from companion.tables.words import model_text
 
 SOURCES_WIDTH = 96
-NO_FACTS = {"loader", "transform", "places", "computed"}  # of a data set, to the code alone
+NO_FACTS = {
+    "loader",
+    "transform",
+    "places",
+    "computed",
+    "group_names",
+}  # of a data set, to the code alone
 INDENT = " " * 15
 
 
@@ -95,7 +101,7 @@ def _print_list(found: Mapping[str, Any], scale: str) -> None:
             (
                 name,
                 name_of(setting["dataset"]),
-                forget_sets.what_is_forgotten(setting),
+                forget_set(setting).words(),
                 model_text(setting["model"]),
                 str(setting["training"]["epochs"]),
             )

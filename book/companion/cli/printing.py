@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from companion.experiments.records.record import Record
 from companion.experiments.records.summary import one_setting, summary
-from companion.experiments.settings.setting import FORGET_FIELDS
+from companion.experiments.settings.forget_sets import forget_set
 from companion.tables.words import metric_cell
 from ugradsl_core.metrics import GAP_METRICS, GAP_NAMES
 
-COLUMNS = ("UA", "MIA", "RA", "TA", "mean_of_gaps", "RTE")
+COLUMNS = (*GAP_METRICS, "mean_of_gaps", "RTE")
 HASH_DIGITS = 12  # of a file's SHA-256, enough to tell files apart
 HEADERS = ("method", "n", "UA %", "MIA %", "RA %", "TA %", GAP_NAMES[GAP_METRICS], "RTE s")
 
@@ -23,8 +23,7 @@ def print_summary(records: Sequence[Record]) -> None:
         rows.append((str(row["method"]), n, *cells))
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADERS))]
     setting = first.setting
-    fields = FORGET_FIELDS[setting["paradigm"]]
-    what = next(setting[field] for field in fields if setting.get(field) is not None)
+    (what,) = forget_set(setting).identity().values()
     if setting["paradigm"] == "index":
         what = what[:HASH_DIGITS]
     print(f"\n{setting['dataset']}, {setting['paradigm']} ({what}), scale {first.scale}")

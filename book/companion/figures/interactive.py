@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from companion.figures.style import BLUE, COLOURS, OCHRE, RED, VIOLET, colour
 from companion.figures.sweeps import REFERENCES
 from companion.figures.theory import LANDSCAPE_COLOURS, THEORY_COLOURS
+from ugradsl_core.metrics import GAP_METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +97,7 @@ def sweep(panels: "Mapping[str, pd.DataFrame]", x: str, name: str, start: float)
         name: what it is called.
         start: where the slider begins.
     """
-    metrics = {"gap": "Avg. Gap (points)", **{n: f"{n} (%)" for n in ("UA", "MIA", "RA", "TA")}}
+    metrics = {"gap": "Avg. Gap (points)", **{n: f"{n} (%)" for n in GAP_METRICS}}
     shown: list[dict[str, Any]] = []
     values: set[float] = set()
     for title, table in panels.items():

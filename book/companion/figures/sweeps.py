@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from companion.figures.search import plain_ticks
 from companion.figures.style import DASHES, INK, colour, mark, short, styled, subplots
+from ugradsl_core.metrics import GAP_METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-METRICS = ("UA", "MIA", "RA", "TA", "gap")
+METRICS = (*GAP_METRICS, "gap")
 BANDED = 4  # lines that still leave room for bands
 NAMES = {"gap": "Avg. Gap"}
 REFERENCES = ("retrain", "retrain:again", "no-step")

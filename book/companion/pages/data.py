@@ -16,6 +16,7 @@ from companion.experiments.records.summary import published
 from companion.experiments.settings.preset import load_presets
 from companion.experiments.settings.setting import digest
 from companion.pages.markdown import raw_html
+from companion.paper.audit.findings import runs_of
 from companion.paper.audit.lines import RESULT_TABLES
 from companion.paper.numbers import load_table
 from companion.tables import html
@@ -82,13 +83,7 @@ def _count(number: int | None) -> str:
 def _numbers(name: str, book: Path) -> str:
     """The tables of the paper with results of a data set, as ``4, 10–17``."""
     found = [n for n in RESULT_TABLES if name in set(load_table(n, book / "paper").dataset)]
-    runs: list[list[int]] = []
-    for number in found:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"{r[0]}–{r[-1]}" if len(r) > 2 else ", ".join(map(str, r)) for r in runs)
+    return ", ".join(runs_of(found))
 
 
 def cards(book: Path) -> str:

@@ -10,8 +10,8 @@ from companion.paper.audit.lines import read_lines, spaced
 from companion.paper.audit.values import spread_is_gap_lines
 from companion.paper.names import name
 from companion.paper.numbers import load_table
+from ugradsl_core.metrics import GAP_METRICS
 
-MEASURES = ("UA", "MIA", "RA", "TA")
 SIZED = (17, 18)
 TITLES = {
     "rounding": "the gap of the printed means, up to rounding",
@@ -33,8 +33,8 @@ def printed_order(book: Path) -> str:
             printed = dict(zip(line.metric, line.printed, strict=True))
             what = spaced(value) if number == 18 else f"{value} epochs"
             where = f"Table {number}, {name(method)}, {what}"
-            rows.append([where, *(printed[measure] for measure in MEASURES)])
-    return list_table(("Where", *MEASURES), rows, kind="numbers")
+            rows.append([where, *(printed[measure] for measure in GAP_METRICS)])
+    return list_table(("Where", *GAP_METRICS), rows, kind="numbers")
 
 
 def spread_is_gap(book: Path) -> str:

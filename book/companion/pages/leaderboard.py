@@ -6,7 +6,7 @@ from typing import Any
 
 from companion.experiments.records import ties
 from companion.experiments.records.record import Record
-from companion.experiments.records.summary import summary
+from companion.experiments.records.summary import METRICS, summary
 from companion.experiments.records.ties import FIVE, FOUR, Ranking
 from companion.experiments.runs.evidence import COMMAND
 from companion.experiments.settings.labels import title_of
@@ -78,7 +78,7 @@ def entries(records: Sequence[Record], judged: bool) -> list[dict[str, Any]]:
 
 def _entry(row: Mapping[Any, Any], ranked: Mapping[str, Ranking]) -> dict[str, Any]:
     label = str(row["label"])
-    columns = ("UA", "MIA", "RA", "TA", "add_MIA", "mean_of_gaps", "mean_of_gaps_add_MIA")
+    columns = (*METRICS, "mean_of_gaps", "mean_of_gaps_add_MIA")
     std = {name: name.replace("gaps", "gaps_std", 1) for name in columns[5:]}
     best = ranked[FOUR].best if FOUR in ranked else frozenset()
     return {

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from companion.experiments.records.provenance import short_commit
 from companion.experiments.settings.labels import title_of
 from companion.figures import measurements, style
 from companion.pages.markdown import NOT_RUN_YET, list_table
+from companion.tables.words import signed
 from ugradsl_core.errors import StoreError
 
 FOLDER = Path("measurements")  # no records of runs, so not in results
@@ -40,10 +42,9 @@ def measured(path: Path, keys: Sequence[str], name: str | None = None) -> list[L
 
 def where(line: Line) -> str:
     """A sentence on when, on what and with which code a line was measured."""
-    digits, mark, rest = line["commit"].partition("+")
     return (
         f"Measured on {line['created'][:10]}, {line['processor']}, torch {line['torch']}, commit "
-        f"`{digits[:10]}{mark}{rest}`."
+        f"`{short_commit(line['commit'])}`."
     )
 
 
@@ -165,7 +166,7 @@ def memory(book: Path) -> str:
         if title == WAYS["stream"]:
             flat = at_four[0] if at_four else grown[title][1]
     text = "; ".join(
-        f"{title} by {_signed(by)} MiB ({_signed(share)}\u00a0%)"
+        f"{title} by {signed(by)} MiB ({signed(share)}\u00a0%)"
         for title, (by, share) in grown.items()
     )
     return f""":::{{figure}} _generated/{FIGURE}
@@ -180,7 +181,7 @@ is what the libraries take before any data are loaded. {where(one)}
 :::
 
 From {least:,} to {most:,} images the peak changed: {text}. At four times the images the streamed
-epoch's peak differs by {_signed(flat)}\u00a0%; the benchmark fails above 5\u00a0%."""
+epoch's peak differs by {signed(flat)}\u00a0%; the benchmark fails above 5\u00a0%."""
 
 
 def epochs(book: Path) -> str:
@@ -239,10 +240,6 @@ def decoding(book: Path) -> str:
         f"`DataLoader`, and their start is left out. {where(lines[0])}"
     )
     return f"{table}\n\n{note}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "−")
 
 
 FRAGMENTS = {

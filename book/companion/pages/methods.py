@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from companion.experiments.records.store import read_records
 from companion.pages.markdown import NOT_RUN_YET, SYMBOL, list_table, memory_of, raw_html, slug
 from companion.paper.names import name
-from companion.paper.numbers import load_table
+from companion.paper.numbers import TIME_UNITS, load_table
 from companion.paper.statements import tables_with
 from companion.tables.config_text import parameters
 from companion.tables.results import results_table
 from ugradsl_core.methods import METHODS
+from ugradsl_core.metrics import GAP_METRICS
 from ugradsl_core.training import SGDConfig
 
 if TYPE_CHECKING:
@@ -34,9 +35,8 @@ CAPTION = (
     "its gradient and SGD's momentum. SGD means its learning rate, epochs, batch size, "
     "momentum, weight decay, schedule and augmentation."
 )
-MEASURES = ("UA", "MIA", "RA", "TA", "avg_gap", "RTE")
+MEASURES = (*GAP_METRICS, "avg_gap", "RTE")
 BESIDE_GLI = ("retrain", "ft", "gli")
-UNITS = {"minute": "min", "hour": "h"}
 
 
 def overview(book: Path) -> str:
@@ -113,7 +113,7 @@ def _italic(found: re.Match[str]) -> str:
 
 def gli_numbers(book: Path) -> str:
     """Every row that the paper prints of GLI, below Retrain's and FT's of the same block."""
-    header = ("Method", "UA", "MIA", "RA", "TA", "Avg. Gap", "RTE")
+    header = ("Method", *GAP_METRICS, "Avg. Gap", "RTE")
     parts = []
     for number, dataset, paradigm, block in _gli_blocks(book):
         rows = []
@@ -139,7 +139,7 @@ def _printed(cells: "pd.DataFrame") -> list[str]:
     texts = []
     for measure in MEASURES:
         cell = cells.loc[measure]
-        unit = f" {UNITS[str(cell['unit'])]}" if measure == "RTE" else ""
+        unit = f" {TIME_UNITS[str(cell['unit'])]}" if measure == "RTE" else ""
         texts.append(f"{cell['printed']}{unit}" if cell["printed"] else "–")
     return texts
 

@@ -11,7 +11,7 @@ from companion.paper.audit import audit_lines
 from companion.paper.audit.findings import KINDS, Finding
 from companion.paper.audit.lines import MEASURES, RESULT_TABLES, Line, read_lines, spaced
 from companion.paper.names import name
-from companion.paper.numbers import NOTES, TABLES, Result, read_rows
+from companion.paper.numbers import NOTES, TABLES, TIME_UNITS, Result, read_rows
 
 CSV_NAME = "paper-numbers.csv"
 TEXT_COLUMNS = ("Table", "Data set", "Paradigm", "Backbone", "Method", "Varied")
@@ -24,7 +24,6 @@ VARIED = {
     "epochs": "epochs",
     "forget_fraction": "D_f",
 }
-TIME_UNITS = {"minute": "min", "hour": "h"}
 OF_RETRAIN = ("printed-twice", "lost-cell", "run-time")  # kinds that its line is told of
 
 

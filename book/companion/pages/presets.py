@@ -10,9 +10,9 @@ from typing import Any
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import read_records
 from companion.experiments.records.summary import natural_order, published, record_label
-from companion.experiments.runs.protocol import SPACES
+from companion.experiments.runs.protocol import SPACES, trial_gap
 from companion.experiments.runs.regime import load_regime, of_setting, original_metrics
-from companion.experiments.settings.forget_sets import what_is_forgotten
+from companion.experiments.settings.forget_sets import forget_set
 from companion.experiments.settings.labels import title_of
 from companion.experiments.settings.preset import (
     SCALES,
@@ -28,7 +28,7 @@ from companion.paper.names import name
 from companion.paper.numbers import SCHEMAS, Result, load_table
 from companion.tables.presets import method_line, origin, setting_values, source_text
 from companion.tables.words import model_text
-from ugradsl_core.metrics import average_gap
+from ugradsl_core.metrics import GAP_METRICS
 
 CSV_NAME = "hyperparameters.csv"
 CSV_HEADER = ("scale", "preset", "part", "field", "value", "origin")
@@ -39,7 +39,6 @@ CAPTION = (
     "Every preset: first its setting, with the training of the original model, then the "
     "hyperparameters of each method. A dash is a parameter that a method does not have."
 )
-METRICS = ("UA", "MIA", "RA", "TA")
 REGIME_SCALES = ("bench",)
 
 
@@ -86,7 +85,7 @@ def _overview(preset: str, scale: str) -> list[str]:
     return [
         f"`{preset}`",
         name(setting["dataset"]),
-        what_is_forgotten(setting).removesuffix(" forgotten"),
+        forget_set(setting).words().removesuffix(" forgotten"),
         model_text(setting["model"]),
         str(setting["training"]["epochs"]),
         ", ".join(f"{item}" if scale == "paper" else f"`{item}`" for item in last or []),
@@ -161,20 +160,20 @@ def regime(book: Path) -> str:
             for paper in entry.get("stands_for", [preset]):
                 shown = f"`{preset}`" if paper == preset else f"`{preset}`, for `{paper}`"
                 rows.append([shown, *_beside(record, paper_retrain(paper, book / "paper"))])
-    header = ("Setting", "Original UA", "Original MIA", *(f"Retrain {m}" for m in METRICS))
+    header = ("Setting", "Original UA", "Original MIA", *(f"Retrain {m}" for m in GAP_METRICS))
     return list_table(header, rows, kind="numbers dense")
 
 
 def _beside(record: Record | None, printed: Mapping[str, str]) -> list[str]:
     """UA and MIA of our original model, then Retrain's metrics, ours and the paper's."""
-    theirs = [f"({printed.get(metric, '–')})" for metric in METRICS]
+    theirs = [f"({printed.get(metric, '–')})" for metric in GAP_METRICS]
     if record is None or record.status != "ok":
         status = "not run" if record is None else record.status
         return [status, "–", *(f"– {cell}" for cell in theirs)]
     before = original_metrics(record)
-    ours = [f"{record.metrics[metric]:.1f}" for metric in METRICS]
+    ours = [f"{record.metrics[metric]:.1f}" for metric in GAP_METRICS]
     return [
-        *(f"{before[metric]:.1f}" for metric in METRICS[:2]),
+        *(f"{before[metric]:.1f}" for metric in GAP_METRICS[:2]),
         *(f"{mine} {cell}" for mine, cell in zip(ours, theirs, strict=True)),
     ]
 
@@ -197,7 +196,7 @@ def paper_retrain(preset: str, root: Path) -> dict[str, str]:
             rows = rows[rows.parameter_value == f"{100 * setting['fraction']:g}%"]
         rows = rows[rows.backbone == _paper_backbone(setting)]
         found = {r.metric: r.printed.split(" ")[0] for r in rows.itertuples() if r.printed}
-        if any(metric in found for metric in METRICS):
+        if any(metric in found for metric in GAP_METRICS):
             return found
     return {}
 
@@ -219,7 +218,6 @@ def search_spaces(book: Path) -> str:
 
 BEFORE = "before"  # folder of records that no protocol made
 INCUMBENT = "the preset's values before this search"
-DIVERGED_GAP = 100.0
 
 
 def luck(book: Path) -> str:
@@ -238,19 +236,13 @@ def _table(preset: str, reference: Record, trials: list[Record]) -> str:
     rows = []
     for label in natural_order({record_label(trial) for trial in trials}):
         own = [trial for trial in trials if record_label(trial) == label]
-        found = [_gap(trial, reference) for trial in own if trial.note != INCUMBENT]
-        before = [_gap(trial, reference) for trial in own if trial.note == INCUMBENT]
+        found = [trial_gap(trial, reference) for trial in own if trial.note != INCUMBENT]
+        before = [trial_gap(trial, reference) for trial in own if trial.note == INCUMBENT]
         if found:
             earlier = f"{before[0]:.2f}" if before else "among the trials"
             rows.append((title_of(label), f"{min(found):.2f}", earlier))
     header = (f"`{preset}`", "Best of its own trials", "Imported values")
     return list_table(header, rows, kind="numbers")
-
-
-def _gap(trial: Record, reference: Record) -> float:
-    if trial.status != "ok":
-        return DIVERGED_GAP
-    return average_gap(trial.metrics, reference.metrics)
 
 
 TIMES = FOLDER / "bench-time.jsonl"

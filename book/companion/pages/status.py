@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from companion.experiments.records import provenance
+from companion.experiments.records.provenance import short_commit
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import read_records
 from companion.experiments.records.summary import PROTOCOL, record_label
@@ -67,7 +68,8 @@ def notation(book: Path) -> str:
 def status_versions(book: Path) -> str:
     """What this build of the book was made with."""
     commit = provenance.commit()
-    code = "not under version control" if commit == "unknown" else f"commit `{_short(commit)}`"
+    known = f"commit `{short_commit(commit)}`"
+    code = "not under version control" if commit == "unknown" else known
     packages = {**provenance.versions(), **{tool: version(tool) for tool in BUILD_TOOLS}}
     return list_table(("Part", "Version"), [("code", code), *packages.items()])
 
@@ -99,7 +101,7 @@ def _record_row(name: str, records: Sequence[Record]) -> list[str]:
         + (f"; {unfinished} did not finish" if unfinished else ""),
         "; ".join(
             [
-                _distinct(f"commit `{_short(record.commit)}`" for record in records),
+                _distinct(f"commit `{short_commit(record.commit)}`" for record in records),
                 _distinct(f"torch {record.versions['torch']}" for record in records),
                 _distinct(record.hardware["processor"] for record in records),
                 _distinct((days[0], days[-1])),
@@ -123,9 +125,3 @@ def _counted(methods: Iterable[str]) -> str:
     """Methods by name, or their number where there are many."""
     found = list(methods)
     return ", ".join(found) if len(found) <= FEW else f"{len(found)} methods and variants"
-
-
-def _short(commit: str) -> str:
-    """Ten digits of a commit, and the mark of uncommitted changes."""
-    digits, mark, rest = commit.partition("+")
-    return digits[:10] + mark + rest

@@ -108,6 +108,7 @@ Metric = Literal["UA", "MIA", "RA", "TA", "add_MIA", "avg_gap", "RTE"]
 PARADIGMS: tuple[str, ...] = get_args(Paradigm)
 METHODS: tuple[str, ...] = get_args(Method)
 METRICS: tuple[str, ...] = get_args(Metric)
+TIME_UNITS = {"minute": "min", "hour": "h"}
 
 
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from companion.experiments.settings.preset import preset_path, shared_with_training
+from companion.experiments.settings.preset import factored, preset_path, shared_with_training
 from companion.paper.numbers import SCHEMAS, Result, load_table, read_rows
 from companion.paper.statements import Statement, load_setting_statements, statements
 from ugradsl_core.methods import METHODS
@@ -369,7 +369,7 @@ def _backbone_place(paper: PaperSetting, tables: tuple[int, ...]) -> dict[str, s
 
 def write(root: Path | None = None) -> None:
     """Write the presets of the paper's scale."""
-    text = json.dumps(build(root), indent=1, ensure_ascii=False)
+    text = json.dumps(factored(build(root)), indent=1, ensure_ascii=False)
     write_text(preset_path("paper"), text + "\n")
 
 

@@ -20,8 +20,10 @@ from companion.experiments.records.summary import (
 from companion.experiments.records.ties import FIVE, FOUR
 from companion.experiments.settings.labels import LABELS
 from companion.experiments.settings.preset import preset_setting
+from companion.figures.theory import signed as with_minus
+from companion.paper.numbers import TIME_UNITS
 from companion.tables.html import Cell, to_html
-from companion.tables.paper import TIME_UNITS, paper_rows, paper_title
+from companion.tables.paper import paper_rows, paper_title
 from companion.tables.results import NO_RECORDS, tied_with_best
 from companion.tables.words import (
     describe,
@@ -233,7 +235,7 @@ def agreement_table(records: Sequence[Record], preset: str, numbers: Sequence[in
 
 def _agreement_cells(found: Agreement) -> list[Cell]:
     def two(number: float) -> str:
-        return "–" if math.isnan(number) else f"{number:.2f}".replace("-", "−")
+        return "–" if math.isnan(number) else with_minus(number, ".2f")
 
     return [
         str(len(found.labels)),

@@ -7,9 +7,10 @@ from companion.experiments.records.statistics import paired_difference
 from companion.experiments.records.summary import gap_panel, summary
 from companion.experiments.runs.evidence import Evidence
 from companion.figures import results, style
+from companion.paper.numbers import TIME_UNITS
 from companion.tables.findings import not_yet
 from companion.tables.html import show
-from companion.tables.paper import TIME_UNITS, paper_rows
+from companion.tables.paper import paper_rows
 
 if TYPE_CHECKING:
     import pandas as pd

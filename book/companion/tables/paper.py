@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from companion.experiments.settings.labels import title_of
-from companion.paper.numbers import load_table
+from companion.paper.numbers import TIME_UNITS, load_table
 from companion.tables.html import to_html
+from ugradsl_core.metrics import GAP_METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,10 +14,7 @@ if TYPE_CHECKING:
 
 PAPER_LABELS = {"ugradsl (adp)": "ugradsl:adaptive", "ugradsl+ (adp)": "ugradsl+:adaptive"}
 PAPER_TITLES = {"gli": "GLI"}  # in the paper, and not defined there
-PAPER_METRICS = ("avg_gap", "UA", "MIA", "RA", "TA", "RTE")
-
-
-TIME_UNITS = {"minute": "min", "hour": "h"}
+PAPER_METRICS = ("avg_gap", *GAP_METRICS, "RTE")
 
 
 def paper_rows(

@@ -6,7 +6,7 @@ from typing import Any
 from companion.experiments.runs.protocol import at_the_edge
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.preset import get_preset, preset_config, preset_setting
-from companion.experiments.settings.setting import FORGET_FIELDS, IDENTITY_FIELDS
+from companion.experiments.settings.setting import DATA_FIELDS, YOUNGER_FIELDS
 from companion.tables.config_text import shown
 from ugradsl_core.methods import get_method
 from ugradsl_core.training import SGDConfig
@@ -91,7 +91,7 @@ def origin(entry: Mapping[str, Any], field: str) -> str:
 def _flat(name: str, scale: str) -> dict[str, str]:
     """Field → value of a setting, in the order of reading."""
     setting = preset_setting(name, scale)
-    data = [field for field in IDENTITY_FIELDS if field != "paradigm"]
+    data = [*DATA_FIELDS, *YOUNGER_FIELDS]
     values: dict[str, Any] = {field: getattr(setting, field) for field in data}
     values["train_size"] = "all" if setting.train_size is None else setting.train_size
     values = {field: value for field, value in values.items() if value is not None}
@@ -99,8 +99,7 @@ def _flat(name: str, scale: str) -> dict[str, str]:
     missing = preset.get("not_stated", {})
     values |= {field: "the loader's own" for field in data if field in missing}
     values["paradigm"] = setting.paradigm
-    forget = {field: getattr(setting, field) for field in FORGET_FIELDS[setting.paradigm]}
-    values |= {field: value for field, value in forget.items() if value is not None}
+    values |= setting.forget.identity()
     values |= {f"model.{field}": value for field, value in setting.model.identity().items()}
     for field in missing:
         if field.startswith("model.") and field not in values:

@@ -43,7 +43,7 @@ def results_table(records: Sequence[Record], csv_name: str, *, brief: bool = Fal
     """
     first = one_setting(records)
     table = summary(records)
-    names = ("UA", "MIA", "RA", "TA") if brief else ("UA", "MIA", "RA", "TA", "add_MIA")
+    names = GAP_METRICS if brief else METRICS
     rows: list[list[str]] = []
     for row in table.to_dict(orient="records"):
         if not row["n"]:

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from companion.experiments.records import ties
 from companion.experiments.records.record import Record
-from companion.experiments.settings.forget_sets import what_is_forgotten
-from companion.paper.names import name
+from companion.experiments.settings.forget_sets import forget_set
 from companion.paper.names import name as name_of
 
 
@@ -16,7 +16,7 @@ def model_text(model: Mapping[str, Any]) -> str:
     parts = [f"of {' and '.join(sizes)}"] if sizes else []
     parts += ["with the stem of ImageNet"] if model.get("stem") == "imagenet" else []
     parts += [f"pretrained ({model['pretrained']})"] if model.get("pretrained") else []
-    return " ".join([name(model["name"]), *parts])
+    return " ".join([name_of(model["name"]), *parts])
 
 
 def mean_and_std(mean: float, std: float, digits: int = 2) -> str:
@@ -38,7 +38,7 @@ def metric_cell(row: Mapping[Any, Any], name: str, digits: int = 2) -> str:
 def describe(record: Record) -> str:
     """A record's setting in words: data, sizes, model, training and scale."""
     s = record.setting
-    what = f"{name_of(s['dataset'])}, {what_is_forgotten(s)}"
+    what = f"{name_of(s['dataset'])}, {forget_set(s).words()}"
     return f"{what}; {describe_training(s, record.scale)}"
 
 
@@ -73,5 +73,4 @@ def diverged_of(row: Mapping[Any, Any]) -> str:
 
 def signed(number: float) -> str:
     """A number with its sign, to one digit; zero has none."""
-    text = f"{number:+.1f}".replace("-", "−")
-    return "0.0" if text in {"+0.0", "−0.0"} else text
+    return ties.signed(number, digits=1)

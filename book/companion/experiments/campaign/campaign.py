@@ -55,7 +55,7 @@ from companion.experiments.settings.preset import (
     preset_setting,
     store_winner,
 )
-from companion.experiments.settings.setting import FORGET_FIELDS, Scale, Setting, digest
+from companion.experiments.settings.setting import Scale, Setting, digest
 from companion.files import RESULTS
 from ugradsl_core import metrics
 from ugradsl_core.config import Config
@@ -267,10 +267,11 @@ class Job:
 
 def _original_name(plan: Plan, setting: str, seed: int, fixed: bool) -> str:
     """One name for all settings that share an original model."""
-    identity = plan.setting(setting, fixed=fixed).identity()
-    if identity.get("group_fraction") is None and identity["paradigm"] != "index":
-        for name in ("paradigm", *(field for fields in FORGET_FIELDS.values() for field in fields)):
-            identity.pop(name, None)
+    chosen = plan.setting(setting, fixed=fixed)
+    identity, forget = chosen.identity(), chosen.forget
+    if forget.subset is None:
+        for name in ("paradigm", *forget.identity()):
+            del identity[name]
     return f"original-{digest(identity)}-{seed}"
 
 

@@ -1,37 +1,20 @@
 """How much data a setting has: of data that are there, or of a data set whose sizes are known."""
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from companion.backbones import BACKBONES, ModelSpec, contents_sha256, hub
 from companion.experiments.costs.footprint import replace_pretrained
 from companion.experiments.data import DATA_ROOT_VARIABLE, data_root
-from companion.experiments.data.sets import cifar
-from companion.experiments.data.sets.newsgroups import FAMILIES
-from companion.experiments.data.sets.words import CLASSES
-from companion.experiments.data.sources import SOURCES, DataSource
+from companion.experiments.data.sources import SOURCES
 from companion.experiments.data.text import WORDS
 from companion.experiments.runs.problems import Data, Judge, judged_set, training_size
-from companion.experiments.settings import forget_sets
-from companion.experiments.settings.forget_sets import (
-    check_class,
-    check_listed,
-    make_split,
-    no_groups,
-)
-from companion.experiments.settings.index_files import check_range, read_index
 from companion.experiments.settings.setting import Setting
 from ugradsl_core.errors import DataError
 
 BERT_TOKENS = 30_522  # of the tokenizer that BERT-base was published with
-GROUPS: dict[str, Sequence[str]] = {
-    "digits-parity": tuple("0123456789"),
-    "words": tuple(f"{name} {half}" for name in CLASSES for half in (1, 2)),
-    "cifar20": cifar.CIFAR100,
-    "20newsgroups": tuple(FAMILIES),
-}
 CONFIG_NAMES = {  # of a model's sizes in its config.json
     "width": "hidden_size",
     "depth": "num_hidden_layers",
@@ -65,7 +48,7 @@ class Sizes:
 
 def loaded_sizes(setting: Setting, loaded: Data, judge: Judge = "test") -> Sizes:
     """The sizes of data that are there."""
-    split = make_split(setting, loaded.train, 0, loaded.rows)
+    split = setting.split(loaded.train, 0, loaded.rows)
     stored = sum(
         getattr(getattr(part, "inputs", None), "nbytes", 0) for part in (loaded.train, loaded.test)
     )
@@ -108,7 +91,7 @@ def known_sizes(setting: Setting) -> Sizes:
     if source is None or source.train is None or source.test is None or source.classes is None:
         raise DataError(f"{setting.dataset}: its size is known only from the data")
     total = training_size(setting, source.train)
-    forget = _forgotten(setting, source, source.train, source.classes, total)
+    forget = setting.forget.expected_size(setting.dataset, source, total)
     judged = source.test
     if setting.paradigm == "class-wise":
         judged -= judged // source.classes
@@ -123,39 +106,6 @@ def known_sizes(setting: Setting) -> Sizes:
         each *= side
     stored = 0 if source.kind == "streamed images" else each * (source.train + source.test)
     return Sizes(total - forget, forget, judged, source.classes, shape, vocabulary, stored)
-
-
-def _forgotten(setting: Setting, source: DataSource, whole: int, classes: int, total: int) -> int:
-    """The samples to forget of ``total``, after the checks that the data would be put to."""
-    check_class(setting, classes)
-    match setting.paradigm:
-        case "class-wise":
-            field, what, forget = "forgotten_class", "one class", total // classes
-        case "index":
-            index = read_index(str(setting.index_file), whole)
-            check_range(index, whole, str(setting.index_file), setting.dataset)
-            check_listed(len(index), total)
-            return len(index)
-        case "group" if not source.groups:
-            raise no_groups(setting.dataset)
-        case "group" if setting.group_fraction is not None:
-            field, what = "group_fraction", f"{setting.group_fraction} of the groups"
-            forget = round(setting.group_fraction * total)
-            named = len(GROUPS.get(setting.dataset, ()))
-            if named and round(setting.group_fraction * named) in {0, named}:
-                forget = 0
-        case "group":
-            if setting.dataset not in GROUPS:
-                raise DataError(f"{setting.dataset}: the size of its groups is not known")
-            forget_sets.find_group(str(setting.forgotten_group), GROUPS[setting.dataset])
-            field, what = "forgotten_group", "one group"
-            forget = total // len(GROUPS[setting.dataset])
-        case _:
-            field, what = "fraction", f"{setting.fraction} of {total} samples"
-            forget = round(setting.fraction * total)
-    if not 0 < forget < total:
-        raise DataError(f"{field}: {what} leaves D_f or D_r empty")
-    return forget
 
 
 def is_to_be_fetched(spec: ModelSpec) -> bool:

@@ -36,6 +36,7 @@ class DataSource:
         classes: K, or None where it is up to the user.
         shape: one input: (C, H, W) of images, (L,) of token ids; empty where it varies.
         groups: what the groups are, or empty.
+        group_names: of the groups, where they are known without the data.
         citation: keys of ``references.bib``.
         licence: one sentence.
         url: home page of the original.
@@ -59,6 +60,7 @@ class DataSource:
     url: str
     get: str
     groups: str = ""
+    group_names: tuple[str, ...] = ()
     checksums: tuple[tuple[str, str], ...] = ()
     note: str = ""
     transform: Transform | None = None
@@ -98,6 +100,7 @@ SOURCES: dict[str, DataSource] = {
         classes=2,
         shape=(1, 8, 8),
         groups="the ten digits",
+        group_names=tuple("0123456789"),
         citation=("alpaydin1998optical", "pedregosa2011scikit"),
         licence="CC BY 4.0.",
         url="https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
@@ -163,6 +166,7 @@ SOURCES: dict[str, DataSource] = {
         classes=20,
         shape=(3, 32, 32),
         groups="the 100 fine classes",
+        group_names=tuple(cifar.CIFAR100),
         citation=("krizhevsky2009learning",),
         licence="As CIFAR-100.",
         url="https://www.cs.toronto.edu/~kriz/cifar.html",
@@ -340,6 +344,7 @@ SOURCES: dict[str, DataSource] = {
         classes=20,
         shape=(128,),
         groups="the six topic families",
+        group_names=tuple(newsgroups.FAMILIES),
         citation=("lang1995newsweeder", "pedregosa2011scikit"),
         licence="None is stated; messages of Usenet.",
         url="http://qwone.com/~jason/20Newsgroups/",
@@ -374,6 +379,7 @@ SOURCES: dict[str, DataSource] = {
         classes=4,
         shape=(12,),
         groups="two halves of each class",
+        group_names=tuple(f"{name} {half}" for name in words.CLASSES for half in (1, 2)),
         citation=(),
         licence="None needed.",
         url="",

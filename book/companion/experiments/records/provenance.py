@@ -32,6 +32,12 @@ def commit() -> str:
     return commit_of(Path(__file__).parent)
 
 
+def short_commit(commit: str) -> str:
+    """Ten digits of a commit, and the mark of uncommitted changes."""
+    digits, mark, rest = commit.partition("+")
+    return digits[:10] + mark + rest
+
+
 def commit_of(folder: Path) -> str:
     """The commit of a clone, ``+changes`` if a module of either package differs, or ``unknown``.
 

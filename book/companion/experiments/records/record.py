@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
+
+import torch
+
+from companion.experiments.records import provenance
+from companion.experiments.settings.setting import digest
 
 
 @dataclass(frozen=True)
@@ -37,3 +42,30 @@ class Record:
     created: str
     note: str = ""
     protocol: str = ""
+
+    @classmethod
+    def stamped(
+        cls,
+        *,
+        device: torch.device,
+        hashed: Any = None,
+        switches: Mapping[str, Any] | None = None,
+        **facts: Any,
+    ) -> Self:
+        """A record with its hashes, and the versions, hardware, commit and time of this process.
+
+        Args:
+            device: that it was computed on.
+            hashed: what the hash of the config is taken of, where it is not ``config`` itself.
+            switches: of the execution that change numbers or times.
+            facts: the other fields.
+        """
+        return cls(
+            **facts,
+            setting_hash=digest(facts["setting"]),
+            config_hash=digest(facts["config"] if hashed is None else hashed),
+            versions=provenance.versions(),
+            hardware={**provenance.hardware(device), **(switches or {})},
+            commit=provenance.commit(),
+            created=provenance.now(),
+        )

@@ -12,10 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from companion.experiments.records.record import Record
-from companion.experiments.records.summary import METRICS, by_label, natural_order, paired
+from companion.experiments.records.summary import (
+    METRICS,
+    by_label,
+    gaps_by_seed,
+    natural_order,
+    paired,
+)
 from companion.experiments.settings.labels import title_of
 from ugradsl_core.errors import DataError
-from ugradsl_core.metrics import GAP_METRICS, average_gap
+from ugradsl_core.metrics import GAP_METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,17 +196,12 @@ def agreement(
     """
     from scipy import stats
 
-    gaps: dict[str, dict[int, float]] = {}
-    groups = by_label(records)
-    references = groups.get("retrain", {})
-    for label in natural_order(groups):
-        if label != "retrain" and not math.isnan(printed.get(label, NAN)):
-            seeds = {
-                seed: average_gap(run.metrics, references[seed].metrics, names)
-                for seed, run in groups[label].items()
-                if seed in references
-            }
-            gaps.update({label: seeds} if seeds else {})
+    found = gaps_by_seed(records, names)
+    gaps = {
+        label: found[label]
+        for label in natural_order(found)
+        if not math.isnan(printed.get(label, NAN))
+    }
     if len(gaps) < 2:
         return None
     ours = [float(np.mean(list(seeds.values()))) for seeds in gaps.values()]

@@ -120,6 +120,28 @@ def paired(records: Sequence[Record], label: str) -> tuple[list[Any], list[Any]]
     return [runs[s].metrics for s in seeds], [references[s].metrics for s in seeds]
 
 
+def gaps_by_seed(
+    records: Sequence[Record], names: Sequence[str] = GAP_METRICS
+) -> dict[str, dict[int, float]]:
+    """Label → seed → Avg. Gap over ``names`` to the Retrain of that seed; Retrain is left out.
+
+    Runs that diverged, lack a metric or have no Retrain of their seed are left out, too.
+    """
+    groups = {
+        label: {seed: run.metrics for seed, run in runs.items() if set(names) <= set(run.metrics)}
+        for label, runs in by_label(records).items()
+    }
+    references = groups.pop("retrain", {})
+    found = {
+        label: {
+            seed: average_gap(runs[seed], references[seed], names)
+            for seed in sorted(set(runs) & set(references))
+        }
+        for label, runs in groups.items()
+    }
+    return {label: gaps for label, gaps in found.items() if gaps}
+
+
 def summary(records: Sequence[Record]) -> "pd.DataFrame":
     """One row for each method: mean and sample standard deviation over seeds, and both gaps.
 
@@ -176,11 +198,11 @@ def gap_panel(records: Sequence[Record]) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    gaps = gaps_by_seed(records)
     rows = []
     for row in summary(records).dropna(subset=["mean_of_gaps"]).to_dict(orient="records"):
-        pairs = zip(*paired(records, row["label"]), strict=True)
-        seeds = [average_gap(run, reference) for run, reference in pairs]
         names = {name: row[name] for name in ("label", "method")}
+        seeds = list(gaps[row["label"]].values())
         rows.append({**names, "gap": row["mean_of_gaps"], "seeds": seeds})
     return pd.DataFrame(rows, columns=["label", "method", "gap", "seeds"])
 

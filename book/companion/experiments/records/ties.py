@@ -16,10 +16,10 @@ from itertools import combinations
 import numpy as np
 
 from companion.experiments.records.record import Record
-from companion.experiments.records.summary import by_label, record_label
+from companion.experiments.records.summary import gaps_by_seed, record_label
 from companion.experiments.settings.labels import title_of
 from ugradsl_core.errors import DataError
-from ugradsl_core.metrics import FIVE_METRICS, GAP_METRICS, GAP_NAMES, average_gap
+from ugradsl_core.metrics import FIVE_METRICS, GAP_METRICS, GAP_NAMES
 
 ALPHA = 0.05
 FEWEST_SEEDS = 3
@@ -156,20 +156,7 @@ def seed_gaps(records: Sequence[Record], names: Sequence[str] = GAP_METRICS) -> 
     Runs that diverged, have no Retrain of their seed, lack a metric, or have an attack without a
     signal are left out, too.
     """
-    groups = by_label(records)
-    references = {
-        seed: run for seed, run in groups.get(REFERENCE, {}).items() if _measured(run, names)
-    }
-    found = {
-        label: {
-            seed: average_gap(run.metrics, references[seed].metrics, names)
-            for seed, run in sorted(runs.items())
-            if seed in references and _measured(run, names)
-        }
-        for label, runs in groups.items()
-        if label != REFERENCE
-    }
-    return {label: gaps for label, gaps in found.items() if gaps}
+    return gaps_by_seed([record for record in records if _measured(record, names)], names)
 
 
 def _measured(record: Record, names: Sequence[str]) -> bool:
@@ -413,10 +400,10 @@ def sentence(measure: str, found: Comparison) -> str:
     return f"{text}{extra}."
 
 
-def signed(number: float) -> str:
-    """A number with its sign, to two digits."""
-    text = f"{number:+.2f}".replace("-", "−")
-    return "0.00" if text in {"+0.00", "−0.00"} else text
+def signed(number: float, digits: int = 2) -> str:
+    """A number with its sign; zero has none."""
+    text, zero = f"{number:+.{digits}f}".replace("-", "−"), f"{0:.{digits}f}"
+    return zero if text[1:] == zero else text
 
 
 def p_text(p_value: float) -> str:

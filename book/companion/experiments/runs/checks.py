@@ -9,7 +9,6 @@ from companion import backbones
 from companion.backbones import ModelSpec
 from companion.backbones.spec import is_own
 from companion.experiments.runs.problems import Data, Judge, judged_set, make_model
-from companion.experiments.settings.forget_sets import make_split
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.setting import Setting
 from ugradsl_core.config import Config
@@ -56,7 +55,7 @@ def rehearse_own(
         return
     seed = 0
     drawn = loaded.of_seed(seed)
-    split = make_split(setting, drawn.train, seed, drawn.rows)
+    split = setting.split(drawn.train, seed, drawn.rows)
     state = make_model(setting, drawn.train).state_dict()
     for label, config in own.items():
         problem = Problem(
@@ -106,7 +105,7 @@ def check_problem(
     world.check_batch(len(judged), f"{judge} samples")
     for seed in seeds:
         own = loaded.of_seed(seed)
-        split = make_split(setting, own.train, seed, own.rows)
+        split = setting.split(own.train, seed, own.rows)
         world.check_batch(len(split.retain), "samples to keep")
         world.check_batch(len(split.forget), "samples to forget")
     train = loaded.train

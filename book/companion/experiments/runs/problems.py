@@ -17,15 +17,8 @@ from companion.experiments.records.store import (
     load_state,
     save_state,
 )
-from companion.experiments.settings import forget_sets
-from companion.experiments.settings.forget_sets import (
-    _check_forget_set,
-    _listed,
-    check_listed,
-    make_split,
-)
 from companion.experiments.settings.seeds import stream
-from companion.experiments.settings.setting import DATA_OPTIONS, FORGET_FIELDS, Setting, digest
+from companion.experiments.settings.setting import DATA_OPTIONS, Setting, digest
 from ugradsl_core.errors import DataError
 from ugradsl_core.methods.common import cross_entropy, one_set_plan
 from ugradsl_core.methods.problem import Problem
@@ -79,11 +72,11 @@ def load_data(
     device = execution.resolve()
     bundle = data.load(setting.dataset, root, download=download, device=device, **options)
     size = training_size(setting, len(bundle.train))
-    _check_forget_set(setting, bundle.train)
+    setting.forget.check(bundle.train, setting.dataset)
     checksum = digest([bundle.train.checksum, bundle.test.checksum])
 
     def draw(generator: Generator) -> Data:
-        chosen, held = _subset(setting, bundle.train, size, generator)
+        chosen, held = setting.forget.draw(bundle.train, size, setting.validation_size, generator)
         return Data(
             bundle.train.take(chosen), bundle.train.take(held), bundle.test, checksum, chosen
         )
@@ -109,28 +102,6 @@ def training_size(setting: Setting, total: int) -> int:
     return size
 
 
-def _subset(
-    setting: Setting, train: NamedSamples, size: int, generator: Generator
-) -> tuple[Tensor, Tensor]:
-    """Training and validation samples, sorted; what is forgotten as a whole is drawn as a whole."""
-    labels, total = train.labels, len(train)
-    if setting.group_fraction is not None and train.groups is not None and size < total:
-        chosen = forget_sets.whole_groups(train.groups, size, generator)
-        rest = forget_sets.complement(total, chosen)
-        held = forget_sets.whole_groups(train.groups[rest], setting.validation_size, generator)
-        return chosen, rest[held]
-    listed = torch.empty(0, dtype=torch.long)
-    if setting.paradigm == "index":
-        listed = _listed(setting, total)
-    check_listed(len(listed), size)
-    others = forget_sets.complement(total, listed)
-    drawn = others[forget_sets.stratified_sample(labels[others], size - len(listed), generator)]
-    chosen = torch.cat([listed, drawn]).sort().values
-    rest = forget_sets.complement(total, chosen)
-    held = forget_sets.stratified_sample(labels[rest], setting.validation_size, generator)
-    return chosen, rest[held]
-
-
 def make_model(setting: Setting, train: NamedSamples) -> nn.Module:
     """The setting's backbone with fresh weights."""
     return backbones.build(
@@ -146,9 +117,8 @@ def judged_set(setting: Setting, loaded: Data, judge: Judge) -> NamedSamples:
     chosen = loaded.test if judge == "test" else loaded.validation
     if len(chosen) == 0:
         raise DataError("validation_size: a search needs validation samples; found 0")
-    if setting.paradigm == "class-wise":
-        return chosen.take(forget_sets.without_class(chosen.labels, setting.forgotten_class))
-    return chosen
+    rows = setting.forget.judged(chosen.labels)
+    return chosen if rows is None else chosen.take(rows)
 
 
 def model_key(
@@ -165,13 +135,12 @@ def model_key(
     """
     identity = setting.identity()
     if kind == "original":
+        forget = setting.forget
+        for field in ("paradigm", *forget.identity()):
+            del identity[field]
         part = setting.train_size is not None or setting.validation_size > 0
-        if part and setting.group_fraction is not None:
-            identity["subset"] = "whole groups"
-        if part and setting.paradigm == "index":
-            identity["subset"] = setting.index_sha256
-        for field in ("paradigm", *(name for names in FORGET_FIELDS.values() for name in names)):
-            identity.pop(field, None)
+        if part and forget.subset is not None:
+            identity["subset"] = forget.subset
     switches = execution.identity() if execution else {}
     return f"{kind}-{digest([identity, loaded.checksum, seed, *([switches] if switches else [])])}"
 
@@ -229,7 +198,7 @@ def make_problem(
     """The unlearning problem of a seed; trains the original model if the store has none."""
     loaded = loaded.of_seed(seed)
     state = original_state(setting, loaded, seed, store, execution, progress)
-    split = make_split(setting, loaded.train, seed, loaded.rows)
+    split = setting.split(loaded.train, seed, loaded.rows)
     return Problem(
         make_model=lambda: make_model(setting, loaded.train),
         trained_state=state,

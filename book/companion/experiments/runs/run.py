@@ -195,7 +195,10 @@ def run_one(
             on_model(problem, result.state_dict, judged, pairs)
     except DivergenceError as error:
         status, note = "diverged", str(error)
-    record = Record(
+    record = Record.stamped(
+        device=execution.resolve(),
+        hashed=config.key_fields(),
+        switches=execution.switches(),
         kind="result" if judge == "test" else "trial",
         scale=setting.scale,
         setting=setting.identity(),
@@ -208,13 +211,7 @@ def run_one(
         steps=result.steps,
         forward_samples=result.forward_samples,
         backward_samples=result.backward_samples,
-        setting_hash=digest(setting.identity()),
-        config_hash=digest(config.key_fields()),
         data_checksum=loaded.checksum,
-        versions=provenance.versions(),
-        hardware={**provenance.hardware(execution.resolve()), **execution.switches()},
-        commit=provenance.commit(),
-        created=provenance.now(),
         note=note,
         protocol=protocol,
     )

@@ -12,7 +12,6 @@ from companion.experiments.records.summary import PROTOCOL
 from companion.experiments.runs import protocol
 from companion.experiments.runs.problems import Data, Progress, judged_set, silent
 from companion.experiments.runs.run import run_one
-from companion.experiments.settings.forget_sets import make_split
 from companion.experiments.settings.setting import Setting
 from ugradsl_core.config import Config
 from ugradsl_core.methods import get_method
@@ -28,7 +27,7 @@ def sizes_of(setting: Setting, loaded: Data) -> protocol.Sizes:
     """What the cost of a method depends on: the sets of the first search seed."""
     seed = protocol.SEARCH_SEEDS[0]
     drawn = loaded.of_seed(seed)
-    split = make_split(setting, drawn.train, seed, drawn.rows)
+    split = setting.split(drawn.train, seed, drawn.rows)
     return protocol.Sizes(len(split.retain), len(split.forget), drawn.train.num_classes)
 
 

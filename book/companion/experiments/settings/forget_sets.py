@@ -1,5 +1,6 @@
 """Forget sets: at random, a class, a group, whole groups or a list of samples."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +9,8 @@ import torch
 from torch import Generator, Tensor
 
 from companion.experiments.data.images import NamedSamples
+from companion.experiments.data.sources import DataSource
 from companion.experiments.settings.index_files import check_range, file_sha256, read_index
-from companion.experiments.settings.seeds import stream
-from companion.experiments.settings.setting import Setting
 from ugradsl_core.errors import ConfigError, DataError, unknown_name
 
 
@@ -85,16 +85,10 @@ def class_split(labels: Tensor, forgotten_class: int, num_classes: int) -> Split
     The class also leaves the test set: see :func:`without_class`.
 
     Raises:
-        ConfigError: the class is outside 0…K−1.
-        DataError: it has no samples, or all of them.
+        DataError: the class is outside 0…K−1, or has no samples, or all of them.
     """
-    if not 0 <= forgotten_class < num_classes:
-        raise ConfigError(
-            f"forgotten_class: should lie in 0…{num_classes - 1}; found {forgotten_class!r}"
-        )
-    forget = (labels == forgotten_class).nonzero().flatten()
-    if len(forget) == 0 or len(forget) == len(labels):
-        raise DataError(f"forgotten_class: class {forgotten_class} holds none or all of D_tr")
+    _check_class(forgotten_class, num_classes)
+    forget = _some(labels == forgotten_class, f"forgotten_class: class {forgotten_class}")
     return Split(
         complement(len(labels), forget), forget, f"class {forgotten_class}", forgotten_class
     )
@@ -136,9 +130,7 @@ def group_split(groups: Tensor, number: int, name: str) -> Split:
     Raises:
         DataError: it has no samples, or all of them.
     """
-    forget = (groups == number).nonzero().flatten()
-    if len(forget) == 0 or len(forget) == len(groups):
-        raise DataError(f"forgotten_group: {name} holds none or all of D_tr")
+    forget = _some(groups == number, f"forgotten_group: {name}")
     return Split(complement(len(groups), forget), forget, f"group {name}")
 
 
@@ -191,94 +183,296 @@ def index_split(size: int, forget: Tensor) -> Split:
     return Split(complement(size, forget), forget, f"{len(forget)} listed samples")
 
 
-def what_is_forgotten(setting: Mapping[str, Any]) -> str:
-    """The forget set of a setting's identity, in words."""
-    match setting["paradigm"]:
-        case "class-wise":
-            return f"class {setting['forgotten_class']} forgotten"
-        case "group" if setting.get("group_fraction") is not None:
-            return f"{100 * setting['group_fraction']:g} % of the groups forgotten"
-        case "group":
-            return f"group {setting['forgotten_group']} forgotten"
-        case "index":
-            return f"listed samples forgotten (file {setting['index_sha256'][:12]})"
-    return f"a random {100 * setting['fraction']:g} % forgotten"
+def _check_class(number: int, num_classes: int) -> None:
+    if not 0 <= number < num_classes:
+        raise DataError(f"forgotten_class: should lie in 0…{num_classes - 1}; found {number!r}")
 
 
-def check_class(setting: Setting, num_classes: int) -> None:
-    """Raise DataError where the class to forget is none of K."""
-    if setting.paradigm == "class-wise" and setting.forgotten_class >= num_classes:
-        raise DataError(
-            f"forgotten_class: should lie in 0…{num_classes - 1}; found {setting.forgotten_class}"
-        )
-
-
-def no_groups(dataset: str) -> DataError:
-    """The error where a group is to be forgotten and there are none."""
-    return DataError(f"paradigm: {dataset} has no groups, so none can be forgotten")
-
-
-def check_listed(listed: int, size: int) -> None:
-    """Raise DataError unless D_tr, of ``size`` samples, has more than those that are listed."""
-    if listed >= size:
-        raise DataError(f"index_file: lists {listed} samples, and D_tr has {size}")
-
-
-def _check_forget_set(setting: Setting, train: NamedSamples) -> None:
-    """Raise unless the data set has the class, the group or the indices to forget."""
-    check_class(setting, train.num_classes)
-    if setting.paradigm == "group" and train.groups is None:
-        raise no_groups(setting.dataset)
-    if setting.forgotten_group is not None:
-        find_group(setting.forgotten_group, train.group_names)
-    if setting.index_file is not None:
-        _listed(setting, len(train))
-
-
-def _listed(setting: Setting, total: int) -> Tensor:
-    """The indices of the setting's file, which must be the one that the setting was made with."""
-    path = str(setting.index_file)
-    if file_sha256(path) != setting.index_sha256:
-        raise DataError(f"index_file: {path} has changed since the setting was made")
-    index = read_index(path, total)
-    check_range(index, total, path, setting.dataset)
+def _some(chosen: Tensor, what: str) -> Tensor:
+    """Indices of what is chosen: neither nothing nor everything."""
+    index = chosen.nonzero().flatten()
+    if len(index) in {0, len(chosen)}:
+        raise DataError(f"{what} holds {'all' if len(index) else 'none'} of D_tr")
     return index
 
 
-def make_split(
-    setting: Setting, train: NamedSamples, seed: int, rows: Tensor | None = None
-) -> Split:
-    """The forget set of a seed.
+def _expected(forget: int, total: int, what: str) -> int:
+    if not 0 < forget < total:
+        raise DataError(f"{what} leaves D_f or D_r empty")
+    return forget
 
-    Args:
-        setting: which paradigm.
-        train: D_tr.
-        seed: of what is drawn.
-        rows: which samples of the data set D_tr is, for a file of indices; None is all.
 
-    Raises:
-        ConfigError: no such class or group.
-        DataError: D_f or D_r would be empty.
-    """
-    if setting.paradigm == "class-wise":
-        if setting.forgotten_class < train.num_classes:
-            held = train.labels == setting.forgotten_class
-            _check_share(f"forgotten_class: class {setting.forgotten_class}", held)
-        return class_split(train.labels, setting.forgotten_class, train.num_classes)
-    if setting.paradigm == "index":
-        rows = torch.arange(len(train)) if rows is None else rows
-        index = read_index(str(setting.index_file))
+class ForgetSet(ABC):
+    """What is forgotten, and all that a setting has to know of it."""
+
+    @property
+    def subset(self) -> str | None:
+        """What the training subset depends on beside its size.
+
+        None is nothing, so that settings with other forget sets share their original models.
+        """
+        return None
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """The part of a setting's identity."""
+
+    @abstractmethod
+    def words(self) -> str:
+        """The forget set in words, such as ``class 3 forgotten``."""
+
+    @abstractmethod
+    def split(self, train: NamedSamples, rows: Tensor, generator: Generator) -> Split:
+        """D_r and D_f.
+
+        Args:
+            train: D_tr.
+            rows: which samples of the data set D_tr is, int64, (N,).
+            generator: of what is drawn.
+
+        Raises:
+            ConfigError: no such group.
+            DataError: no such class, or D_f or D_r would be empty.
+        """
+
+    @abstractmethod
+    def expected_size(self, dataset: str, source: DataSource, total: int) -> int:
+        """The size of D_f for a data set that need not be there.
+
+        Classes and groups count as equally large.
+
+        Args:
+            dataset: its name.
+            source: what is known of it.
+            total: |D_tr|.
+
+        Raises:
+            ConfigError: no such group.
+            DataError: no such class or sample, no known group, or D_f or D_r would be empty.
+        """
+
+    @abstractmethod
+    def check(self, train: NamedSamples, dataset: str) -> None:
+        """Raise unless a data set has what is to be forgotten.
+
+        Raises:
+            ConfigError: no such group.
+            DataError: no such class, no groups, or an index file that does not fit.
+        """
+
+    def draw(
+        self, train: NamedSamples, size: int, validation: int, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Sorted indices of D_tr and of the validation samples, both drawn from every class.
+
+        Raises:
+            DataError: D_tr would have nothing but the samples to forget.
+        """
+        return _draw_around(torch.empty(0, dtype=torch.long), train, size, validation, generator)
+
+    def judged(self, labels: Tensor) -> Tensor | None:
+        """Which samples of the test or validation set count, or None for all."""
+        return None
+
+
+def _draw_around(
+    fixed: Tensor, train: NamedSamples, size: int, validation: int, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    labels, total = train.labels, len(train)
+    others = complement(total, fixed)
+    drawn = others[stratified_sample(labels[others], size - len(fixed), generator)]
+    chosen = torch.cat([fixed, drawn]).sort().values
+    rest = complement(total, chosen)
+    return chosen, rest[stratified_sample(labels[rest], validation, generator)]
+
+
+@dataclass(frozen=True)
+class ShareOfSamples(ForgetSet):
+    """Random forgetting of a share of D_tr, drawn from every class in proportion."""
+
+    fraction: float
+
+    def identity(self) -> dict[str, Any]:
+        return {"fraction": self.fraction}
+
+    def words(self) -> str:
+        return f"a random {100 * self.fraction:g} % forgotten"
+
+    def split(self, train: NamedSamples, rows: Tensor, generator: Generator) -> Split:
+        return random_split(train.labels, self.fraction, generator)
+
+    def expected_size(self, dataset: str, source: DataSource, total: int) -> int:
+        what = f"fraction: {self.fraction} of {total} samples"
+        return _expected(round(self.fraction * total), total, what)
+
+    def check(self, train: NamedSamples, dataset: str) -> None:
+        """Every data set has samples to forget."""
+
+
+@dataclass(frozen=True)
+class OneClass(ForgetSet):
+    """Class-wise forgetting; the class leaves the test set, too."""
+
+    number: int
+
+    def identity(self) -> dict[str, Any]:
+        return {"forgotten_class": self.number}
+
+    def words(self) -> str:
+        return f"class {self.number} forgotten"
+
+    def split(self, train: NamedSamples, rows: Tensor, generator: Generator) -> Split:
+        return class_split(train.labels, self.number, train.num_classes)
+
+    def expected_size(self, dataset: str, source: DataSource, total: int) -> int:
+        classes = source.classes or 0
+        _check_class(self.number, classes)
+        return _expected(total // classes, total, "forgotten_class: one class")
+
+    def check(self, train: NamedSamples, dataset: str) -> None:
+        _check_class(self.number, train.num_classes)
+
+    def judged(self, labels: Tensor) -> Tensor | None:
+        return without_class(labels, self.number)
+
+
+@dataclass(frozen=True)
+class OneGroup(ForgetSet):
+    """Group forgetting of one group, given by its name or number."""
+
+    group: str | int
+
+    def identity(self) -> dict[str, Any]:
+        return {"forgotten_group": self.group}
+
+    def words(self) -> str:
+        return f"group {self.group} forgotten"
+
+    def split(self, train: NamedSamples, rows: Tensor, generator: Generator) -> Split:
+        number = find_group(self.group, train.group_names)
+        return group_split(_groups(train), number, train.group_names[number])
+
+    def expected_size(self, dataset: str, source: DataSource, total: int) -> int:
+        _check_grouped(source, dataset)
+        names = source.group_names
+        if not names:
+            raise DataError(f"{dataset}: the size of its groups is not known")
+        find_group(self.group, names)
+        return _expected(total // len(names), total, "forgotten_group: one group")
+
+    def check(self, train: NamedSamples, dataset: str) -> None:
+        _groups(train, dataset)
+        find_group(self.group, train.group_names)
+
+
+@dataclass(frozen=True)
+class ShareOfGroups(ForgetSet):
+    """Group forgetting of a share of the groups; subsets hold whole groups, too."""
+
+    fraction: float
+    subset = "whole groups"
+
+    def identity(self) -> dict[str, Any]:
+        return {"group_fraction": self.fraction}
+
+    def words(self) -> str:
+        return f"{100 * self.fraction:g} % of the groups forgotten"
+
+    def split(self, train: NamedSamples, rows: Tensor, generator: Generator) -> Split:
+        return group_share_split(_groups(train), self.fraction, generator)
+
+    def expected_size(self, dataset: str, source: DataSource, total: int) -> int:
+        _check_grouped(source, dataset)
+        names = len(source.group_names)
+        none_or_all = names > 0 and round(self.fraction * names) in {0, names}
+        forget = 0 if none_or_all else round(self.fraction * total)
+        return _expected(forget, total, f"group_fraction: {self.fraction} of the groups")
+
+    def check(self, train: NamedSamples, dataset: str) -> None:
+        _groups(train, dataset)
+
+    def draw(
+        self, train: NamedSamples, size: int, validation: int, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Sorted indices of D_tr and of the validation samples, in whole groups."""
+        if size == len(train):
+            return super().draw(train, size, validation, generator)
+        groups = _groups(train)
+        chosen = whole_groups(groups, size, generator)
+        rest = complement(len(train), chosen)
+        return chosen, rest[whole_groups(groups[rest], validation, generator)]
+
+
+@dataclass(frozen=True)
+class ListedSamples(ForgetSet):
+    """The samples that a file lists; they are in every training subset."""
+
+    sha256: str
+    path: str | None = None
+
+    @property
+    def subset(self) -> str:
+        return self.sha256
+
+    def identity(self) -> dict[str, Any]:
+        return {"index_sha256": self.sha256}
+
+    def words(self) -> str:
+        return f"listed samples forgotten (file {self.sha256[:12]})"
+
+    def split(self, train: NamedSamples, rows: Tensor, generator: Generator) -> Split:
+        index = read_index(str(self.path))
         return index_split(len(train), torch.isin(rows, index).nonzero().flatten())
-    if setting.paradigm == "group" and train.groups is not None:
-        if setting.group_fraction is not None:
-            generator = stream(seed, "split")
-            return group_share_split(train.groups, setting.group_fraction, generator)
-        number = find_group(str(setting.forgotten_group), train.group_names)
-        _check_share(f"forgotten_group: {train.group_names[number]}", train.groups == number)
-        return group_split(train.groups, number, train.group_names[number])
-    return random_split(train.labels, setting.fraction, stream(seed, "split"))
+
+    def expected_size(self, dataset: str, source: DataSource, total: int) -> int:
+        return len(self._read(source.train or 0, dataset, total))
+
+    def check(self, train: NamedSamples, dataset: str) -> None:
+        self._read(len(train), dataset)
+
+    def draw(
+        self, train: NamedSamples, size: int, validation: int, generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Sorted indices of D_tr and of the validation samples, drawn around the listed ones."""
+        listed = self._read(len(train), "", size)
+        return _draw_around(listed, train, size, validation, generator)
+
+    def _read(self, whole: int, dataset: str, total: int | None = None) -> Tensor:
+        """The indices of the file, which must be the one that the setting was made with."""
+        path = str(self.path)
+        if file_sha256(path) != self.sha256:
+            raise DataError(f"index_file: {path} has changed since the setting was made")
+        index = read_index(path, whole)
+        check_range(index, whole, path, dataset)
+        if total is not None and len(index) >= total:
+            raise DataError(f"index_file: lists {len(index)} samples, and D_tr has {total}")
+        return index
 
 
-def _check_share(what: str, held: Tensor) -> None:
-    if bool(held.all()) or not bool(held.any()):
-        raise DataError(f"{what} holds {'all' if bool(held.any()) else 'none'} of D_tr")
+def _no_groups(dataset: str) -> DataError:
+    return DataError(f"paradigm: {dataset} has no groups, so none can be forgotten")
+
+
+def _check_grouped(source: DataSource, dataset: str) -> None:
+    if not source.groups:
+        raise _no_groups(dataset)
+
+
+def _groups(train: NamedSamples, dataset: str = "") -> Tensor:
+    if train.groups is None:
+        raise _no_groups(dataset)
+    return train.groups
+
+
+def forget_set(values: Mapping[str, Any]) -> ForgetSet:
+    """What the fields of a setting, or of its identity in a record, say is forgotten."""
+    match values["paradigm"]:
+        case "class-wise":
+            return OneClass(values["forgotten_class"])
+        case "index":
+            return ListedSamples(values["index_sha256"], values.get("index_file"))
+        case "group" if values.get("group_fraction") is not None:
+            return ShareOfGroups(values["group_fraction"])
+        case "group":
+            return OneGroup(values["forgotten_group"])
+    return ShareOfSamples(values["fraction"])

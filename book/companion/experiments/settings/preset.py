@@ -26,7 +26,8 @@ def load_presets(scale: str) -> dict[str, Any]:
 
     A preset that says ``like`` another one has that one's methods where it has none of its own:
     its batch size and augmentation hold, and learning rates are scaled with that of training.
-    Calls share what they return: copy it to change it.
+    One that says ``differs_from`` an earlier one is stored as its differences, see
+    :func:`merged`. Calls share what they return: copy it to change it.
 
     Raises:
         ConfigError: unknown scale.
@@ -36,7 +37,7 @@ def load_presets(scale: str) -> dict[str, Any]:
 
 @cache
 def _resolved(text: str) -> dict[str, Any]:
-    presets: dict[str, Any] = json.loads(text)
+    presets = _expanded(text)
     own = {name: dict(preset["methods"]) for name, preset in presets.items()}
     for preset in presets.values():
         if "like" in preset:
@@ -46,6 +47,51 @@ def _resolved(text: str) -> dict[str, Any]:
             }
             preset["methods"] = {**carried, **preset["methods"]}
     return presets
+
+
+def _expanded(text: str) -> dict[str, Any]:
+    presets: dict[str, Any] = json.loads(text)
+    for name, entry in presets.items():
+        if "differs_from" in entry:
+            presets[name] = merged(presets[entry.pop("differs_from")], entry)
+    return presets
+
+
+def factored(presets: Mapping[str, Any]) -> dict[str, Any]:
+    """Presets, each as its differences from the nearest one before it."""
+    found: dict[str, Any] = {}
+    for name, preset in presets.items():
+        candidates = [
+            {"differs_from": before, **differences(presets[before], preset)} for before in found
+        ]
+        found[name] = min(candidates, key=lambda entry: len(json.dumps(entry)), default=preset)
+    return found
+
+
+def merged(base: Any, changes: Any) -> Any:
+    """A JSON value with changes: as in RFC 7386, null removes a key; ``{"=": x}`` is x as it is."""
+    if not isinstance(changes, dict):
+        return changes
+    if "=" in changes:
+        return changes["="]
+    base = base if isinstance(base, dict) else {}
+    both = {**base, **{key: merged(base.get(key), value) for key, value in changes.items()}}
+    return {key: value for key, value in both.items() if changes.get(key, base) is not None}
+
+
+def differences(base: Any, value: Any) -> Any:
+    """The changes from which :func:`merged` makes ``value``, keys in its order."""
+    if not isinstance(value, dict):
+        return {"=": None} if value is None else value
+    base = base if isinstance(base, dict) else {}
+    removed = {key: None for key in base if key not in value}
+    changed = {
+        key: differences(base.get(key), part)
+        for key, part in value.items()
+        if key not in base or base[key] != part
+    }
+    changes = {**removed, **changed}
+    return changes if list(merged(base, changes)) == list(value) else {"=": value}
 
 
 def _preset_text(scale: str) -> str:
@@ -118,8 +164,12 @@ def store_winner(
     label: str, name: str, scale: str, config: dict[str, Any], source: dict[str, Any]
 ) -> None:
     """Write a method's config and where it comes from into its preset."""
-    presets = json.loads(_preset_text(scale))
+    text = _preset_text(scale)
+    presets = _expanded(text)
     if name not in presets:
         raise ConfigError(f"preset: {name!r} is not a preset of scale {scale!r}")
-    presets[name]["methods"][label] = {"config": config, "source": source}
+    methods = {**presets[name]["methods"], label: {"config": config, "source": source}}
+    presets[name] = {**presets[name], "methods": methods}
+    if any("differs_from" in entry for entry in json.loads(text).values()):
+        presets = factored(presets)
     write_text(preset_path(scale), json.dumps(presets, indent=2, ensure_ascii=False) + "\n")

@@ -4,12 +4,17 @@ import hashlib
 import json
 from typing import Any, Literal, Self
 
+import torch
 from pydantic import Field, field_validator, model_validator
+from torch import Tensor
 
 from companion.backbones import ModelSpec, contents_sha256
 from companion.experiments.data import find_loader
+from companion.experiments.data.images import NamedSamples
+from companion.experiments.settings.forget_sets import ForgetSet, Split, forget_set
 from companion.experiments.settings.index_files import file_sha256
 from companion.experiments.settings.labels import split_label
+from companion.experiments.settings.seeds import stream
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.training import SGDConfig
@@ -19,17 +24,9 @@ PARADIGM_FIELDS = {  # exactly one of them is given, and for no other paradigm
     "group": ("forgotten_group", "group_fraction"),
     "index": ("index_file",),
 }
-FORGET_FIELDS = {  # what the identity keeps of the forget set
-    "random": ("fraction",),
-    "class-wise": ("forgotten_class",),
-    "group": PARADIGM_FIELDS["group"],
-    "index": ("index_sha256",),
-}
 DATA_OPTIONS = ("image_size", "tokenizer", "max_length", "skip_corrupt")
-IDENTITY_FIELDS = (
-    "dataset", "train_size", "validation_size", "paradigm", *DATA_OPTIONS, "resample",
-)  # fmt: skip
-YOUNGER_FIELDS = ("forgotten_group", "group_fraction", "index_sha256", *DATA_OPTIONS, "resample")
+DATA_FIELDS = ("dataset", "train_size", "validation_size")
+YOUNGER_FIELDS = (*DATA_OPTIONS, "resample")
 SGD_FIELDS = (  # of the identity, whatever their value
     "lr", "epochs", "batch_size", "momentum", "weight_decay", "schedule", "augment",
 )  # fmt: skip
@@ -107,6 +104,26 @@ class Setting(Config):
                 )
         return self
 
+    @property
+    def forget(self) -> ForgetSet:
+        """What is forgotten."""
+        return forget_set(dict(self))
+
+    def split(self, train: NamedSamples, seed: int, rows: Tensor | None = None) -> Split:
+        """D_r and D_f of a seed.
+
+        Args:
+            train: D_tr.
+            seed: of what is drawn.
+            rows: which samples of the data set D_tr is, for a file of indices; None is all.
+
+        Raises:
+            ConfigError: no such group.
+            DataError: no such class, or D_f or D_r would be empty.
+        """
+        rows = torch.arange(len(train)) if rows is None else rows
+        return self.forget.split(train, rows, stream(seed, "split"))
+
     def identity(self) -> dict[str, Any]:
         """The fields that determine results: all but the label ``scale``.
 
@@ -114,10 +131,9 @@ class Setting(Config):
         that those keep their names. A user's own factory and pretrained weights count by what is
         in their files, as ``model_sha256``.
         """
-        dumped = self.model_dump()
-        used = IDENTITY_FIELDS + FORGET_FIELDS[self.paradigm]
-        kept = {field: dumped[field] for field in used if field not in YOUNGER_FIELDS}
-        younger = {field: dumped[field] for field in YOUNGER_FIELDS if field in used}
+        kept = {field: getattr(self, field) for field in (*DATA_FIELDS, "paradigm")}
+        kept |= self.forget.identity()
+        younger = {field: getattr(self, field) for field in YOUNGER_FIELDS}
         kept |= {field: value for field, value in younger.items() if value is not None}
         contents = contents_sha256(self.model)
         if contents is not None:

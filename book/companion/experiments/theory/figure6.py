@@ -15,7 +15,6 @@ from typing import Any, Literal
 from pydantic import Field
 from torch import Tensor
 
-from companion.experiments.records import provenance
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import Store, load_record, read_records, save_record
 from companion.experiments.settings.seeds import stream
@@ -204,11 +203,11 @@ def forget_set_record(
             exact = describe(replace(directions, delta_r=moved))
             entry |= {f"exact_{n}": exact[n] for n in ("product", "cosine", "best_alpha", "gap")}
         by_damping.append(entry)
-    setting = config.model_dump(mode="json")
-    record = Record(
+    record = Record.stamped(
+        device=Execution(device="cpu").resolve(),
         kind=KIND,
         scale=scale,
-        setting=setting,
+        setting=config.model_dump(mode="json"),
         method="retrain",
         config={"name": name},
         seed=number,
@@ -226,13 +225,7 @@ def forget_set_record(
         steps=removal.minimum.iterations,
         forward_samples=0,
         backward_samples=0,
-        setting_hash=digest(setting),
-        config_hash=digest({"name": name}),
         data_checksum=original.checksum,
-        versions=provenance.versions(),
-        hardware=provenance.hardware(Execution(device="cpu").resolve()),
-        commit=provenance.commit(),
-        created=provenance.now(),
         note="samples passed are not counted",
     )
     save_record(store, key, record)

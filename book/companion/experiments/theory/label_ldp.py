@@ -30,7 +30,7 @@ from companion.theory.privacy import (
     largest_log_ratio,
     predictions_by_label,
 )
-from companion.theory.risks import Risk, whole
+from companion.theory.risks import Risk, one_tensor, whole
 from ugradsl_core.config import Config
 from ugradsl_core.training import Execution
 
@@ -88,7 +88,7 @@ def problem(
     forget = torch.zeros(len(y), dtype=torch.bool)
     forget[forget_sets.stratified_sample(y, config.forget_size, generator)] = True
     directions = torch.randn(64, config.features, generator=generator, dtype=torch.float64) / 8
-    shown = torch.tanh(3 * x.flatten(1) @ directions)
+    shown = torch.tanh(3 * one_tensor(x).flatten(1) @ directions)
 
     def risk(loss: nn.Module) -> Risk:
         model = nn.Linear(config.features, K).double()

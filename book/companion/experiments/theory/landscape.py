@@ -1,14 +1,14 @@
 """Figure 7 of a setting and a seed: θ_r, the loss around it and its curvature, as one record."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from companion.experiments.records import provenance
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import (
     Store,
@@ -44,6 +44,7 @@ from companion.theory.spectrum import (
 )
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
+from ugradsl_core.methods.problem import Problem
 from ugradsl_core.samples import Samples
 from ugradsl_core.training import Execution
 
@@ -105,7 +106,88 @@ def landscape_record(
     begin = time.perf_counter()
     problem = make_problem(setting, loaded, seed, store, execution, progress)
     retrained = run.retrained_state(problem, setting, loaded, retrain, seed, store)
-    device = execution.resolve()
+    surface = _surface(problem, retrained, config, seed)
+    parts = _Parts(store, key, progress)
+    curvature, spaces = _curvature(surface, parts)
+    places = coordinates(config.points, config.radius)
+    plane = _plane(surface, places, parts)
+    record = Record.stamped(
+        device=execution.resolve(),
+        hashed=config.key_fields(),
+        kind=KIND,
+        scale=setting.scale,
+        setting=setting.identity(),
+        method="retrain",
+        config=retrain.model_dump(),
+        seed=seed,
+        status="ok",
+        metrics={
+            "config": config.model_dump(),
+            "samples": len(surface.samples),
+            "parameters": surface.size,
+            "loss": _short(surface.loss(surface.state)),
+            **curvature,
+            "coordinates": places,
+            "plane": [[_short(value) for value in row] for row in plane],
+            "slices": _slices(surface, spaces[0]),
+            "spectra": [_spectrum(ritz(space)) for space in spaces],
+        },
+        seconds=time.perf_counter() - begin,
+        steps=0,
+        forward_samples=len(surface.samples) * (config.points**2 + 3 * SLICE_POINTS),
+        backward_samples=len(surface.samples) * sum(space.steps for space in spaces),
+        data_checksum=loaded.checksum,
+    )
+    save_record(store, key, record)
+    parts.drop(config.starts)
+    return record
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Where what has been computed is kept until the record is there."""
+
+    store: Store
+    key: str
+    progress: Progress
+
+    @property
+    def plane(self) -> str:
+        return f"{self.key}-plane"
+
+    def lanczos(self, number: int) -> str:
+        return f"{self.key}-lanczos-{number}"
+
+    def drop(self, starts: int) -> None:
+        for name in (*map(self.lanczos, range(starts)), self.plane):
+            drop_state(self.store, name)
+
+
+@dataclass(frozen=True, eq=False)
+class _Surface:
+    """The loss over some retained samples, around θ_r, with the directions drawn for it."""
+
+    model: nn.Module
+    state: dict[str, Tensor]
+    samples: Samples
+    directions: Sequence[Direction]
+    starts: Sequence[Tensor]
+    config: LandscapeConfig
+    execution: Execution
+
+    @property
+    def size(self) -> int:
+        return len(self.starts[0])
+
+    def loss(self, changed: Any) -> float:
+        return mean_loss(self.model, changed, self.samples, self.execution, self.config.batch_size)
+
+
+def _surface(
+    problem: Problem, retrained: Mapping[str, Tensor], config: LandscapeConfig, seed: int
+) -> _Surface:
+    """Draw samples, directions and starts, in this order, from the seed's own generator."""
+    device = problem.execution.resolve()
     state = {name: value.to(device) for name, value in retrained.items()}
     model = problem.trained_model().eval()
     model.load_state_dict(state)
@@ -114,70 +196,33 @@ def landscape_record(
     directions = [filter_normalised(model, generator) for _ in range(2)]
     size = sum(p.numel() for p in model.parameters() if p.requires_grad)
     starts = [random_start(size, generator).to(device) for _ in range(config.starts)]
+    return _Surface(model, state, samples, directions, starts, config, problem.execution)
 
-    order = torch.split(torch.arange(len(samples)), config.batch_size)
-    batches = [(inputs.contiguous(), labels) for inputs, labels in samples.batches(order)]
-    risk, theta = Risk(model, batches), parameter_vector(model)
+
+def _curvature(surface: _Surface, parts: _Parts) -> tuple[dict[str, Any], list[Krylov]]:
+    """Gradient, norms and curvature along the directions, and the Krylov space of each start."""
+    samples = surface.samples
+    order = torch.split(torch.arange(len(samples)), surface.config.batch_size)
+    batches = [(inputs.contiguous(), labels) for inputs, labels in samples.batches(order)]  # type: ignore[union-attr]
+    risk, theta = Risk(surface.model, batches), parameter_vector(surface.model)
     of_sums = hessian(risk, theta)
 
     def product(vector: Tensor) -> Tensor:
         return of_sums(vector) / len(samples)
 
     spaces = [
-        _krylov(product, start, config, store, f"{key}-lanczos-{number}", progress)
-        for number, start in enumerate(starts)
+        _krylov(product, start, surface.config.steps, parts, number)
+        for number, start in enumerate(surface.starts)
     ]
-    lengths = [flatten(model, direction) for direction in directions]
-    along_directions = [float(d @ product(d) / (d @ d)) for d in lengths]
+    lengths = [flatten(surface.model, direction) for direction in surface.directions]
     slope = gradient(risk, theta) / len(samples)
-
-    def loss(changed: Any) -> float:
-        return mean_loss(model, changed, samples, execution, config.batch_size)
-
-    found = [ritz(space) for space in spaces]
-    slices = _slices(model, state, spaces[0], found[0], directions[0], config, loss)
-    places = coordinates(config.points, config.radius)
-    plane = _plane(loss, state, directions, places, store, f"{key}-plane", progress)
-    metrics = {
-        "config": config.model_dump(),
-        "samples": len(samples),
-        "parameters": size,
-        "loss": _short(loss(state)),
+    found = {
         "gradient_norm": _short(float(slope.norm())),
         "weight_norm": _short(float(theta.norm())),
         "direction_norms": [_short(float(d.norm())) for d in lengths],
-        "direction_curvatures": [_short(c) for c in along_directions],
-        "coordinates": places,
-        "plane": [[_short(value) for value in row] for row in plane],
-        "slices": slices,
-        "spectra": [_spectrum(one) for one in found],
+        "direction_curvatures": [_short(float(d @ product(d) / (d @ d))) for d in lengths],
     }
-    record = Record(
-        kind=KIND,
-        scale=setting.scale,
-        setting=setting.identity(),
-        method="retrain",
-        config=retrain.model_dump(),
-        seed=seed,
-        status="ok",
-        metrics=metrics,
-        seconds=time.perf_counter() - begin,
-        steps=0,
-        forward_samples=len(samples) * (config.points**2 + 3 * SLICE_POINTS),
-        backward_samples=len(samples) * sum(space.steps for space in spaces),
-        setting_hash=digest(setting.identity()),
-        config_hash=digest(config.key_fields()),
-        data_checksum=loaded.checksum,
-        versions=provenance.versions(),
-        hardware=provenance.hardware(execution.resolve()),
-        commit=provenance.commit(),
-        created=provenance.now(),
-    )
-    save_record(store, key, record)
-    for number in range(config.starts):
-        drop_state(store, f"{key}-lanczos-{number}")
-    drop_state(store, f"{key}-plane")
-    return record
+    return found, spaces
 
 
 def spectra_of(record: Record) -> list[Ritz]:
@@ -244,65 +289,48 @@ def _subset(retain: Samples, wanted: int | None, generator: torch.Generator) -> 
 
 
 def _krylov(
-    product: Callable[[Tensor], Tensor],
-    start: Tensor,
-    config: LandscapeConfig,
-    store: Store,
-    key: str,
-    progress: Progress,
+    product: Callable[[Tensor], Tensor], start: Tensor, steps: int, parts: _Parts, number: int
 ) -> Krylov:
-    stored = load_state(store, key)
+    key = parts.lanczos(number)
+    stored = load_state(parts.store, key)
     known = None
     if stored is not None:
         basis = stored[0]["basis"].to(start.device)
         known = Krylov(basis, stored[0]["diagonal"], stored[0]["offdiagonal"])
 
     def on_step(space: Krylov) -> None:
-        progress(f"Lanczos: product {space.steps}/{config.steps}")
-        if space.steps % SAVE_EVERY == 0 or space.steps == config.steps:
-            save_state(store, key, vars(space), {})
+        parts.progress(f"Lanczos: product {space.steps}/{steps}")
+        if space.steps % SAVE_EVERY == 0 or space.steps == steps:
+            save_state(parts.store, key, vars(space), {})
 
-    return lanczos(product, start, config.steps, known=known, on_step=on_step)
+    return lanczos(product, start, steps, known=known, on_step=on_step)
 
 
-def _plane(
-    loss: Callable[[Any], float],
-    state: dict[str, Tensor],
-    directions: Sequence[Direction],
-    places: Sequence[float],
-    store: Store,
-    key: str,
-    progress: Progress,
-) -> list[list[float]]:
+def _plane(surface: _Surface, places: Sequence[float], parts: _Parts) -> list[list[float]]:
     """Row i, column j: the loss at θ_r + places[j]·d₁ + places[i]·d₂."""
-    stored = load_state(store, key)
+    first, second = surface.directions
+    stored = load_state(parts.store, parts.plane)
     rows: list[list[float]] = [] if stored is None else stored[0]["rows"].tolist()
     for place in places[len(rows) :]:
-        rows.append(along(loss, state, directions[0], places, [(place, directions[1])]))
-        save_state(store, key, {"rows": torch.tensor(rows, dtype=torch.float64)}, {})
-        progress(f"plane: row {len(rows)}/{len(places)}")
+        rows.append(along(surface.loss, surface.state, first, places, [(place, second)]))
+        kept = {"rows": torch.tensor(rows, dtype=torch.float64)}
+        save_state(parts.store, parts.plane, kept, {})
+        parts.progress(f"plane: row {len(rows)}/{len(places)}")
     return rows
 
 
-def _slices(
-    model: nn.Module,
-    state: dict[str, Tensor],
-    space: Krylov,
-    found: Ritz,
-    random: Direction,
-    config: LandscapeConfig,
-    loss: Callable[[Any], float],
-) -> dict[str, Any]:
+def _slices(surface: _Surface, space: Krylov) -> dict[str, Any]:
     """The loss along unit vectors: of the ends of the spectrum, and of a random direction."""
-    places = coordinates(SLICE_POINTS, config.slice_radius)
-    unit = flatten(model, random)
+    places = coordinates(SLICE_POINTS, surface.config.slice_radius)
+    found, unit = ritz(space), flatten(surface.model, surface.directions[0])
     vectors = {
         "largest": ritz_vector(space, found, -1),
         "smallest": ritz_vector(space, found, 0),
         "random": unit / unit.norm(),
     }
-    losses = {
-        name: [_short(v) for v in along(loss, state, unflatten(model, vector), places)]
-        for name, vector in vectors.items()
-    }
+    losses = {}
+    for name, vector in vectors.items():
+        direction = unflatten(surface.model, vector)
+        values = along(surface.loss, surface.state, direction, places)
+        losses[name] = [_short(value) for value in values]
     return {"coordinates": places, **losses}

@@ -140,9 +140,9 @@ def listed(words: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def numbered(tables: Iterable[int]) -> str:
-    """``Table 4``, ``Tables 4, 10 and 17`` or ``Tables 4 and 13–17``."""
-    found = sorted(set(tables))
+def runs_of(numbers: Iterable[int]) -> list[str]:
+    """Numbers in order, three or more that follow each other as ``13–17``."""
+    found = sorted(set(numbers))
     runs: list[list[int]] = []
     for number in found:
         if runs and runs[-1][-1] == number - 1:
@@ -152,4 +152,10 @@ def numbered(tables: Iterable[int]) -> str:
     words: list[str] = []
     for run in runs:
         words += [f"{run[0]}–{run[-1]}"] if len(run) > 2 else map(str, run)
-    return f"Table{'s' * (len(found) > 1)} {listed(words)}"
+    return words
+
+
+def numbered(tables: Iterable[int]) -> str:
+    """``Table 4``, ``Tables 4, 10 and 17`` or ``Tables 4 and 13–17``."""
+    found = set(tables)
+    return f"Table{'s' * (len(found) > 1)} {listed(runs_of(found))}"

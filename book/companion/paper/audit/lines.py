@@ -13,8 +13,9 @@ from pathlib import Path
 from companion.paper.names import name
 from companion.paper.numbers import TABLES, Result, read_rows
 from ugradsl_core.errors import ConfigError
+from ugradsl_core.metrics import FIVE_METRICS
 
-MEASURES = ("UA", "MIA", "RA", "TA", "add_MIA")
+MEASURES = FIVE_METRICS
 RESULT_TABLES = tuple(number for number in TABLES if number not in (5, 8))
 HALF_UNIT = 0.005  # the tables print two decimals; a cell such as 100 has lost its zeros
 TOLERANCE = 3 * HALF_UNIT  # a method's cell, Retrain's cell and the gap itself, each rounded

@@ -29,7 +29,6 @@ from companion.experiments.costs.estimate import (
 )
 from companion.experiments.costs.footprint import example, footprint, saved_bytes
 from companion.experiments.costs.sizes import (
-    GROUPS,
     is_absent,
     known_sizes,
     loaded_sizes,
@@ -276,7 +275,7 @@ def test_listed_samples_are_checked_without_the_data(tmp_path: Path) -> None:
 
 def test_groups_are_named_as_the_data_name_them() -> None:
     for name in ("digits-parity", "words"):
-        assert tuple(data.load(name).train.group_names) == tuple(GROUPS[name])
+        assert tuple(data.load(name).train.group_names) == SOURCES[name].group_names
 
 
 @pytest.mark.parametrize("name", data.DATASETS)

@@ -29,7 +29,6 @@ from companion.experiments.runs.problems import (
 )
 from companion.experiments.runs.protocol import trial_gap
 from companion.experiments.runs.run import record_key, run_grid, run_one
-from companion.experiments.settings.forget_sets import make_split
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.seeds import stream
 from companion.experiments.settings.setting import Setting, digest
@@ -124,7 +123,7 @@ def test_all_training_images_are_used_where_no_size_is_given() -> None:
 def test_the_subset_is_the_same_for_all_seeds_and_the_forget_set_is_not(loaded: Data) -> None:
     again = load_data(SETTING, CPU)
     assert torch.equal(loaded.train.labels, again.train.labels)
-    a, b, c = (make_split(SETTING, loaded.train, seed) for seed in (0, 0, 1))
+    a, b, c = (SETTING.split(loaded.train, seed) for seed in (0, 0, 1))
     assert torch.equal(a.forget, b.forget)
     assert not torch.equal(a.forget, c.forget)
     assert len(a.forget) == 8
@@ -147,7 +146,7 @@ def test_settings_that_the_data_cannot_meet_are_refused(
 
 
 def test_class_wise_forgetting_removes_the_class_from_every_judged_set(loaded: Data) -> None:
-    split = make_split(CLASS_WISE, loaded.train, 0)
+    split = CLASS_WISE.split(loaded.train, 0)
     assert split.forgotten_class == 3
     for judge, whole in (("test", loaded.test), ("validation", loaded.validation)):
         judged = judged_set(CLASS_WISE, loaded, judge)

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from companion.experiments.runs.problems import judged_set, load_data, model_key
-from companion.experiments.settings.forget_sets import make_split
 from companion.experiments.settings.preset import preset_setting
 from companion.experiments.settings.setting import Setting, digest
 from toys import CPU
@@ -32,7 +31,7 @@ DRAWN_AT_95F389C = {
 def test_old_settings_draw_what_they_drew(name: str) -> None:
     setting = preset_setting(name, "smoke")
     loaded = load_data(setting, CPU)
-    split = make_split(setting, loaded.train, 0, loaded.rows)
+    split = setting.split(loaded.train, 0, loaded.rows)
     validation: Any = loaded.validation
     drawn = [loaded.rows, validation.index, split.forget, split.retain]
     found = [loaded.checksum, *(digest(index.tolist()) for index in drawn)]
@@ -58,21 +57,21 @@ def test_a_share_of_the_groups_is_forgotten_whole_from_a_subset_of_whole_groups(
         count = sum(int((whole == group).sum()) for group in inside[name])
         assert count == len(getattr(loaded, name))
         assert abs(count - asked) < largest
-    split = make_split(setting, loaded.train, 0, loaded.rows)
+    split = setting.split(loaded.train, 0, loaded.rows)
     forgotten, retained = (
         set(loaded.train.groups[index].tolist())  # type: ignore[index]
         for index in (split.forget, split.retain)
     )
     assert not forgotten & retained
     assert len(forgotten) == round(0.3 * len(inside["train"]))
-    assert make_split(setting, loaded.train, 1).forget.tolist() != split.forget.tolist()
+    assert setting.split(loaded.train, 1).forget.tolist() != split.forget.tolist()
 
 
 @pytest.mark.parametrize("group", ["3", 3])
 def test_a_forgotten_group_leaves_the_test_set_as_it_is(group: str | int) -> None:
     setting = Setting(**GROUPS, forgotten_group=group, train_size=400, validation_size=100)
     loaded = load_data(setting, CPU)
-    split = make_split(setting, loaded.train, 0, loaded.rows)
+    split = setting.split(loaded.train, 0, loaded.rows)
     groups = loaded.train.groups
     assert groups is not None
     assert set(groups[split.forget].tolist()) == {3}
@@ -90,7 +89,7 @@ def test_listed_samples_are_in_the_subset_and_are_forgotten(
     listed = [0, 5, 700, 1347]
     setting = index_setting(tmp_path / "mine.txt", *listed, **changes)
     loaded = load_data(setting, CPU)
-    split = make_split(setting, loaded.train, 0, loaded.rows)
+    split = setting.split(loaded.train, 0, loaded.rows)
     assert loaded.rows[split.forget].tolist() == listed
     assert len(loaded.train) == changes.get("train_size", 1348)
     validation: Any = loaded.validation
@@ -120,7 +119,7 @@ def test_forget_sets_that_the_data_do_not_have_are_refused(tmp_path: Path) -> No
         load_data(Setting(**GROUPS, forgotten_group=10), CPU)
     whole = Setting(**GROUPS, group_fraction=0.01)
     with pytest.raises(DataError, match=r"0\.01 of 10 groups leaves D_f or D_r empty"):
-        make_split(whole, load_data(whole, CPU).train, 0)
+        whole.split(load_data(whole, CPU).train, 0)
     with pytest.raises(ConfigError, match="image_size: digits does not know this option"):
         load_data(Setting(image_size=32), CPU)
 

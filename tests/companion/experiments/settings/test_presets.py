@@ -18,7 +18,7 @@ from companion.experiments.runs import protocol
 from companion.experiments.runs.evidence import references_in
 from companion.experiments.runs.problems import load_data, model_key
 from companion.experiments.runs.protocol import trial_gap
-from companion.experiments.settings.forget_sets import make_split
+from companion.experiments.settings import preset as presets
 from companion.experiments.settings.labels import label_of
 from companion.experiments.settings.preset import (
     SCALES,
@@ -50,7 +50,45 @@ def rows_of(name: str) -> list[dict[str, str]]:
 
 
 def test_the_file_is_what_the_papers_tables_give() -> None:
-    assert json.loads(preset_path("paper").read_text("utf-8")) == paper_presets.build()
+    built = paper_presets.build()
+    assert json.dumps(load_presets("paper")) == json.dumps(built)  # in the same order
+    assert json.loads(preset_path("paper").read_text("utf-8")) == presets.factored(built)
+
+
+@pytest.mark.parametrize(
+    ("base", "value", "changes"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1, "b": 3}, {"b": 3}),
+        ({"a": 1, "b": 2}, {"b": 2, "c": {"d": None}}, {"a": None, "c": {"d": {"=": None}}}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": None, "c": 2}}, {"a": {"b": {"=": None}}}),
+        ({"a": 1, "c": 3}, {"a": 1, "b": 2, "c": 3}, {"=": {"a": 1, "b": 2, "c": 3}}),
+        ({"a": {"b": 1}}, {"a": [1, 2]}, {"a": [1, 2]}),
+        ({"a": 1}, {"a": {"b": {"c": 2}}}, {"a": {"b": {"c": 2}}}),
+        ({"a": 1}, {}, {"a": None}),
+        ({"a": 1}, {"a": 1}, {}),
+    ],
+)
+def test_differences_make_the_value_again(base: Any, value: Any, changes: Any) -> None:
+    assert presets.differences(base, value) == changes
+    before = json.dumps(base)
+    assert json.dumps(presets.merged(base, changes)) == json.dumps(value)
+    assert json.dumps(base) == before
+
+
+def test_a_winner_in_a_preset_that_is_stored_as_differences(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "paper.json"
+    path.write_text(preset_path("paper").read_text("utf-8"), "utf-8")
+    monkeypatch.setattr(presets, "preset_path", lambda _: path)
+    config, source = {"lr": 0.03}, {"kind": "search"}
+    presets.store_winner("ft", "cifar10-random20", "paper", config, source)
+    changed = load_presets("paper")
+    entry = changed["cifar10-random20"]["methods"].pop("ft")
+    assert entry == {"config": config, "source": source}
+    unchanged = json.loads(json.dumps(PAPER))
+    del unchanged["cifar10-random20"]["methods"]["ft"]
+    assert changed == unchanged
 
 
 @pytest.mark.parametrize("row", rows_of("table-08.csv"), ids=lambda row: "-".join(row.values()))
@@ -329,7 +367,7 @@ def test_every_smoke_preset_runs(name: str, tmp_path: Path) -> None:
     )
     assert [record.status for record in records] == ["ok"] * 3
     forget = round(full.fraction * 150) if setting.paradigm == "random" else None
-    split = make_split(setting, loaded.train, 0, loaded.rows)
+    split = setting.split(loaded.train, 0, loaded.rows)
     assert forget in {None, len(split.forget)}
     assert records[0].setting["paradigm"] == setting.paradigm
     for record in records:

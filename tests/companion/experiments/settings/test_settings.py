@@ -3,17 +3,14 @@
 import hashlib
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from companion.experiments.records.summary import published
-from companion.experiments.runs.problems import model_key
-from companion.experiments.runs.run import record_key
 from companion.experiments.settings import preset as presets
 from companion.experiments.settings.changes import parse_seeds, split_list
-from companion.experiments.settings.forget_sets import what_is_forgotten
+from companion.experiments.settings.forget_sets import forget_set
 from companion.experiments.settings.labels import (
     VARIANTS,
     completed,
@@ -118,32 +115,6 @@ def test_identity_leaves_out_the_label_and_what_the_paradigm_does_not_use() -> N
     assert by_class.identity() != Setting(paradigm="class-wise", forgotten_class=5).identity()
 
 
-# (identity, original model, retrained model, Retrain's record) as named at commit 95f389c; the
-# models and record for a data checksum of "data", seed 0
-NAMES_AT_95F389C = {
-    ("smoke", "digits-random10"): "2168af7e0e04 c90ccee19c51 1b4ba7218857 80169ed0dccb",
-    ("smoke", "digits-class"): "0f2820c0d147 c90ccee19c51 ea49c151c26b 58ed839821c4",
-    ("bench", "cifar10-random10"): "e80931106630 ef51183e9dd9 e572644e8924 f7656c25f7dd",
-    ("bench", "cifar10-class"): "332a33f57f2c ef51183e9dd9 3ee06ac7ef0d 48095063051b",
-    ("paper", "cifar10-random10"): "9d8478edd012 009f3c56699e 300d76110185 82d7507fd69e",
-    ("paper", "cifar10-class"): "47c0d12fe784 009f3c56699e ce8cba2ee41d d47d1092516a",
-}
-
-
-@pytest.mark.parametrize(("scale", "name"), NAMES_AT_95F389C)
-def test_stored_models_and_records_keep_their_names(scale: str, name: str) -> None:
-    setting = preset_setting(name, scale)
-    loaded: Any = SimpleNamespace(checksum="data")
-    retrain = preset_config("retrain", name, scale)
-    found = [
-        digest(setting.identity()),
-        model_key(setting, loaded, 0, "original").removeprefix("original-"),
-        model_key(setting, loaded, 0, "retrain").removeprefix("retrain-"),
-        record_key(setting, loaded, "retrain", retrain, 0, "test"),
-    ]
-    assert " ".join(found) == NAMES_AT_95F389C[scale, name]
-
-
 def test_published_records_are_those_of_their_presets() -> None:
     for name in ("cifar10-random10", "cifar10-class"):
         records = published(name, "bench")
@@ -223,7 +194,7 @@ def test_bad_forget_sets_are_refused(values: dict[str, Any], message: str) -> No
     ],
 )
 def test_forget_sets_in_words(values: dict[str, Any], text: str) -> None:
-    assert what_is_forgotten(Setting(**values).identity()) == text
+    assert forget_set(Setting(**values).identity()).words() == text
 
 
 def test_digests_depend_on_content_and_not_on_order() -> None:
