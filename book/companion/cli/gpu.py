@@ -72,7 +72,8 @@ def gpu(
     environment = {**os.environ, DEVICE: device, "UGRADSL_BENCHMARK_DEVICE": device}
     if rehearse:
         environment |= {"UGRADSL_BENCHMARK_CHECK": "0", "OMP_NUM_THREADS": "1"}
-    failed = [] if _run(TESTS, environment, TEST_SECONDS) else ["the tests"]
+    limit = max(TEST_SECONDS, 30 * minutes) if rehearse else TEST_SECONDS  # a slow CPU has half
+    failed = [] if _run(TESTS, environment, limit) else ["the tests"]
     measurements.parent.mkdir(parents=True, exist_ok=True)
     seconds = min(TABLE_SHARE * 60 * minutes, TABLE_SECONDS)
     environment |= {
