@@ -255,8 +255,9 @@ def test_a_part_that_fails_is_said_in_the_end_and_the_records_come_all_the_same(
 ) -> None:
     ran: list[tuple[str, str, bool]] = []
 
-    def run(folder: Path, environment: dict[str, str], seconds: float) -> bool:
+    def run(folder: Path, environment: dict[str, str], seconds: float, processes: int) -> bool:
         ran.append((str(folder), environment[cli_gpu.DEVICE], cli_gpu.UNTIL in environment))
+        assert processes == 1 or folder == cli_gpu.TESTS  # what is timed runs alone
         return folder != cli_gpu.TESTS
 
     monkeypatch.setattr(cli_gpu, "_run", run)
@@ -275,7 +276,7 @@ def test_a_part_that_takes_too_long_is_stopped(
     (tmp_path / "test_slow.py").write_text("import time\ndef test_slow():\n    time.sleep(60)\n")
     monkeypatch.setattr(cli_gpu, "ROOT", tmp_path)
     start = time.monotonic()
-    assert not cli_gpu._run(Path("."), dict(os.environ), 1.0)
+    assert not cli_gpu._run(Path("."), dict(os.environ), 1.0, 1)
     assert time.monotonic() - start < 30
 
 
