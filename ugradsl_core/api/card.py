@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +85,8 @@ def _sizes(run: Run) -> str:
 
 
 def _how(result: Unlearned) -> str:
+    from ugradsl_core import __version__  # not of metadata, which a clone on the path has none of
+
     values = ", ".join(f"{k}={v!r}" for k, v in result.config.model_dump().items())
     did = result.result
     lines = [
@@ -94,7 +95,7 @@ def _how(result: Unlearned) -> str:
         *([f"Seed: {result.run.seed}"] if result.run else []),
         f"Work: {did.steps:,} steps, {did.forward_samples:,} samples passed forward and "
         f"{did.backward_samples:,} backward",
-        f"Software: ugradsl-core {version('ugradsl-core')}, PyTorch {torch.__version__}",
+        f"Software: ugradsl-core {__version__}, PyTorch {torch.__version__}",
         f"Weights, SHA-256: `{weights_sha256(did.state_dict)}`",
     ]
     return "\n".join(f"- {line}" for line in lines)

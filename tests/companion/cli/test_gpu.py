@@ -1,10 +1,12 @@
 """What `ugradsl gpu` does without a GPU: plans of fixed values, checks, order, and a rehearsal."""
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -253,8 +255,9 @@ def test_a_part_that_fails_is_said_in_the_end_and_the_records_come_all_the_same(
 ) -> None:
     ran: list[tuple[str, str, bool]] = []
 
-    def run(folder: Path, environment: dict[str, str], seconds: float) -> bool:
+    def run(folder: Path, environment: dict[str, str], seconds: float, processes: int) -> bool:
         ran.append((str(folder), environment[cli_gpu.DEVICE], cli_gpu.UNTIL in environment))
+        assert processes == 1 or folder == cli_gpu.TESTS  # what is timed runs alone
         return folder != cli_gpu.TESTS
 
     monkeypatch.setattr(cli_gpu, "_run", run)
@@ -273,7 +276,7 @@ def test_a_part_that_takes_too_long_is_stopped(
     (tmp_path / "test_slow.py").write_text("import time\ndef test_slow():\n    time.sleep(60)\n")
     monkeypatch.setattr(cli_gpu, "ROOT", tmp_path)
     start = time.monotonic()
-    assert not cli_gpu._run(Path("."), dict(os.environ), 1.0)
+    assert not cli_gpu._run(Path("."), dict(os.environ), 1.0, 1)
     assert time.monotonic() - start < 30
 
 
@@ -389,9 +392,11 @@ def test_logits_fetched_in_parts_are_those_fetched_at_once(
     assert torch.equal(whole.labels, samples.labels)
 
 
+PACK = ROOT / "tests" / "benchmarks" / "gpu" / "pack.py"
+
+
 def _pack(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    script = ROOT / "tests" / "benchmarks" / "gpu" / "pack.py"
-    command = [sys.executable, str(script), *map(str, words)]
+    command = [sys.executable, str(PACK), *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -428,3 +433,69 @@ def test_what_is_packed_comes_out_nearly_the_same(tmp_path: Path) -> None:
     missing = _pack("pack", tmp_path, out, "--datasets", "cifar100", "--wheels", "")
     assert missing.stderr.startswith(f"pack: {tmp_path} has no decoded copy cifar100.npz")
     assert again.returncode == missing.returncode == 1
+
+
+def _images(root: Path, name: str, n: int) -> None:
+    """Noise in the form of CIFAR's decoded copies; it takes more bytes than any picture."""
+    draw = np.random.default_rng(0).integers
+    arrays: dict[str, Any] = {}
+    for end in ("train", "test"):
+        arrays[f"x_{end}"] = draw(0, 256, (n, 32, 32, 3), dtype=np.uint8)
+        arrays[f"y_{end}"] = np.arange(n) % 10
+    np.savez(root / f"{name}.npz", **arrays)
+
+
+def _script() -> Any:
+    spec = importlib.util.spec_from_file_location("pack", PACK)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_images_have_the_best_quality_that_fits_beside_the_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack = _script()
+    _images(tmp_path, "cifar10", 50)
+    qualities = [85, 75, 65]
+    sizes = {}
+    for quality in qualities:
+        out = tmp_path / str(quality)
+        out.mkdir()
+        pack.pack_images("cifar10", tmp_path, out, quality)
+        sizes[quality] = pack.size_of(out)
+    monkeypatch.setattr(pack, "QUALITIES", qualities)
+    monkeypatch.setattr(pack, "SPARE", 2**10)
+    code = pack.code_size()
+    assert code > pack.size_of(ROOT / "ugradsl_core" / "methods")
+
+    def packed(limit: int) -> Any:
+        monkeypatch.setattr(pack, "LIMIT", limit)
+        out = tmp_path / f"limit-{limit}"
+        pack.main(["pack", str(tmp_path), str(out), "--datasets", "cifar10", "--wheels", ""])
+        assert pack.size_of(out) + code <= limit
+        return json.loads((out / pack.MANIFEST).read_text())["cifar10"]["quality"]
+
+    assert packed(code + sizes[85] + 2**13) == 85
+    assert packed(code + sizes[75] + 2**13) == 75
+    assert "with the code" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"^pack: .* too few at any quality; take fewer"):
+        packed(code + sizes[65] // 2)
+
+
+def test_wheels_that_need_what_neither_travels_nor_is_there_are_named(tmp_path: Path) -> None:
+    pack = _script()
+    with zipfile.ZipFile(tmp_path / "a-1-py3-none-any.whl", "w") as wheel:
+        lines = [
+            "Name: a", "Requires-Dist: numpy>=2", "Requires-Dist: typing_extensions (>=4.10)",
+            "Requires-Dist: Nar.Whals>=1; python_version >= '3'",
+            "Requires-Dist: tool; extra == 'x'",
+        ]  # fmt: skip
+        wheel.writestr("a-1.dist-info/METADATA", "\n".join(lines))
+    assert pack.needed(tmp_path) == {"numpy", "typing-extensions", "nar-whals"}
+    assert pack.absent(["json", "no_such_module"]) == ["no_such_module"]
+    assert pack.absent(pack.EXPECTED) == []
+    lock = (ROOT / "requirements.lock").read_text("utf-8").lower().replace("_", "-")
+    assert all(f"\n{name}==" in lock for name in pack.WHEELS)
