@@ -6,6 +6,7 @@
 * MathJax is served by the book itself, so a page asks no other host for anything.
 * The scripts and styles that the book does not use are left out; the others are joined
   (`companion.pages.bundles`).
+* A light page has its formulas as MathML instead (`companion.pages.mathematics`).
 * The core's docstrings become API pages, and `code` words link to them
   (`companion.pages.reference`).
 * Every page carries its stamp (`companion.pages.stamp`), and what the theme leaves inaccessible
@@ -22,7 +23,7 @@ from sphinx.application import Sphinx
 from sphinx.builders.html._assets import _CascadingStyleSheet, _JavaScript
 from sphinx.util.fileutil import copy_asset
 
-from companion.pages import accessible, bundles, comparator, fragments
+from companion.pages import accessible, bundles, comparator, fragments, mathematics
 from companion.pages.reference import api, links
 from companion.pages.stamp import stamp_of
 
@@ -40,6 +41,7 @@ def shape_page(
 ) -> None:
     """Join the page's scripts and styles, stamp it, and mend its body."""
     static = Path(app.outdir) / "_static"
+    context["script_files"] = mathematics.without_mathjax(pagename, context["script_files"])
     for kind, make in (("css_files", _CascadingStyleSheet), ("script_files", _JavaScript)):
         context[kind] = bundles.bundled(context[kind], static, make)
     context["stamp"] = stamp_of(pagename, Path(app.srcdir))
@@ -75,6 +77,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("env-updated", links.add_exports)
     app.connect("missing-reference", links.resolve)
     app.add_post_transform(links.LinkCode)
+    app.add_post_transform(mathematics.NativeMath)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", write_outputs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
