@@ -24,7 +24,6 @@
     const run = node("input", { type: "range", id: "ugs-path-run", min: 0, step: 1 }, part);
     const svg = canvasOf(box, "");
     const words = node("p", { class: "ugs-words", "aria-live": "polite" }, box);
-    let speaking = 0;
 
     const everything = series.flatMap(({ rows, retrain }) => [
       ...rows.map((row) => row.slice(-3, -1)),
@@ -44,12 +43,6 @@
       const column = Number(order.value) - 1;
       const key = (row) => (column < 0 ? -row.at(-1) : (row[column] ?? Infinity));
       return rows.slice().sort((a, b) => key(a) - key(b) || a.at(-1) - b.at(-1));
-    };
-
-    const say = (text) => {
-      clearTimeout(speaking); // a reader who drags hears the last run only
-      speaking = setTimeout(() => (words.textContent = text), 250);
-      if (!words.textContent) words.textContent = text;
     };
 
     const draw = () => {
@@ -81,10 +74,10 @@
       svgNode("line", { class: "ugs-mark", x1: X(ua), y1: Y(ra), x2: X(a), y2: Y(b) }, svg);
       svgNode("circle", { class: "ugs-dot", cx: X(ua), cy: Y(ra), r: 8, fill: "none", stroke: "currentColor" }, svg);
       const end = X(a) > width - 90;
-      const place = { x: X(a) + (end ? -13 : 13), y: Y(b) + 22, "text-anchor": end ? "end" : "start" };
+      const place = { x: X(a) + (end ? -8 : 8), y: Y(b) - 12, "text-anchor": end ? "end" : "start" };
       svgNode("text", place, svg, "Retrain");
       svg.setAttribute("aria-label", shown.words);
-      say(`${about}. Retrain: UA ${format(a, 1)} %, RA ${format(b, 1)} % (${shown.where}).`);
+      words.textContent = `${about}. Retrain: UA ${format(a, 1)} %, RA ${format(b, 1)} % (${shown.where}).`;
     };
 
     const choose = () => {

@@ -23,7 +23,7 @@ from sphinx.application import Sphinx
 from sphinx.builders.html._assets import _CascadingStyleSheet, _JavaScript
 from sphinx.util.fileutil import copy_asset
 
-from companion.pages import accessible, bundles, comparator, fragments, mathematics
+from companion.pages import accessible, bundles, comparator, fragments, mathematics, pictures
 from companion.pages.reference import api, links
 from companion.pages.stamp import stamp_of
 
@@ -39,7 +39,7 @@ def write_fragments(app: Sphinx) -> None:
 def shape_page(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
 ) -> None:
-    """Join the page's scripts and styles, stamp it, and mend its body."""
+    """Join the page's scripts and styles, stamp it, mend its body, and fit figures to phones."""
     static = Path(app.outdir) / "_static"
     context["script_files"] = mathematics.without_mathjax(pagename, context["script_files"])
     for kind, make in (("css_files", _CascadingStyleSheet), ("script_files", _JavaScript)):
@@ -47,7 +47,9 @@ def shape_page(
     context["stamp"] = stamp_of(pagename, Path(app.srcdir))
     context["generate_toctree_html"] = accessible.name_toggles(context["generate_toctree_html"])
     if "body" in context:
-        context["body"] = accessible.mend(context["body"])
+        sources = Path(app.srcdir) / "book" / "_generated"
+        narrow = pictures.with_narrow(context["body"], sources, Path(app.outdir) / "_images")
+        context["body"] = accessible.mend(narrow)
 
 
 def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:

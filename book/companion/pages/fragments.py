@@ -59,6 +59,7 @@ def playground(_: Path) -> str:
 FRAGMENTS: dict[str, Fragment] = {
     "landing.md": landing.landing,
     landing.FIGURE: landing.landing_figure,
+    landing.NARROW: landing.narrow_figure,
     "playground.md": playground,
     "notation.md": notation,
     "status-versions.md": status_versions,
