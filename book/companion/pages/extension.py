@@ -23,7 +23,7 @@ from sphinx.application import Sphinx
 from sphinx.builders.html._assets import _CascadingStyleSheet, _JavaScript
 from sphinx.util.fileutil import copy_asset
 
-from companion.pages import accessible, bundles, comparator, fragments, mathematics, pictures
+from companion.pages import accessible, bundles, comparator, fragments, head, mathematics, pictures
 from companion.pages.reference import api, links
 from companion.pages.stamp import stamp_of
 
@@ -37,13 +37,15 @@ def write_fragments(app: Sphinx) -> None:
 
 
 def shape_page(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
     """Join the page's scripts and styles, stamp it, mend its body, and fit figures to phones."""
     static = Path(app.outdir) / "_static"
     context["script_files"] = mathematics.without_mathjax(pagename, context["script_files"])
     for kind, make in (("css_files", _CascadingStyleSheet), ("script_files", _JavaScript)):
         context[kind] = bundles.bundled(context[kind], static, make)
+    context["metatags"] = head.without_viewport(context.get("metatags", ""))
+    context["description"] = head.description(doctree)
     context["stamp"] = stamp_of(pagename, Path(app.srcdir))
     context["generate_toctree_html"] = accessible.name_toggles(context["generate_toctree_html"])
     if "body" in context:
