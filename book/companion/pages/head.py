@@ -5,25 +5,28 @@ import re
 from docutils import nodes
 from sphinx import addnodes
 
+SHORTEST = 40  # characters; a shorter paragraph is a heading in all but name
 LONGEST = 200  # characters; search engines cut earlier
 VIEWPORT = re.compile(r'<meta name="viewport"[^>]*>')
 SKIPPED = (addnodes.index, nodes.raw, nodes.math, nodes.math_block)
 
 
 def description(doctree: nodes.document | None) -> str:
-    """A page's first paragraph in plain text, cut at the end of a sentence or of a word.
+    """A page's first paragraph of some length in plain text, cut after a sentence or a word.
 
     Args:
         doctree: the page; None for pages without a source, such as the search.
     """
     if doctree is None:
         return ""
-    for paragraph in doctree.findall(nodes.paragraph):
-        if not any(paragraph.findall(lambda node: isinstance(node, SKIPPED))):
-            text = " ".join(paragraph.astext().split())
-            if text:
-                return shortened(text)
-    return ""
+    found = [
+        " ".join(paragraph.astext().split())
+        for paragraph in doctree.findall(nodes.paragraph)
+        if not any(paragraph.findall(lambda node: isinstance(node, SKIPPED)))
+    ]
+    return shortened(
+        next((text for text in found if len(text) >= SHORTEST), max(found, key=len, default=""))
+    )
 
 
 def without_viewport(tags: str) -> str:

@@ -24,6 +24,11 @@ def test_it_is_the_first_paragraph_without_formulas() -> None:
     assert found == "A page of words."
 
 
+def test_a_heading_in_all_but_name_is_passed_over() -> None:
+    long = "A sentence that is long enough to describe a page."
+    assert head.description(page(paragraph("At a glance"), paragraph(long))) == long
+
+
 def test_the_viewport_is_said_once() -> None:
     tags = '<meta name="viewport" content="width=device-width" /><meta name="author" content="a" />'
     assert head.without_viewport(tags) == '<meta name="author" content="a" />'
