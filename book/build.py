@@ -29,6 +29,7 @@ HTML = BUILD / "html"
 PAPERMILL_MARK = "papermill-error-cell-tag"  # on cells that papermill adds beside a failed one
 MOST_JOBS = 4
 STAGED = ("_config.yml", "_toc.yml", "CHANGELOG.md", "book")
+MODELS = BUILD / "models"  # what notebooks train, each model once in a build
 SECONDS = "seconds.json"  # of each live run, for the stamps of the pages
 
 
@@ -109,6 +110,8 @@ def run_notebooks(notebooks: list[Path], jobs: int) -> None:
     The processor's cores are shared out among them.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
+    shutil.rmtree(MODELS, ignore_errors=True)  # of the code as it was
+    os.environ["UGRADSL_MODELS"] = str(MODELS)
     os.environ.setdefault("TQDM_DISABLE", "1")  # a bar in a page would show how busy we were
     width = max((len(path.stem) for path in notebooks), default=0)
     heads = [

@@ -3,7 +3,7 @@
   "use strict";
 
   const reach = () => {
-    const formulas = Array.from(document.querySelectorAll('mjx-container[display="true"]'));
+    const formulas = Array.from(document.querySelectorAll('mjx-container[display="true"], .formula'));
     const wide = formulas.map((formula) => formula.scrollWidth > formula.clientWidth);
     formulas.forEach((formula, at) => {
       if (wide[at]) {

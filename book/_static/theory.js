@@ -106,6 +106,25 @@
 
   const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(2)} ${y.toFixed(2)}`).join("");
 
+  // A screen reader hears where a slider came to rest, and not every place on its way.
+  const speakAtRest = (box) => {
+    const words = box.querySelector(".ugs-words[aria-live]");
+    let timer = 0;
+    if (!words) return;
+    box.addEventListener(
+      "input",
+      () => {
+        clearTimeout(timer);
+        words.setAttribute("aria-live", "off");
+        timer = setTimeout(() => {
+          words.setAttribute("aria-live", "polite");
+          words.textContent = words.textContent.trim(); // new text, which is read
+        }, 500);
+      },
+      { capture: true },
+    );
+  };
+
   // Build every figure of that name; `build` returns the function that draws it anew.
   const mount = (name, build) => {
     const start = () => {
@@ -119,6 +138,7 @@
           last = box.clientWidth;
         }).observe(box);
         draw();
+        speakAtRest(box);
         box.dataset.ready = "true";
       }
     };

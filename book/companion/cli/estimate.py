@@ -117,7 +117,7 @@ def estimate(
 
     Needs no data where the sizes of the data set are known. What the store has is not counted.
     """
-    from companion.experiments.costs import estimate as reckoning
+    from companion.experiments.costs import estimate as costing
 
     setting, configs = read_plan(name, scale, methods, pairs(parameter))
     seed_list = changes.parse_seeds(seeds)
@@ -128,7 +128,7 @@ def estimate(
         print(f"{setting.model.pretrained}: {NOT_FETCHED}", file=sys.stderr)
     checked, loaded = fresh if to_fetch else setting, None
     if is_absent(setting.dataset, data_root):
-        sizes = reckoning.known_sizes(setting)
+        sizes = costing.known_sizes(setting)
         check_methods(setting, configs, sizes.vocabulary, execution)
         spec = (
             checked.model if sizes.vocabulary is None else fresh.model
@@ -139,12 +139,12 @@ def estimate(
     else:
         loaded = load(setting, execution, data_root, download=False)
         check_grid(checked, loaded, configs, execution, seed_list)
-        sizes = reckoning.loaded_sizes(setting, loaded)
+        sizes = costing.loaded_sizes(setting, loaded)
         opened = open_store(store) if (store / "store.json").exists() else None
-        runs = reckoning.missing_runs(setting, loaded, configs, seed_list, opened, execution)
+        runs = costing.missing_runs(setting, loaded, configs, seed_list, opened, execution)
     speed = _calibrated(fresh, sizes, execution, configs, 10.0) if calibrate else None
-    rows = reckoning.costs(fresh, configs, sizes, execution, speed=speed, runs=runs)
-    flops, seconds = reckoning.total_flops(rows), reckoning.total_seconds(rows)
+    rows = costing.costs(fresh, configs, sizes, execution, speed=speed, runs=runs)
+    flops, seconds = costing.total_flops(rows), costing.total_seconds(rows)
     if as_json:
         facts = {
             "setting": setting.identity(),
@@ -203,9 +203,9 @@ def announce(
     execution: Execution,
 ) -> None:
     """One line on stderr before a run of more than a minute: how long, and for how many runs."""
-    from companion.experiments.costs import estimate as reckoning
+    from companion.experiments.costs import estimate as costing
 
-    runs = reckoning.missing_runs(setting, loaded, configs, seeds, store, execution)
+    runs = costing.missing_runs(setting, loaded, configs, seeds, store, execution)
     _announce(setting, loaded, configs, runs, execution, "test")
 
 
@@ -238,21 +238,21 @@ def _announce(
     execution: Execution,
     judge: Any,
 ) -> None:
-    from companion.experiments.costs import estimate as reckoning
+    from companion.experiments.costs import estimate as costing
 
     if not any(runs.values()) or not execution.world.is_first:
         return
-    sizes = reckoning.loaded_sizes(setting, loaded, judge)
+    sizes = costing.loaded_sizes(setting, loaded, judge)
     setting = with_fresh_weights(setting)
-    rows = reckoning.costs(setting, configs, sizes, execution, runs=runs)
-    free = reckoning.free_memory(execution.resolve())
+    rows = costing.costs(setting, configs, sizes, execution, runs=runs)
+    free = costing.free_memory(execution.resolve())
     if free is not None:
-        reckoning.check_memory(setting.dataset, rows, free)
-    if reckoning.total_flops(rows) < LONG_FLOPS:
+        costing.check_memory(setting.dataset, rows, free)
+    if costing.total_flops(rows) < LONG_FLOPS:
         return
     speed = _calibrated(setting, sizes, execution, configs, 2.0)
-    rows = reckoning.costs(setting, configs, sizes, execution, speed=speed, runs=runs)
-    seconds = reckoning.total_seconds(rows) or 0.0
+    rows = costing.costs(setting, configs, sizes, execution, speed=speed, runs=runs)
+    seconds = costing.total_seconds(rows) or 0.0
     if seconds > LONG_SECONDS:
         number = sum(runs.values()) - runs["evaluation"]
         print(

@@ -6,7 +6,7 @@ They compute in the page, from formulas or from data that the page carries, and 
 import html
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from companion.figures.style import BLUE, COLOURS, OCHRE, RED, VIOLET, colour
@@ -24,6 +24,7 @@ SCRIPTS = {  # figure → its scripts in book/_static, loaded after theory.js
     "comparator": ("comparator.js",),
     "playground": ("playground.js", "playground-view.js"),
     "sweep": ("sweep.js",),
+    "path": ("path.js",),
 }
 FALLBACK = (
     "This figure moves in the built book, with JavaScript; the other figures of this page show "
@@ -142,3 +143,14 @@ def playground() -> str:
     }
     label = "Playground: a small network that forgets points in the plane"
     return figure("playground", label, {"colours": colours}, PLAYGROUND_FALLBACK)
+
+
+def path(series: Sequence[Mapping[str, Any]], words: str) -> str:
+    """Runs in the plane of UA and RA, with a slider that goes from one to the next.
+
+    Args:
+        series: the fields of :class:`companion.tables.paths.Runs`, and their ``words``.
+        words: what stands in the figure's place without JavaScript.
+    """
+    label = "Recorded runs by UA and RA, with Retrain, and a slider from run to run"
+    return figure("path", label, {"series": series}, words)

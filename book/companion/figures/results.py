@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from companion.figures.style import (
     INK,
     ROW,
+    WIDTH,
     colour,
     mark,
     name_rows,
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def _gap_panel(axis: "Axes", panel: "pd.DataFrame", title: str) -> None:
+def _gap_panel(axis: "Axes", panel: "pd.DataFrame", title: str, width: float) -> None:
     from matplotlib.transforms import blended_transform_factory
 
     for place, row in enumerate(panel.to_dict(orient="records")):
         place_gap(axis, place, {str(key): value for key, value in row.items()})
     name_rows(axis, list(panel["method"]))
     axis.set_xlim(left=0)
-    lines = textwrap.wrap(title, 60)
+    lines = textwrap.wrap(title, round(60 * width / WIDTH))
     axis.set_title("\n".join(" " for _ in lines))  # room for the text, which begins further left
     figure = axis.get_figure()
     if figure is not None:
@@ -48,22 +49,23 @@ def _gap_panel(axis: "Axes", panel: "pd.DataFrame", title: str) -> None:
 
 
 @styled
-def gaps(panels: "Mapping[str, pd.DataFrame]") -> "Figure":
+def gaps(panels: "Mapping[str, pd.DataFrame]", width: float = WIDTH) -> "Figure":
     """Marks of Avg. Gap, one panel below the other.
 
     Args:
         panels: title → columns ``label``, ``method``, ``gap`` (percentage points) and, where
             there are any, ``seeds`` (the gap of each seed, drawn as dots).
+        width: of the figure, in inches.
     """
     heights = [len(panel) + 1.5 for panel in panels.values()]
     figure, axes = subplots(
-        len(panels), 1, ROW * sum(heights) + 0.5, gridspec_kw={"height_ratios": heights}
+        len(panels), 1, ROW * sum(heights) + 0.5, width, gridspec_kw={"height_ratios": heights}
     )
     for axis, (title, panel) in zip(axes[:, 0], panels.items(), strict=True):
-        _gap_panel(axis, panel, title)
-    figure.supxlabel(
-        "Avg. Gap to Retrain (percentage points; smaller is better)", fontsize=10, color=INK
-    )
+        _gap_panel(axis, panel, title, width)
+    words = "Avg. Gap to Retrain (percentage points; smaller is better)"
+    label = textwrap.fill(words, round(60 * width / WIDTH))
+    figure.supxlabel(label, fontsize=10, color=INK)
     return figure
 
 

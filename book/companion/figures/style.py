@@ -71,6 +71,7 @@ STYLE = {
     "svg.fonttype": "path",
 }
 WIDTH = 5.4
+NARROW = 3.5  # on a phone, in inches: text is as large as that around it
 ROW = 0.235
 PALETTE = (BLUE, "#c2619a", "#1f9b77", RED)
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
@@ -114,11 +115,13 @@ def short(title: str) -> str:
     return title.replace("adaptive, ", "")
 
 
-def subplots(rows: int, columns: int, height: float, **options: Any) -> "tuple[Figure, Any]":
-    """A figure as wide as a column of text and its axes, as a matrix; ``height`` in inches."""
+def subplots(
+    rows: int, columns: int, height: float, width: float = WIDTH, **options: Any
+) -> "tuple[Figure, Any]":
+    """A figure as wide as a column of text and its axes, as a matrix; sizes in inches."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 

@@ -1,21 +1,28 @@
 """The live run of a notebook: its parameters to records."""
 
 import json
+import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from companion.experiments.records.outputs import Outputs
 from companion.experiments.records.record import Record
-from companion.experiments.records.store import open_store, parse_record, record_line
+from companion.experiments.records.store import Store, open_store, parse_record, record_line
 from companion.experiments.runs import run as experiments
 from companion.experiments.runs.outputs import Pairs, State, take_outputs
+from companion.experiments.runs.problems import Data, model_key, original_state
+from companion.experiments.runs.run import record_key
 from companion.experiments.settings import labels
 from companion.experiments.settings import preset as presets
 from companion.experiments.settings.changes import parse_seeds, split_list
+from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.setting import Setting
 from companion.notebooks.parameters import Experiment, MethodComparison, preset_name
 from ugradsl_core.config import Config
@@ -27,6 +34,47 @@ from ugradsl_core.samples import Samples
 from ugradsl_core.training import Execution
 
 KEPT = "application/vnd.ugradsl.records+json"
+SHARED = "UGRADSL_MODELS"  # a store for the notebooks of one build: each model is trained once
+
+
+@contextmanager
+def opened_store(named: str | None = None) -> Iterator[Store]:
+    """The store of a live run: the one named, the one all notebooks share, or a temporary one.
+
+    Raises:
+        StoreError: the directory holds something else.
+    """
+    place = named or os.environ.get(SHARED)
+    if place:
+        yield open_store(place)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield open_store(folder)
+
+
+def train_once(
+    setting: Setting,
+    loaded: Data,
+    configs: Mapping[str, Config],
+    seeds: Sequence[int],
+    store: Store,
+    execution: Execution,
+) -> None:
+    """Put the original and the retrained models into the store, each by one notebook alone.
+
+    Another one that needs the same model at the same time waits for it.
+    """
+    locks = store.root / "locks"
+    locks.mkdir(exist_ok=True)
+    for seed in seeds:
+        data = loaded.of_seed(seed)
+        with FileLock(locks / model_key(setting, data, seed, "original", execution)):
+            original_state(setting, loaded, seed, store, execution)
+        for label, config in configs.items():
+            if split_label(label)[0] == "retrain":
+                key = record_key(setting, data, label, config, seed, "test", execution)
+                with FileLock(locks / key):
+                    experiments.run_one(setting, loaded, label, config, seed, store, execution)
 
 
 def setting_of(parameters: Experiment) -> Setting:
@@ -107,8 +155,9 @@ def run(parameters: Experiment, *, verbose: bool = True) -> list[Record]:
                 f"{record.seconds:.1f} s"
             )
 
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(parameters.store or folder)
+    experiments.check_grid(setting, loaded, configs, execution, seeds)
+    with opened_store(parameters.store) as store:
+        train_once(setting, loaded, configs, seeds, store, execution)
         return experiments.run_grid(
             setting, loaded, configs, seeds, store, execution, on_record=report
         )
@@ -134,7 +183,7 @@ def run_outputs(parameters: Experiment) -> Mapping[tuple[str, int], Outputs]:
             found["original", seed] = take_outputs(problem, weights, judged, said, {}, facts)
 
     with tempfile.TemporaryDirectory() as folder:
-        store = open_store(folder)
+        store = open_store(folder)  # its own: a run that a shared one had would say nothing
         for seed in parse_seeds(parameters.seeds):
             for label, config in configs.items():
                 experiments.run_one(

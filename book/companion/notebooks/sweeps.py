@@ -1,11 +1,9 @@
 """The live sweep of a notebook: every method with every value of a grid, to records."""
 
 import itertools
-import tempfile
 from collections.abc import Mapping, Sequence
 
 from companion.experiments.records.record import Record
-from companion.experiments.records.store import open_store
 from companion.experiments.records.summary import record_label
 from companion.experiments.records.sweeps import OF_SETTINGS, REFERENCES, text_of, value_of
 from companion.experiments.runs import run as experiments
@@ -62,8 +60,11 @@ def run(parameters: Sweep, *grids: Grid, verbose: bool = True) -> list[list[Reco
             loaded[place] = experiments.load_data(setting, execution, parameters.data_root)
         experiments.check_grid(setting, loaded[place], {label: config}, execution, seeds)
     found: list[list[Record]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(parameters.store or folder)
+    with live.opened_store(parameters.store) as store:
+        for setting, label, config in itertools.chain(*plans):
+            if label in REFERENCES:
+                data = loaded[digest(setting.identity())]
+                live.train_once(setting, data, {label: config}, seeds, store, execution)
         for grid, runs in zip(grids, plans, strict=True):
             records: list[Record] = []
             for seed, (setting, label, config) in itertools.product(seeds, runs):

@@ -57,27 +57,48 @@ def bundle(static: Path, files: tuple[str, ...], ending: str) -> str:
     return name
 
 
-def bundled(assets: Sequence[Any], static: Path, make: Callable[[str], Any]) -> list[Any]:
-    """A page's assets with one bundle at the place of the last plain one.
+def is_later(asset: Any) -> bool:
+    """Whether a script runs after the page is read, wherever it is named."""
+    own = getattr(asset, "attributes", {})
+    return "defer" in own or "async" in own
 
-    A file that an extension writes only after the pages stays by itself.
+
+def _priority(asset: Any) -> int:
+    return int(getattr(asset, "priority", 500))
+
+
+def bundled(assets: Sequence[Any], static: Path, make: Callable[..., Any]) -> list[Any]:
+    """A page's assets in their order, each run of plain files as one bundle.
+
+    Sphinx sorts assets by their priority, and so are they joined. A script of the page that needs
+    a file stays behind it: it ends the run. What is deferred ends none. A file that an extension
+    writes only after the pages stays by itself.
 
     Args:
         assets: style sheets or scripts of a page.
         static: the folder ``_static`` of the built book.
-        make: an asset from the address of its file.
+        make: an asset from the address of its file and its ``priority``.
     """
-    kept = [asset for asset in assets if not is_unused(asset)]
-    plain = [local(asset) for asset in kept]
-    names = [name if name and (static / name).is_file() else None for name in plain]
-    files = tuple(dict.fromkeys(name for name in names if name))
-    if not files:
-        return kept
-    ending = files[0].rpartition(".")[2]
-    last = max(place for place, name in enumerate(names) if name)
-    single = make(f"_static/{bundle(static, files, ending)}")
-    return [
-        single if place == last else asset
-        for place, (asset, name) in enumerate(zip(kept, names, strict=True))
-        if name is None or place == last
-    ]
+    made: list[Any] = []
+    run: dict[str, Any] = {}
+    seen: set[str] = set()
+
+    def end_run() -> None:
+        if run:
+            ending = next(iter(run)).rpartition(".")[2]
+            name = f"_static/{bundle(static, tuple(run), ending)}"
+            made.append(make(name, priority=_priority(list(run.values())[-1])))
+            run.clear()
+
+    for asset in sorted((asset for asset in assets if not is_unused(asset)), key=_priority):
+        name = local(asset)
+        if name and (static / name).is_file():
+            if name not in seen:
+                run[name] = asset
+            seen.add(name)
+            continue
+        if not is_later(asset):
+            end_run()
+        made.append(asset)
+    end_run()
+    return made

@@ -6,6 +6,7 @@
 * MathJax is served by the book itself, so a page asks no other host for anything.
 * The scripts and styles that the book does not use are left out; the others are joined
   (`companion.pages.bundles`).
+* A light page has its formulas as MathML instead (`companion.pages.mathematics`).
 * The core's docstrings become API pages, and `code` words link to them
   (`companion.pages.reference`).
 * Every page carries its stamp (`companion.pages.stamp`), and what the theme leaves inaccessible
@@ -22,7 +23,7 @@ from sphinx.application import Sphinx
 from sphinx.builders.html._assets import _CascadingStyleSheet, _JavaScript
 from sphinx.util.fileutil import copy_asset
 
-from companion.pages import accessible, bundles, comparator, fragments
+from companion.pages import accessible, bundles, comparator, fragments, head, mathematics, pictures
 from companion.pages.reference import api, links
 from companion.pages.stamp import stamp_of
 
@@ -36,16 +37,21 @@ def write_fragments(app: Sphinx) -> None:
 
 
 def shape_page(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
-    """Join the page's scripts and styles, stamp it, and mend its body."""
+    """Join the page's scripts and styles, stamp it, mend its body, and fit figures to phones."""
     static = Path(app.outdir) / "_static"
+    context["script_files"] = mathematics.without_mathjax(pagename, context["script_files"])
     for kind, make in (("css_files", _CascadingStyleSheet), ("script_files", _JavaScript)):
         context[kind] = bundles.bundled(context[kind], static, make)
+    context["metatags"] = head.without_viewport(context.get("metatags", ""))
+    context["description"] = head.description(doctree)
     context["stamp"] = stamp_of(pagename, Path(app.srcdir))
     context["generate_toctree_html"] = accessible.name_toggles(context["generate_toctree_html"])
     if "body" in context:
-        context["body"] = accessible.mend(context["body"])
+        sources = Path(app.srcdir) / "book" / "_generated"
+        narrow = pictures.with_narrow(context["body"], sources, Path(app.outdir) / "_images")
+        context["body"] = accessible.mend(narrow)
 
 
 def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
@@ -75,6 +81,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("env-updated", links.add_exports)
     app.connect("missing-reference", links.resolve)
     app.add_post_transform(links.LinkCode)
+    app.add_post_transform(mathematics.NativeMath)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", write_outputs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

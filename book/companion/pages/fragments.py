@@ -23,6 +23,7 @@ from companion.pages import (
     measurements,
     methods,
     numbers,
+    path,
     presets,
     scale,
     status,
@@ -58,6 +59,7 @@ def playground(_: Path) -> str:
 FRAGMENTS: dict[str, Fragment] = {
     "landing.md": landing.landing,
     landing.FIGURE: landing.landing_figure,
+    landing.NARROW: landing.narrow_figure,
     "playground.md": playground,
     "notation.md": notation,
     "status-versions.md": status_versions,
@@ -69,6 +71,7 @@ FRAGMENTS: dict[str, Fragment] = {
     **comparator.FRAGMENTS,
     **data.FRAGMENTS,
     **numbers.FRAGMENTS,
+    **path.FRAGMENTS,
     **presets.FRAGMENTS,
     **leaderboard.FRAGMENTS,
     **gpu.FRAGMENTS,

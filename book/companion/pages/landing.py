@@ -8,6 +8,7 @@ from companion.experiments.records.record import Record
 from companion.experiments.records.ties import OUTSIDE
 from companion.experiments.runs.evidence import load_evidence
 from companion.figures import results, style
+from companion.pages import pictures
 from companion.pages.markdown import NOT_RUN_YET, raw_html
 from companion.tables import comparison, findings, takeaways, words
 from companion.tables.paper import paper_title
@@ -16,6 +17,7 @@ PRESET, SCALE = "cifar10-random10", "bench"
 MAIN = {PRESET: "Random forgetting", "cifar10-class": "Class-wise forgetting"}
 PAPER_TABLE = 10
 FIGURE = "landing-gaps.svg"
+NARROW = f"landing-gaps{pictures.NARROW}"
 SHOWN = ("ft", "ga", "ugradsl", "ugradsl:adaptive", "ugradsl+", "ugradsl+:adaptive")
 
 
@@ -49,6 +51,13 @@ def landing_figure(book: Path) -> str:
     return style.to_svg(results.gap_columns(*panels))
 
 
+def narrow_figure(book: Path) -> str:
+    """The same for a phone: one column below the other, as SVG."""
+    records = judged(book)
+    panels, _ = comparison.gap_panels(records, PRESET, [PAPER_TABLE], selection(records))
+    return style.to_svg(results.gaps(panels, style.NARROW))
+
+
 def landing(book: Path) -> str:
     """The figure, then verdicts and the table of the selected methods."""
     records = judged(book)
@@ -58,9 +67,9 @@ def landing(book: Path) -> str:
         f", {paper_title(best[1])} in our records" if len(best) > 1 else ""
     )
     ours = (
-        f"Left: our records ({_training(records[0])}; {words.seeds_of(records)}); large "
-        f"marks are means, dots are seeds. Right: the paper's Table {PAPER_TABLE}, as printed "
-        f"({comparison.paper_scale(PRESET)}). The columns differ in scale, so compare the order "
+        f"First: our records ({_training(records[0])}; {words.seeds_of(records)}); large "
+        f"marks are means, dots are seeds. Then: the paper's Table {PAPER_TABLE}, as printed "
+        f"({comparison.paper_scale(PRESET)}). They differ in scale, so compare the order "
         "of the methods, not the lengths"
         if records
         else f"The paper's Table {PAPER_TABLE}, as printed ({comparison.paper_scale(PRESET)}); "
@@ -88,7 +97,7 @@ marks are the self-adaptive forms.
         raw_html(findings.verdicts(records)),
         "The rule is fixed in the code: *better* or *worse* only where a paired *t* test over the "
         "seeds, corrected for all the comparisons of this list, leaves no difference of 0 and the "
-        "difference exceeds the noise floor, *tied* otherwise. Each verdict is one on our reduced "
+        "difference exceeds the noise floor, *tied* otherwise. Each verdict holds for our reduced "
         "scale. “Adaptive” uses the rate of Algorithm 1 as a negative one, “positive” with the "
         "sign that the algorithm prints "
         "([why](errata.md#the-sign-of-the-self-adaptive-rate)).",

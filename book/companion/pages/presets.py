@@ -104,9 +104,9 @@ def table(_: Path) -> str:
     }
     encoded = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return raw_html(
-        '<div id="hyperparameters" class="paper-numbers">'
+        '<div id="all-presets" class="paper-numbers">'
         "<p>The table needs JavaScript. Without it, the file below has every value.</p></div>\n"
-        f'<script type="application/json" id="hyperparameters-data">{encoded}</script>\n'
+        f'<script type="application/json" id="all-presets-data">{encoded}</script>\n'
         '<script src="../_static/paper-numbers.js" defer></script>'
     )
 

@@ -84,18 +84,29 @@ def status_records(book: Path) -> str:
         parts = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
         records = [record for part in parts for record in read_records(part)]
         if records:
-            rows.append(_record_row(path.relative_to(root).as_posix(), records))
+            rows.append(_record_row(_downloads(path, parts, root), records))
     header = ("File or folder", "Setting and scale", "Records", "Run with")
     return list_table(header, rows, kind="records") if rows else NOT_RUN_YET
 
 
-def _record_row(name: str, records: Sequence[Record]) -> list[str]:
+def _downloads(path: Path, parts: Sequence[Path], root: Path) -> str:
+    """A file's name as a link to it, or that of a folder with a link for each of its files."""
+    own = path.relative_to(root).as_posix()
+    links = [
+        f"{{download}}`{part.stem if path.is_dir() else own} "
+        f"<results/{part.relative_to(root).as_posix()}>`"
+        for part in parts
+    ]
+    return f"`{own}`: {', '.join(links)}" if path.is_dir() else links[0]
+
+
+def _record_row(file: str, records: Sequence[Record]) -> list[str]:
     methods = dict.fromkeys(title_of(record_label(record)) for record in records)
     seeds = sorted({record.seed for record in records})
     unfinished = sum(record.status != "ok" for record in records)
     days = sorted({record.created[:10] for record in records})
     return [
-        f"`{name}`",
+        file,
         _settings(records),
         f"{len(records)}: {_counted(methods)}; seed{'s' * (len(seeds) > 1)} no. {_distinct(seeds)}"
         + (f"; {unfinished} did not finish" if unfinished else ""),

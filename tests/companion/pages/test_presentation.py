@@ -18,7 +18,7 @@ from companion.experiments.settings.preset import preset_config, preset_setting
 from companion.figures import charts, results, style
 from companion.notebooks import live
 from companion.notebooks.parameters import ClassWiseForgetting, RandomForgetting
-from companion.pages import fragments, landing
+from companion.pages import fragments, landing, status
 from companion.tables import html, paper
 from companion.tables.results import results_table
 from records import record
@@ -157,3 +157,16 @@ def test_a_live_run_makes_records_of_every_method_and_seed(
         ("retrain", 0), ("ga", 0), ("retrain", 1), ("ga", 1),
     ]  # fmt: skip
     assert "4/4" in capsys.readouterr().out
+
+
+def test_every_file_of_records_can_be_downloaded() -> None:
+    book = Path(__file__).parents[3] / "book"
+    text = status.status_records(book)
+    links = re.findall(r"\{download\}`[^<`]+ <([^>]+)>`", text)
+    wanted = {
+        path.relative_to(book).as_posix()
+        for folder in (book / "results", *(book / "results" / "passes-1").glob("*"))
+        for path in folder.glob("*.jsonl")
+    }
+    assert wanted <= set(links)
+    assert all((book / link).is_file() for link in links)

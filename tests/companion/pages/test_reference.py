@@ -10,7 +10,7 @@ import pytest
 import ugradsl_core
 from companion.cli.main import EXIT_CODES
 from companion.pages.reference import api, cli
-from companion.pages.reference.links import find, is_ours
+from companion.pages.reference.links import find, in_html, is_ours
 from ugradsl_core.methods.ugradsl import UGradSLConfig
 
 BOOK = Path(__file__).parents[3] / "book"
@@ -115,3 +115,19 @@ def test_every_command_has_its_section_with_every_option() -> None:
 def test_the_exit_codes_are_those_of_the_command() -> None:
     assert list(EXIT_CODES) == [0, 1, 2, 130]
     assert all(f"`{code}`" in cli.exit_codes(BOOK) for code in EXIT_CODES)
+
+
+def test_code_in_html_is_linked_but_not_in_links_headings_or_blocks() -> None:
+    closed = (
+        '<a href="#x"><code>one</code></a> <pre><code>two</code></pre>'
+        "<h3>The <code>three</code></h3><summary><code>four</code></summary>"
+    )
+    text = f"<td><code>open</code></td>{closed}<abbr><code>a &lt; b</code></abbr>"
+    seen = []
+
+    def mark(found: re.Match[str]) -> str:
+        seen.append(found[2])
+        return f"[{found[2]}]"
+
+    assert in_html(text, mark) == f"<td>[open]</td>{closed}<abbr>[a &lt; b]</abbr>"
+    assert seen == ["open", "a &lt; b"]

@@ -52,6 +52,17 @@ def test_every_page_with_records_is_in_the_book() -> None:
 class Asset:
     filename: str | None
     attributes: dict[str, Any] = field(default_factory=dict)
+    priority: int = 500
+
+
+def texts(static: Path, found: list[Any]) -> list[str]:
+    """What each asset holds: a bundle's or file's text, or its own body."""
+    return [
+        (static / asset.filename.removeprefix("_static/")).read_text()
+        if asset.filename and (static / asset.filename.removeprefix("_static/")).is_file()
+        else asset.attributes.get("body") or asset.filename
+        for asset in found
+    ]
 
 
 def test_plain_files_become_one_and_keep_their_order(tmp_path: Path) -> None:
@@ -59,8 +70,8 @@ def test_plain_files_become_one_and_keep_their_order(tmp_path: Path) -> None:
     for name in ("a.css", "styles/b.css"):
         (tmp_path / name).write_text(f".{name[-5]} {{ src: url(../f.woff) url(data:x) }}")
     given = [
-        Asset("_static/a.css", {"rel": "stylesheet"}),
         Asset("_static/print.css", {"media": "print"}),
+        Asset("_static/a.css", {"rel": "stylesheet"}),
         Asset("_static/styles/b.css?v=1"),
         Asset("_static/later.css"),
         Asset("_static/sphinx-thebe.css"),
@@ -75,13 +86,48 @@ def test_plain_files_become_one_and_keep_their_order(tmp_path: Path) -> None:
     assert bundles.bundled(given, tmp_path, Asset)[1].filename == names[1]
 
 
-def test_scripts_with_a_body_or_data_stay_by_themselves(tmp_path: Path) -> None:
-    (tmp_path / "a.js").write_text("let a = 1")
+def test_styles_are_joined_by_their_priority_as_sphinx_sorts_them(tmp_path: Path) -> None:
+    for name in ("early.css", "late.css"):
+        (tmp_path / name).write_text(f"/* {name} */")
+    given = [Asset("_static/late.css", priority=800), Asset("_static/early.css", priority=200)]
+    (single,) = bundles.bundled(given, tmp_path, Asset)
+    assert single.priority == 800
+    (text,) = texts(tmp_path, [single])
+    assert text.index("/* early.css */") < text.index("/* late.css */")
+
+
+def test_scripts_stay_before_and_behind_those_that_need_them(tmp_path: Path) -> None:
+    for name in ("options", "uses", "own"):
+        (tmp_path / f"{name}.js").write_text(f"// {name}")
     given = [
-        Asset("_static/a.js"),
+        Asset("_static/own.js", priority=800),
+        Asset(None, {"body": "let hint"}),
+        Asset("_static/uses.js"),
+        Asset("_static/mathematics.js", {"defer": "defer"}),
+        Asset("_static/options.js", priority=200),
         Asset(None, {"body": "const THEBE_JS_URL = 1"}),
-        Asset(None, {"body": "let b"}),
-        Asset("_static/c.js", {"defer": "defer"}),
+        Asset(None, {"body": "options.page = 1"}),
     ]
     found = bundles.bundled(given, tmp_path, Asset)
-    assert [asset.attributes for asset in found] == [{}, {"body": "let b"}, {"defer": "defer"}]
+    as_sphinx_writes = sorted(found, key=lambda asset: asset.priority)
+    parts = [text.replace("\n", " ") for text in texts(tmp_path, as_sphinx_writes)]
+    order = ["// options", "let hint", "// uses", "options.page", "// own"]
+    joined = " | ".join(parts)
+    assert [joined.index(word) for word in order] == sorted(joined.index(w) for w in order)
+    assert "THEBE" not in joined
+    assert sum("bundle-" in str(asset.filename) for asset in found) == 3
+
+
+def test_what_is_deferred_ends_no_bundle(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.js").write_text(f"// {name}")
+    deferred = Asset("_static/c.js", {"defer": "defer"})
+    found = bundles.bundled(
+        [Asset("_static/a.js"), deferred, Asset("_static/b.js"), Asset("_static/a.js")],
+        tmp_path,
+        Asset,
+    )
+    assert len(found) == 2
+    assert deferred in found
+    (text,) = texts(tmp_path, [asset for asset in found if asset is not deferred])
+    assert text.count("// a") == 1

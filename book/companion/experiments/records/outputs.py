@@ -57,7 +57,7 @@ class Outputs:
         sets: ``retain``, ``forget`` and ``test``.
         facts: preset, scale, label, seed, commit and hashes, as text.
         similarity: ``original`` and ``retrain`` → layer → linear CKA with that model's layer, in
-            [0, 1], on the first test samples; a model that was not at hand is missing.
+            [0, 1], on the first test samples; a model that was not available is missing.
     """
 
     sets: Mapping[str, SetOutputs]

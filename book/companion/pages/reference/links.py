@@ -5,8 +5,9 @@ where exactly one public object, or one command, has that name. Headings, code b
 a link already stay as they are.
 """
 
+import html
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any, cast
 
@@ -24,6 +25,9 @@ NAME = re.compile(r"^[A-Za-z_][\w.]*(?:\(.*\))?$")
 PLAIN = re.compile(r"^[a-z0-9]+$")
 COMMAND = re.compile(r"^(?:\$ )?ugradsl ([a-z0-9]+)\b")
 PUBLIC = {"function", "class", "exception", "data", "module"}
+RAW_CODE = re.compile(
+    r"<(a|pre|script|style|summary|button|h[1-6])\b.*?</\1>|<code>([^<>]+)</code>", re.DOTALL
+)
 CLOSED = (nodes.reference, nodes.title, nodes.literal_block, addnodes.desc_signature, nodes.term)
 
 
@@ -80,6 +84,16 @@ def add_exports(app: Sphinx, env: BuildEnvironment) -> list[str]:
     return []
 
 
+def in_html(text: str, linked: Callable[[re.Match[str]], str]) -> str:
+    """HTML with each `code` word passed through a function, but for those in links and blocks.
+
+    Args:
+        text: the HTML.
+        linked: from a match, whose second group is the word, to what takes its place.
+    """
+    return RAW_CODE.sub(lambda found: linked(found) if found[2] else found[0], text)
+
+
 class LinkCode(SphinxPostTransform):
     """Turn `code` words into links where they name something public."""
 
@@ -89,6 +103,17 @@ class LinkCode(SphinxPostTransform):
         """Look at every inline literal of the page."""
         names, exports = public_names(self.env), api.exports()
         commands = cli.anchors()
+
+        def linked(found: re.Match[str]) -> str:
+            target = self._target(html.unescape(found[2]), names, exports, commands)
+            if target is None:
+                return found[0]
+            address = self.app.builder.get_relative_uri(self.env.docname, target[0])
+            return f'<a class="code-link" href="{address}#{target[1]}">{found[0]}</a>'
+
+        for raw in list(self.document.findall(nodes.raw)):
+            if raw.get("format") == "html" and "<code>" in raw.astext():
+                raw[:] = [nodes.Text(in_html(raw.astext(), linked))]
         for literal in list(self.document.findall(nodes.literal)):
             if any(isinstance(parent, (*CLOSED, addnodes.pending_xref)) for parent in up(literal)):
                 continue

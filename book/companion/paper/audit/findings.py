@@ -105,7 +105,7 @@ class Finding:
         severity: a key of ``SEVERITIES``.
         tables: numbers of the tables that it concerns.
         where: the place in words.
-        sentence: the finding, for a reader who has the paper at hand.
+        sentence: the finding, for a reader who has the paper open.
         cells: the cells it rests on, as file, row and number.
         numbers: what was computed from them.
     """

@@ -195,7 +195,7 @@ def seconds_per_sample(record: Record) -> float:
 def ratio(
     records: Sequence[Record], costly: str, base: str, cost: Callable[[Record], float]
 ) -> tuple[float, int] | None:
-    """The cost of one method over another's, in the mean over seeds that both have."""
+    """The cost of one method over another's, averaged over the seeds that both have."""
     both = _pairs(records, costly, base)
     if not both:
         return None
@@ -207,7 +207,7 @@ def ratio(
 
 
 def costs(pairs: Sequence[tuple[str, str]], cost: Callable[[Record], float], unit: str) -> Judge:
-    """A cost over that of the method which is improved, in the mean over seeds."""
+    """A cost over that of the method which is improved, averaged over seeds."""
 
     def judge(published: Published) -> Judgement:
         held, parts, seeds = [], [], []
