@@ -8,6 +8,7 @@ from ugradsl_core.api import Epoch, evaluate, unlearn
 from ugradsl_core.api.card import model_card
 from ugradsl_core.api.comparison import Comparison, compare
 from ugradsl_core.api.unlearned import Run, Unlearned, load_result
+from ugradsl_core.config import VERSION
 from ugradsl_core.errors import (
     ConfigError,
     DataError,
@@ -20,7 +21,7 @@ from ugradsl_core.methods import METHODS
 from ugradsl_core.metrics.scores import Report
 from ugradsl_core.training.execution import Execution
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "METHODS",

@@ -9,6 +9,8 @@ from pydantic_core import ErrorDetails
 
 from ugradsl_core.errors import ConfigError, is_truth, unknown_name
 
+VERSION = "0.1.0"  # metadata are missing where a clone is on the path
+
 
 class Config(BaseModel):
     """Base of all configuration objects: frozen, no unknown fields, no NaN or infinity.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ugradsl_core.api.comparison import RETRAINED, Comparison
 from ugradsl_core.api.unlearned import Run, Unlearned
+from ugradsl_core.config import VERSION
 from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.methods import get_method
 from ugradsl_core.metrics.scores import GAP_METRICS, NO_SIGNAL_GAP
@@ -85,8 +86,6 @@ def _sizes(run: Run) -> str:
 
 
 def _how(result: Unlearned) -> str:
-    from ugradsl_core import __version__  # not of metadata, which a clone on the path has none of
-
     values = ", ".join(f"{k}={v!r}" for k, v in result.config.model_dump().items())
     did = result.result
     lines = [
@@ -95,7 +94,7 @@ def _how(result: Unlearned) -> str:
         *([f"Seed: {result.run.seed}"] if result.run else []),
         f"Work: {did.steps:,} steps, {did.forward_samples:,} samples passed forward and "
         f"{did.backward_samples:,} backward",
-        f"Software: ugradsl-core {__version__}, PyTorch {torch.__version__}",
+        f"Software: ugradsl-core {VERSION}, PyTorch {torch.__version__}",
         f"Weights, SHA-256: `{weights_sha256(did.state_dict)}`",
     ]
     return "\n".join(f"- {line}" for line in lines)
