@@ -13,7 +13,7 @@ import torch
 import typer
 from tqdm import tqdm
 
-from companion.cli.options import DataRoot
+from companion.cli.options import DataRoot, ResultsFolder, StoreFolder
 from companion.experiments.campaign.campaign import (
     DEADLINE,
     Bench,
@@ -55,12 +55,8 @@ def campaign(
     minutes: Annotated[
         float | None, typer.Option(help="Stop after this time. Default: when all is done.")
     ] = None,
-    store: Annotated[Path, typer.Option("--store", help="Directory of models and records.")] = Path(
-        "campaign-store"
-    ),
-    publish: Annotated[
-        Path, typer.Option(help="Folder of published records; what is there is not run again.")
-    ] = Path("book/results"),
+    store: StoreFolder = Path("campaign-store"),
+    publish: ResultsFolder = Path("book/results"),
     data_root: DataRoot = None,
     dry_run: Annotated[
         bool, typer.Option("-n", "--dry-run", help="List the jobs, and what is done of each.")

@@ -18,6 +18,7 @@ from companion.cli.options import (
     Methods,
     Parameters,
     Scale,
+    Seeds,
     SettingName,
     StoreFolder,
     load,
@@ -26,6 +27,7 @@ from companion.cli.options import (
     print_json,
     read_plan,
 )
+from companion.cli.printing import aligned
 from companion.experiments.costs.sizes import is_absent, is_to_be_fetched, with_fresh_weights
 from companion.experiments.records.store import Store, open_store
 from companion.experiments.runs.checks import check_methods, check_model
@@ -102,7 +104,7 @@ def estimate(
     scale: Scale = "smoke",
     parameter: Parameters = None,
     methods: Methods = "all",
-    seeds: Annotated[str, typer.Option(help="Comma-separated whole numbers.")] = "0",
+    seeds: Seeds = "0",
     store: StoreFolder = Path("store"),
     data_root: DataRoot = None,
     device: Device = "auto",
@@ -119,7 +121,8 @@ def estimate(
     """
     from companion.experiments.costs import estimate as costing
 
-    setting, configs = read_plan(name, scale, methods, pairs(parameter))
+    plan = read_plan(name, scale, methods, pairs(parameter))
+    setting, configs = plan.setting, plan.configs
     seed_list = changes.parse_seeds(seeds)
     execution = make_execution(device, amp, compile_model, channels_last, accumulate)
     fresh = with_fresh_weights(setting)
@@ -159,12 +162,8 @@ def estimate(
         f"{name}, scale {scale}: {sizes.retain} samples to keep, {sizes.forget} to forget, "
         f"{sizes.judged} to judge by" + ("" if loaded else "; data not read, store not looked at")
     )
-    lines = [HEADERS, *map(_cells, rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADERS))]
-    for line in lines:
-        cells = [line[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-        print("  ".join(cells).rstrip())
+    for line in aligned([HEADERS, *map(_cells, rows)], str.rjust):
+        print(line.rstrip())
     total = "" if seconds is None else f", about {in_words(seconds)} on this machine"
     print(f"Together, what is not in the store: {_short(flops, 'FLOP')}{total}.")
     print("Memory is estimated from the model in float32, without libraries and allocator.")

@@ -20,6 +20,7 @@ from companion.cli.options import (
     Methods,
     Parameters,
     Scale,
+    Seeds,
     SettingName,
     StoreFolder,
     load,
@@ -40,7 +41,7 @@ def experiment(
     scale: Scale = "smoke",
     parameter: Parameters = None,
     methods: Methods = "all",
-    seeds: Annotated[str, typer.Option(help="Comma-separated whole numbers.")] = "0",
+    seeds: Seeds = "0",
     store: StoreFolder = Path("store"),
     data_root: DataRoot = None,
     download: Download = False,
@@ -62,7 +63,8 @@ def experiment(
     from companion.experiments.records.store import open_store, write_records
     from companion.experiments.runs import run
 
-    setting, configs = read_plan(name, scale, methods, pairs(parameter))
+    plan = read_plan(name, scale, methods, pairs(parameter))
+    setting, configs = plan.setting, plan.configs
     seed_list = changes.parse_seeds(seeds)
     execution = make_execution(device, amp, compile_model, channels_last, accumulate)
     quiet = not execution.world.is_first

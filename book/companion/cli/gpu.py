@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from companion.cli.campaign import progress_line
-from companion.cli.options import DataRoot
+from companion.cli.options import DataRoot, ResultsFolder, StoreFolder
 from companion.experiments.campaign.campaign import jobs_of, read_plan
 from companion.experiments.campaign.here import (
     check_cuda,
@@ -41,12 +41,8 @@ def gpu(
     plan: Annotated[
         Path | None, typer.Option(help="Of the records. Default: the package's full.yaml.")
     ] = None,
-    store: Annotated[Path, typer.Option("--store", help="Directory of models and records.")] = Path(
-        "gpu-store"
-    ),
-    publish: Annotated[
-        Path, typer.Option(help="Folder of published records; what is there is not run again.")
-    ] = Path("book/results"),
+    store: StoreFolder = Path("gpu-store"),
+    publish: ResultsFolder = Path("book/results"),
     measurements: Annotated[
         Path, typer.Option(help="File that the speed table's lines are added to.")
     ] = Path("book/measurements/gpu.jsonl"),

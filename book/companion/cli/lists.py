@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from companion.cli.options import AsJson, Scale, print_json
+from companion.cli.printing import aligned
 from companion.experiments.data import DATASETS, SOURCES, DataSource, loader_options
 from companion.experiments.settings import preset as settings_preset
 from companion.experiments.settings.changes import known_preset
@@ -127,7 +128,5 @@ def _print_preset(name: str, scale: str, preset: Mapping[str, Any]) -> None:
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    for line in aligned(rows):
+        print(line.rstrip())

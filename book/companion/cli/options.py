@@ -11,13 +11,17 @@ import typer
 
 from companion.experiments.runs.problems import Data
 from companion.experiments.settings import preset
-from companion.experiments.settings.changes import method_config, read_labels, read_setting
+from companion.experiments.settings.changes import Plan, known_preset, make_plan, read_labels
 from companion.experiments.settings.setting import Setting, is_retrained
-from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.training import Execution
 from ugradsl_core.training.processes import join
 
+Seeds = Annotated[str, typer.Option(help="Comma-separated whole numbers.")]
+ResultsFolder = Annotated[
+    Path,
+    typer.Option("--publish", help="Folder of published records; what is there is not run again."),
+]
 Methods = Annotated[str, typer.Option("--methods", "--method", help="Comma-separated, or all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 SettingName = Annotated[str, typer.Argument(help="A preset, such as cifar10-random10.")]
@@ -108,25 +112,17 @@ def load(setting: Setting, execution: Execution, root: str | None, download: boo
     return load_data(setting, execution, root, download=download)
 
 
-def read_plan(
-    name: str, scale: str, methods: str, given: list[tuple[str, str]]
-) -> tuple[Setting, dict[str, Config]]:
-    """The setting, and the config of each method by label.
+def read_plan(name: str, scale: str, methods: str, given: list[tuple[str, str]]) -> Plan:
+    """The plan that the options ask for.
 
     Methods whose hyperparameters were not searched are named on stderr.
 
     Raises:
         ConfigError: an unknown name, or a value that breaks its rule.
     """
-    setting, changes = read_setting(name, scale, given)
+    known_preset(name, scale)
     labels = read_labels(methods, name, scale)
-    unused = set(changes) - set(labels)
-    if unused:
-        raise ConfigError(f"-p {min(unused)}.…: this method is not among --methods")
-    configs = {
-        label: method_config(label, name, scale, setting, changes.get(label, {}))
-        for label in labels
-    }
+    plan = make_plan(name, scale, labels, given)
     tuned = preset.get_preset(name, scale)["methods"]
     defaulted = [x for x in labels if x not in tuned and not is_retrained(x)]
     if defaulted:
@@ -135,4 +131,4 @@ def read_plan(
             "are used",
             file=sys.stderr,
         )
-    return setting, configs
+    return plan

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from companion.cli.options import AsJson, print_json
+from companion.cli.printing import aligned
 from companion.paper.audit import audit as audit_tables
 from companion.paper.audit import directions, explained
 from companion.paper.audit.findings import KINDS, SEVERITIES
@@ -75,10 +76,9 @@ def claims(
         (r.claim.title, r.paper.outcome, r.paper.strength, r.ours.outcome, r.ours.strength)
         for r in scored
     ]
-    widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
     if not details:
-        for line in (header, *rows):
-            print("  ".join(cell.ljust(n) for cell, n in zip(line, widths, strict=True)).rstrip())
+        for line in aligned([header, *rows]):
+            print(line.rstrip())
         return
     for row in scored:
         print(f"{row.claim.title} ({row.claim.key}; {row.claim.place})")

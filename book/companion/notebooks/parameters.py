@@ -158,15 +158,21 @@ class TheoryLandscape(LandscapeConfig):
     store: str | None = Field(None, description="store directory; None is a temporary one")
 
 
+Alpha = Annotated[float | None, Field(le=1, description="smoothing rate α; None is self-adaptive")]
+RetainWeight = Annotated[float, Field(ge=0, le=1, description="weight of the retain term")]
+LearningRate = Annotated[float, Field(gt=0, description="learning rate of unlearning")]
+EpochCount = Annotated[int, Field(ge=0, description="epochs of unlearning")]
+
+
 class Quickstart(Config):
     """Parameters of *Quickstart*."""
 
     method: str = Field("ugradsl", description="a method of `ugradsl methods`")
     forgotten_class: int = Field(3, ge=0, le=9, description="the digit to forget")
-    alpha: float | None = Field(-0.4, le=1, description="smoothing rate α; None is self-adaptive")
-    p: float = Field(0.9, ge=0, le=1, description="weight of the retain term")
-    lr: float = Field(0.02, gt=0, description="learning rate of unlearning")
-    epochs: int = Field(10, ge=0, description="epochs of unlearning")
+    alpha: Alpha = -0.4
+    p: RetainWeight = 0.9
+    lr: LearningRate = 0.02
+    epochs: EpochCount = 10
     seed: int = Field(0, ge=0)
 
     @field_validator("method")
@@ -176,47 +182,40 @@ class Quickstart(Config):
         return value
 
 
-class OwnCheckpoint(Config):
-    """Parameters of *Unlearn with your own checkpoint*."""
+class OneMethod(Config):
+    """A method, and the values that it shares with others; not all of them have all."""
 
     method: str = Field("ugradsl", description="a method of `ugradsl methods`")
-    alpha: float | None = Field(-0.4, le=1, description="smoothing rate α; None is self-adaptive")
-    p: float = Field(0.95, ge=0, le=1, description="weight of the retain term")
-    lr: float = Field(0.005, gt=0, description="learning rate of unlearning")
-    epochs: int = Field(16, ge=0, description="epochs of unlearning")
+    alpha: Alpha = -0.4
+    p: RetainWeight = 0.9
+    lr: LearningRate = 0.01
+    epochs: EpochCount = 8
+
+    @field_validator("method")
+    @classmethod
+    def _has_passes(cls, value: str) -> str:
+        fields = get_method(value).config.model_fields
+        missing = [name for name in ("lr", "epochs", "batch_size") if name not in fields]
+        if missing:
+            raise ConfigError(f"should be a method with {', '.join(missing)}; found {value}")
+        return value
+
+
+class OwnCheckpoint(OneMethod):
+    """Parameters of *Unlearn with your own checkpoint*."""
+
+    p: RetainWeight = 0.95
+    lr: LearningRate = 0.005
+    epochs: EpochCount = 16
     forget_size: int = Field(40, ge=10, le=400, description="pictures to forget")
     seed: int = Field(0, ge=0)
 
-    @field_validator("method")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        return _has_passes(value)
 
-
-class HuggingFace(Config):
+class HuggingFace(OneMethod):
     """Parameters of *Hugging Face classifiers*."""
 
-    method: str = Field("ugradsl", description="a method of `ugradsl methods`")
-    alpha: float | None = Field(-0.4, le=1, description="smoothing rate α; None is self-adaptive")
-    p: float = Field(0.9, ge=0, le=1, description="weight of the retain term")
-    lr: float = Field(0.01, gt=0, description="learning rate of unlearning")
-    epochs: int = Field(8, ge=0, description="epochs of unlearning")
     forgotten_class: int = Field(3, ge=0, le=9, description="the digit to forget")
     seed: int = Field(0, ge=0)
-
-    @field_validator("method")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        return _has_passes(value)
-
-
-def _has_passes(method: str) -> str:
-    """The name of a method that takes ``lr``, ``epochs`` and ``batch_size``."""
-    fields = get_method(method).config.model_fields
-    missing = [name for name in ("lr", "epochs", "batch_size") if name not in fields]
-    if missing:
-        raise ConfigError(f"should be a method with {', '.join(missing)}; found {method}")
-    return method
 
 
 class StepByStep(Config):

@@ -197,6 +197,11 @@ def labels_in(table: "pd.DataFrame") -> list[str]:
     return list(dict.fromkeys(map(str, varied(table)["label"])))
 
 
+def _ends(gaps: Mapping[str, float]) -> tuple[str, str]:
+    """The values with the smallest and the largest gap."""
+    return min(gaps, key=gaps.__getitem__), max(gaps, key=gaps.__getitem__)
+
+
 def spoken(tables: "Mapping[str, pd.DataFrame]", names: Sequence[str]) -> str:
     """Who is near Retrain at which value and who is far, with numbers, for a figure's words."""
     parts = []
@@ -205,7 +210,7 @@ def spoken(tables: "Mapping[str, pd.DataFrame]", names: Sequence[str]) -> str:
         for label in labels_in(table):
             gaps = gaps_of(table, label, names)
             if gaps:
-                near, far = min(gaps, key=gaps.__getitem__), max(gaps, key=gaps.__getitem__)
+                near, far = _ends(gaps)
                 own.append(
                     f"{title_of(label)} is nearest at {near} ({gaps[near]:.1f}) and farthest at "
                     f"{far} ({gaps[far]:.1f})"
@@ -290,7 +295,7 @@ def _about(
     names: Sequence[str],
     still: float,
 ) -> str:
-    near, far = min(gaps, key=gaps.__getitem__), max(gaps, key=gaps.__getitem__)
+    near, far = _ends(gaps)
     text = (
         f"{title_of(label)}: Avg. Gap from {gaps[near]:.1f} points at {near} to {gaps[far]:.1f} at "
         f"{far}"
@@ -317,7 +322,7 @@ def _printed_only(paper: "pd.DataFrame", names: Sequence[str]) -> str:
     for label in labels_in(paper):
         gaps = gaps_of(paper, label, names)
         if gaps:
-            near, far = min(gaps, key=gaps.__getitem__), max(gaps, key=gaps.__getitem__)
+            near, far = _ends(gaps)
             parts.append(
                 f"{title_of(label)} from {gaps[near]:.2f} at {near} to {gaps[far]:.2f} at {far}"
             )

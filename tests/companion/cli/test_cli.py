@@ -155,7 +155,7 @@ REFUSED: list[tuple[list[str], str]] = [
     ),
     ([*EXPERIMENT, "-p", "training.lrr", "1"], "unknown parameter 'lrr'. Did you mean"),
     ([*EXPERIMENT, "-p", "retrian.lr", "1"], "unknown method 'retrian'. Did you mean 'retrain'"),
-    ([*EXPERIMENT, "-p", "ft.lr", "1"], "this method is not among --methods"),
+    ([*EXPERIMENT, "-p", "ft.lr", "1"], "ft is not among the methods of digits-"),
     ([*EXPERIMENT, "-p", "retrain.lr", "-1"], "lr: should be greater than or equal to 0"),
     ([*EXPERIMENT, "-p", "fraction"], "-p: needs a name and a value"),
     (["run", "quickstrat"], "unknown notebook 'quickstrat'. Did you mean 'quickstart'"),

@@ -13,6 +13,7 @@ from companion.experiments.runs.checks import check_methods
 from companion.experiments.settings.changes import (
     PARTS,
     known_preset,
+    make_plan,
     method_config,
     read_labels,
     read_setting,
@@ -91,21 +92,14 @@ class GridConfig(Config):
             raise ConfigError(re.sub("^setting: ", "settings: ", str(error))) from None
         labels = self.labels(name)
         try:
-            setting, changes = read_setting(name, self.scale, self._given())
-            for label in changes:
-                if label not in labels:
-                    raise ConfigError(f"{label} is not among the methods of {name}")
-            configs = {
-                label: method_config(label, name, self.scale, setting, changes.get(label, {}))
-                for label in labels
-            }
+            plan = make_plan(name, self.scale, labels, self._given())
         except ConfigError as error:
             if not self.parameters or str(error).startswith("unknown method"):
                 raise
             raise ConfigError(f"parameters: {error}") from None
         execution = Execution(accumulate=self.accumulate, world=World(0, self.processes))
-        check_methods(setting, {}, None, execution)
-        for label, config in configs.items():
+        check_methods(plan.setting, {}, None, execution)
+        for label, config in plan.configs.items():
             self._check_job(label, config)
 
     @field_validator("parameters", mode="before")

@@ -1,6 +1,7 @@
 """Presets with changes by name: a setting, and the configs of its methods."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from companion.experiments.settings import labels
@@ -115,6 +116,37 @@ def read_labels(text: str, name: str, scale: str) -> list[str]:
     every = ["retrain", *settings_preset.get_preset(name, scale)["methods"]]
     parts = split_list(text, "methods")
     return list(dict.fromkeys(x for part in parts for x in (every if part == "all" else [part])))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A preset with changes: its setting, and the config of each method that is to run in it."""
+
+    name: str
+    setting: Setting
+    configs: Mapping[str, Config]
+
+
+def make_plan(
+    name: str, scale: str, labels: Sequence[str], given: Sequence[tuple[str, str]]
+) -> Plan:
+    """The plan of a preset, methods and changes.
+
+    Raises:
+        ConfigError: as :func:`read_setting`, or a change of a method that is not to run.
+    """
+    setting, changes = read_setting(name, scale, given)
+    for label in changes:
+        if label not in labels:
+            raise ConfigError(
+                f"{label} is not among the methods of {name}; name it in methods, or leave out "
+                f"{label}.…"
+            )
+    configs = {
+        label: method_config(label, name, scale, setting, changes.get(label, {}))
+        for label in labels
+    }
+    return Plan(name, setting, configs)
 
 
 def method_config(
