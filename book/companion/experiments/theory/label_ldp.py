@@ -15,7 +15,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from companion.experiments import data
-from companion.experiments.records import provenance
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import Store, load_record, read_records, save_record
 from companion.experiments.settings import forget_sets
@@ -135,14 +134,13 @@ def label_ldp_record(config: LabelLDPConfig, seed: int, scale: str, store: Store
                 "converged": converged,
             }
         )
-    setting = config.model_dump(mode="json")
-    name = {"name": f"{config.features} features"}
-    record = Record(
+    record = Record.stamped(
+        device=Execution(device="cpu").resolve(),
         kind=KIND,
         scale=scale,
-        setting=setting,
+        setting=config.model_dump(mode="json"),
         method="ga",
-        config=name,
+        config={"name": f"{config.features} features"},
         seed=seed,
         status="ok",
         metrics={"by_alpha": by_alpha},
@@ -150,13 +148,7 @@ def label_ldp_record(config: LabelLDPConfig, seed: int, scale: str, store: Store
         steps=iterations,
         forward_samples=0,
         backward_samples=0,
-        setting_hash=digest(setting),
-        config_hash=digest(name),
         data_checksum=checksum,
-        versions=provenance.versions(),
-        hardware=provenance.hardware(Execution(device="cpu").resolve()),
-        commit=provenance.commit(),
-        created=provenance.now(),
         note="samples passed are not counted",
     )
     save_record(store, key, record)
