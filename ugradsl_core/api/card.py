@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,14 @@ def _sizes(run: Run) -> str:
     )
 
 
-def _how(result: Unlearned) -> str:
-    from ugradsl_core import __version__  # not of metadata, which a clone on the path has none of
+def _version() -> str:
+    try:
+        return version("ugradsl-core")
+    except PackageNotFoundError:  # a clone on the path
+        return "from a clone"
 
+
+def _how(result: Unlearned) -> str:
     values = ", ".join(f"{k}={v!r}" for k, v in result.config.model_dump().items())
     did = result.result
     lines = [
@@ -94,7 +100,7 @@ def _how(result: Unlearned) -> str:
         *([f"Seed: {result.run.seed}"] if result.run else []),
         f"Work: {did.steps:,} steps, {did.forward_samples:,} samples passed forward and "
         f"{did.backward_samples:,} backward",
-        f"Software: ugradsl-core {__version__}, PyTorch {torch.__version__}",
+        f"Software: ugradsl-core {_version()}, PyTorch {torch.__version__}",
         f"Weights, SHA-256: `{weights_sha256(did.state_dict)}`",
     ]
     return "\n".join(f"- {line}" for line in lines)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,16 @@ def test_the_hash_sees_names_types_shapes_and_values() -> None:
     assert len(hashes) == 1 + len(others)
     strided = torch.tensor([[1.0, 9.0, 2.0, 9.0]])[:, ::2]
     assert weights_sha256({**start, "a": strided}) == weights_sha256(start)
+
+
+def test_a_clone_on_the_path_has_no_version(
+    result: Any, scores: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("ugradsl_core.api.card.version", refuse)
+    found = section(model_card(result, scores, forgotten=WHAT), "How")
+    assert "Software: ugradsl-core from a clone, PyTorch" in found
+    monkeypatch.setattr("ugradsl_core.api.card.version", lambda _: "1.2")
+    assert "ugradsl-core 1.2," in section(model_card(result, scores, forgotten=WHAT), "How")
