@@ -73,7 +73,7 @@ LINES = (
     Line(
         "7",
         "Extract the feature of z_i^r and z_j^f using h_θf",
-        (Place(mixed._smooth_rate, "features = tap.features.float()"),),
+        (Place(mixed._loss, "return logits, logits if tap is None"),),
         "Features are the input of the last layer, kept from the pass that gives the loss.",
     ),
     Line(
