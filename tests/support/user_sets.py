@@ -5,7 +5,8 @@ They stand in a module of their own, so that processes that are spawned can impo
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset, get_worker_info
 
 from toys import SIDE, TOKENS, VOCABULARY, K
+from ugradsl_core.api.data import opened
+from ugradsl_core.samples.workers import Workers
+from ugradsl_core.training.progress import SILENT
 
 
 def pictures(n: int, seed: int = 0) -> TensorDataset:
@@ -158,3 +162,8 @@ def line() -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return nn.Linear(4, K)
+
+
+def reading(sets: Mapping[str, object], workers: int) -> AbstractContextManager[Workers]:
+    """Sets opened as ``unlearn`` opens them, with that many processes."""
+    return opened(sets, SILENT, workers=workers, collate_fn=None, check_overlap="identity")

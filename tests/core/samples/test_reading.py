@@ -22,10 +22,10 @@ from torch.utils.data import (
 
 from toys import CNN, CPU, SIDE, K, copied, same_bits
 from ugradsl_core import ConfigError, DataError, UGradSLError, evaluate, unlearn
-from ugradsl_core.api.data import Reading, UserSamples, declared_labels, opened
+from ugradsl_core.api.data import UserSamples, declared_labels
 from ugradsl_core.samples.reading import Source, stored_tensors
 from ugradsl_core.training import shuffled
-from user_sets import Items, Noisy, Numbered, Outer, halves, line, number, pictures
+from user_sets import Items, Noisy, Numbered, Outer, halves, line, number, pictures, reading
 
 DEVICE = torch.device("cpu")
 
@@ -590,6 +590,6 @@ def test_wrappers_are_read_as_what_they_are() -> None:
 
 
 def test_sets_are_closed_when_the_block_ends() -> None:
-    with opened({"retain": Numbered(0, 8)}, Reading(workers=1)) as sets:
-        assert sets.workers.count == 1
-    assert not sets.workers._free
+    with reading({"retain": Numbered(0, 8)}, 1) as sets:
+        assert sets.count == 1
+    assert not sets._free

@@ -11,9 +11,9 @@ from torch.utils.data import DataLoader
 
 from toys import CPU, K, same_bits
 from ugradsl_core import DataError, evaluate, unlearn
-from ugradsl_core.api.data import Reading, opened, prepare
+from ugradsl_core.api.data import prepare
 from ugradsl_core.training import shuffled
-from user_sets import Dying, InWorkers, Items, Noisy, Numbered, Pids, line, number
+from user_sets import Dying, InWorkers, Items, Noisy, Numbered, Pids, line, number, reading
 
 SETS: dict[str, Any] = {"retain": Numbered(8, 24), "forget": Numbered(0, 8)}
 
@@ -48,7 +48,7 @@ def test_results_do_not_depend_on_the_number_of_processes(method: str) -> None:
 def test_processes_live_on_from_epoch_to_epoch_and_from_set_to_set() -> None:
     given = {"retain": Pids(8, 24), "forget": Pids(0, 8)}
     generator = torch.Generator().manual_seed(0)
-    with opened(given, Reading(workers=2)) as sets:
+    with reading(given, 2) as sets:
         samples, _, _ = prepare(line(), sets, CPU, training=False)
         alone, together = [], []
         for _ in range(3):  # epochs over one set, then over the other
@@ -64,7 +64,7 @@ def test_processes_live_on_from_epoch_to_epoch_and_from_set_to_set() -> None:
 
 
 def test_a_plan_that_is_left_halfway_leaves_nothing_behind() -> None:
-    with opened({"retain": Numbered(0, 24)}, Reading(workers=1)) as sets:
+    with reading({"retain": Numbered(0, 24)}, 1) as sets:
         samples, _, _ = prepare(line(), sets, CPU, training=False)
         for _ in range(3):
             first = next(iter(samples["retain"].batches(torch.arange(24).split(4))))
