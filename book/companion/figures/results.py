@@ -185,7 +185,7 @@ def bars_and_time(panel: "pd.DataFrame", unit: str) -> "Figure":
     axis.bar(places, panel["gap"], 0.72, color=[colour(str(x)) for x in panel["label"]], alpha=0.75)
     axis.set_xticks(places, [short(str(x)) for x in panel["method"]], rotation=90)
     axis.tick_params(axis="x", length=0)
-    axis.set_ylabel("Avg. Gap (percentage points): bars")
+    axis.set_ylabel("Avg. Gap (points): bars")
     axis.grid(axis="y")
     axis.set_axisbelow(True)
     times = axis.twinx()

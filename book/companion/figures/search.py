@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 3
+WIDEST = 60  # times the lowest value: a small panel has no room for more labels than 1, 10, …
 
 
 @styled
@@ -66,9 +67,10 @@ def luck(curves: "Mapping[str, pd.DataFrame]", methods: Mapping[str, str]) -> "F
         axis.fill_between(own["k"], own["low"], own["high"], color=colour(label), alpha=0.25, lw=0)
         axis.plot(own["k"], own["mean"], color=colour(label), lw=1.8)
         axis.set_yscale("log")
-        plain_ticks(axis, "y")
         axis.set_title(short(title), fontsize=9.5)
         axis.grid()
+    for axis in axes.flat[: len(methods)]:
+        plain_ticks(axis, "y")
     for axis in axes.flat[len(methods) :]:
         axis.set_visible(False)
     figure.supxlabel("trials, k", fontsize=10, color=INK)
@@ -77,11 +79,13 @@ def luck(curves: "Mapping[str, pd.DataFrame]", methods: Mapping[str, str]) -> "F
 
 
 def plain_ticks(axis: "Axes", which: str) -> None:
-    """1, 2, 5, 10, … instead of powers of ten."""
+    """1, 2, 5, 10, … instead of powers of ten; 1, 10, … up a small panel of many decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     scale = axis.xaxis if which == "x" else axis.yaxis
-    scale.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = scale.get_view_interval()
+    subs = (1,) if which == "y" and high > WIDEST * low else (1, 2, 5)
+    scale.set_major_locator(LogLocator(subs=subs))
     scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     scale.set_minor_formatter(NullFormatter())
 
