@@ -1,5 +1,6 @@
 """The notebooks of sweeps run by papermill with parameters other than their own."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("epochs", {**SMALL, "methods": "retrain,ga,bs", "epochs": "0,4"}, ["GA", "BS"]),
     ("epochs", {"seeds": "1", "methods": "retrain,no-step,rl", "epochs": "2"}, ["RL"]),
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _shared_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Original and retrained models of the same setting are trained once, as in a build."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("UGRADSL_MODELS", str(tmp_path_factory.mktemp("models")))
+        yield
 
 
 @pytest.mark.parametrize(("notebook", "parameters", "titles"), CASES)

@@ -77,6 +77,7 @@ def visited(context: BrowserContext, address: str) -> Visit:
     with opened(context, address) as (page, visit):
         page.wait_for_load_state("networkidle")
         visit.seen = {what: look_at(page, what) for what in VIEWS}
+        page.add_style_tag(content="* {transition: none !important}")  # or colours lag behind
         page.evaluate(axe)
         visit.violations["structure"] = _worded(page.evaluate(STRUCTURE, list(RULES)))
         for scheme in ("light", "dark"):
