@@ -13,6 +13,9 @@ from serving import HTML, quiet_page
 
 ADDRESS = (HTML / "book" / "comparator.html").as_uri()
 PRESET = "cifar10-random10"
+PRESETS = sorted(
+    path.parent.name.removesuffix("-bench") for path in RESULTS.glob(f"{PROTOCOL}/*-bench/outputs")
+)
 FOLDER = RESULTS / PROTOCOL / f"{PRESET}-bench" / "outputs"
 pytestmark = pytest.mark.skipif(not FOLDER.exists(), reason="no outputs are published")
 
@@ -38,10 +41,11 @@ def cells(found: Locator, caption: str) -> dict[str, list[str]]:
     return {r.locator("th").inner_text(): r.locator("td").all_inner_texts() for r in rows}
 
 
-def test_accuracies_and_attacks_are_those_of_the_records(page: Page) -> None:
-    found = opened(page)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_accuracies_and_attacks_are_those_of_the_records(preset: str, page: Page) -> None:
+    found = opened(page, f"#setting={preset}-bench")
     shown = cells(found, "Accuracies of these outputs")
-    records = {(record_label(r), r.seed): r for r in published(PRESET, "bench")}
+    records = {(record_label(r), r.seed): r for r in published(preset, "bench")}
     for place, label in enumerate(("retrain", "ugradsl+")):
         metrics = records[label, 0].metrics
         for name in ("UA", "MIA", "RA", "TA", "add_MIA"):
@@ -50,7 +54,7 @@ def test_accuracies_and_attacks_are_those_of_the_records(page: Page) -> None:
 
 
 def test_the_threshold_moves_by_keyboard_and_the_rates_follow(page: Page) -> None:
-    found = opened(page)
+    found = opened(page, f"#setting={PRESET}-bench")
     knob = found.locator('input[type="range"]')
     knob.focus()
     before = cells(found, "What the attack says")
