@@ -1,9 +1,12 @@
 import os
+import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext
+from xdist.scheduler import LoadScopeScheduling
 
 from serving import CHROMIUM, HTML, built_pages, chromium, served
 from visits import Visit, visited
@@ -16,13 +19,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("name", built_pages() or ["(no page built)"])
 
 
-@pytest.hookimpl(tryfirst=True)
+class ByPage(LoadScopeScheduling):
+    """All tests of a page in one process, since they share a visit; the others one by one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        page = re.search(r"\[([^\]]+?\.html)", nodeid)
+        return page[1] if page else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPage:
+    return ByPage(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all tests of one page in one process, one after another: they share a visit."""
+    """The tests of one page, one after another."""
     order = {name: number for number, name in enumerate(built_pages(), start=1)}
-    for item in items:
-        if _page_of(item) in order:
-            item.add_marker(pytest.mark.xdist_group(_page_of(item)))
     items.sort(key=lambda item: order.get(_page_of(item), 0))
 
 
