@@ -70,7 +70,7 @@ def luck(curves: "Mapping[str, pd.DataFrame]", methods: Mapping[str, str]) -> "F
         axis.set_title(short(title), fontsize=9.5)
         axis.grid()
     for axis in axes.flat[: len(methods)]:
-        plain_ticks(axis, "y")
+        plain_ticks(axis, "y", small=True)
     for axis in axes.flat[len(methods) :]:
         axis.set_visible(False)
     figure.supxlabel("trials, k", fontsize=10, color=INK)
@@ -78,13 +78,13 @@ def luck(curves: "Mapping[str, pd.DataFrame]", methods: Mapping[str, str]) -> "F
     return figure
 
 
-def plain_ticks(axis: "Axes", which: str) -> None:
-    """1, 2, 5, 10, … instead of powers of ten; 1, 10, … up a small panel of many decades."""
+def plain_ticks(axis: "Axes", which: str, *, small: bool = False) -> None:
+    """1, 2, 5, 10, … instead of powers of ten; 1, 10, … in a small panel of many decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     scale = axis.xaxis if which == "x" else axis.yaxis
     low, high = scale.get_view_interval()
-    subs = (1,) if which == "y" and high > WIDEST * low else (1, 2, 5)
+    subs = (1,) if small and high > WIDEST * low else (1, 2, 5)
     scale.set_major_locator(LogLocator(subs=subs))
     scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     scale.set_minor_formatter(NullFormatter())
