@@ -1,6 +1,5 @@
 """The notebooks of sweeps run by papermill with parameters other than their own."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +46,10 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
 ]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _shared_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Original and retrained models of the same setting are trained once, as in a build."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("UGRADSL_MODELS", str(tmp_path_factory.mktemp("models")))
-        yield
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads of two kernels on two cores would wait for each other."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 @pytest.mark.parametrize(("notebook", "parameters", "titles"), CASES)
