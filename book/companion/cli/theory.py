@@ -21,10 +21,12 @@ from companion.experiments.settings import preset
 from companion.experiments.settings.changes import split_list
 from ugradsl_core.errors import ConfigError, unknown_name
 
+SmallScale = Annotated[str, typer.Option(help="smoke or bench.")]
+
 
 def figure6(
     names: Annotated[str, typer.Argument(help="Comma-separated settings, or all.")] = "all",
-    scale: Scale = "smoke",
+    scale: SmallScale = "smoke",
     sets: Annotated[
         int | None, typer.Option(help="Forget sets. Default: the setting's number.")
     ] = None,
@@ -67,7 +69,7 @@ def figure6(
 
 
 def label_ldp(
-    scale: Scale = "smoke",
+    scale: SmallScale = "smoke",
     store: StoreFolder = Path("store"),
     publish: Annotated[Path | None, typer.Option(help="Also write the records to a file.")] = None,
 ) -> None:
