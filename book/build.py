@@ -149,7 +149,12 @@ def cores() -> int:
 
 
 def build_html() -> int:
-    """Every Sphinx warning is an error; all of them are listed before the build fails."""
+    """Every Sphinx warning is an error; all of them are listed before the build fails.
+
+    Pages are built into an empty folder, so that no file of an earlier build stands in for one
+    that this build lacks.
+    """
+    shutil.rmtree(HTML, ignore_errors=True)
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
     command = [jupyter_book, "build", SOURCE, "--path-output", ROOT]
     strict = ["-n", "-W", "--keep-going", "--all"]

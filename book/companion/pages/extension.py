@@ -19,6 +19,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
+from myst_nb.sphinx_ext import add_global_html_resources
 from sphinx.application import Sphinx
 from sphinx.builders.html._assets import _CascadingStyleSheet, _JavaScript
 from sphinx.util.fileutil import copy_asset
@@ -34,6 +35,12 @@ def write_fragments(app: Sphinx) -> None:
     """Compute the fragments from the tables and records in the tree that is being built."""
     book = Path(app.srcdir) / "book"
     fragments.write(book, book / "_generated")
+
+
+def write_notebook_styles(app: Sphinx) -> None:
+    """Write MyST-NB's style sheet before the pages, which join it: it would come after them."""
+    (Path(app.outdir) / "_static").mkdir(parents=True, exist_ok=True)
+    add_global_html_resources(app, None)
 
 
 def shape_page(
@@ -75,6 +82,7 @@ def write_outputs(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect these steps to Sphinx."""
     app.connect("builder-inited", write_fragments)
+    app.connect("builder-inited", write_notebook_styles)
     app.connect("html-page-context", shape_page, priority=900)
     app.connect("autodoc-process-docstring", api.show_fields, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", api.short_signature)
