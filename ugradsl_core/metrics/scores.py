@@ -296,12 +296,6 @@ def report(
     )
 
 
-def signal_note(found: Report) -> str:
-    """A record's note on attacks without a signal: one sentence, or nothing."""
-    names = [name for name in ("MIA", "add_MIA") if math.isnan(getattr(found, name))]
-    return f"no signal in {' and '.join(names)}: the attack has nothing to learn from" * bool(names)
-
-
 def average_gap(
     metrics: Mapping[str, float],
     reference: Mapping[str, float],
