@@ -8,12 +8,7 @@ from torch import Generator, Tensor, nn
 
 from ugradsl_core.config import Config
 from ugradsl_core.errors import DivergenceError
-from ugradsl_core.methods.common import (
-    evaluation_model,
-    first_input,
-    state_of,
-    stopwatch,
-)
+from ugradsl_core.methods.common import evaluation_model, first_input, state_of, stopwatch
 from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import find_head

@@ -17,13 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ugradsl_core.config import Config
 from ugradsl_core.errors import DivergenceError, ModelError
-from ugradsl_core.methods.common import (
-    evaluation_model,
-    gradient_sum,
-    shaped,
-    state_of,
-    stopwatch,
-)
+from ugradsl_core.methods.common import evaluation_model, gradient_sum, shaped, state_of, stopwatch
 from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models.modes import trainable
