@@ -59,8 +59,9 @@ ON_TOP = (REFERENCE, FLOOR, NO_STEP)  # rows above the methods
 BAND = (0.1, 0.9)
 DRAWS = (4, 8, 16)
 NO_VERDICT = (
-    "<p>A run at the <strong>smoke</strong> scale bears no verdict: it shows that the code runs, "
-    "and its forget set is so small that the difference between two methods is mostly noise.</p>"
+    "<p>A run at the <strong>smoke</strong> scale supports no verdict: it shows that the code "
+    "runs, and its forget set is so small that the difference between two methods is mostly "
+    "noise.</p>"
 )
 
 

@@ -123,7 +123,7 @@ def stand_out_by_setting(
 
 
 def told_apart(table: "pd.DataFrame") -> str:
-    """Who stands out, ours first, and who cannot be told from Retrain, in a list made from a table.
+    """A list of the models that stand out and of those that cannot be told from Retrain.
 
     A model of one seed in two is named with the number of its seeds. A smoke run is not to be read
     so: its table bears no verdict.

@@ -251,7 +251,7 @@ def test_measures_that_disagree_are_both_named() -> None:
 def test_a_smoke_run_gets_a_sentence() -> None:
     made = [replace(r, scale="smoke") for r in campaign.results({"ft": [1.0] * 3})]
     text = findings.verdicts(made)
-    assert "bears no verdict" in text
+    assert "supports no verdict" in text
     assert 'class="verdict' not in text
 
 
