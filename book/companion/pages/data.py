@@ -52,7 +52,7 @@ VERIFIED = {
     ),
 }
 CONTENTS = (
-    ' With `checksum="contents"` what the files hold stands in place of their sizes, and is '
+    ' With `checksum="contents"` what the files hold takes the place of their sizes, and is '
     "compared with a `SHA256SUMS` in the folder, where there is one."
 )
 

@@ -85,7 +85,7 @@ def answer(table: GapTable, situation: Situation, records: Sequence[Record]) -> 
 
 
 def cheapest(labels: Sequence[str], records: Sequence[Record]) -> tuple[str, float]:
-    """The label that passes the fewest samples, forward and backward, in the mean over seeds."""
+    """The label that passes the fewest samples, forward and backward, on average over seeds."""
     runs = by_label(records)
     means = {x: sum(map(passed, runs[x].values())) / len(runs[x]) for x in labels}
     return min(means.items(), key=lambda item: item[1])

@@ -327,8 +327,8 @@ SOURCES: dict[str, DataSource] = {
         ),
         note=(
             "The validation images are the test set. The shorter side becomes 256 pixels and the "
-            "central square of 224 is taken, in training too, where a crop after padding stands in "
-            "place of the usual random resized crop."
+            "central square of 224 is taken; in training, too, where a crop after padding takes "
+            "the place of the usual random resized crop."
         ),
     ),
     "20newsgroups": DataSource(

@@ -38,7 +38,7 @@ def title(line: Line) -> str:
 def printed_twice(lines: Sequence[Line]) -> list[Finding]:
     """Experiments for which two tables print different numbers.
 
-    Where RA and TA appear to stand in exchanged columns, they are read the other way round.
+    Where RA and TA appear to be in exchanged columns, they are read the other way round.
     """
     groups: dict[tuple[str, ...], list[Line]] = {}
     for line in straightened(lines):
