@@ -88,7 +88,7 @@ def gpu(
             failed.append(str(error))
         print(progress_line(read, jobs, store, publish, 1))
     if failed:
-        raise UGradSLError(f"gpu: not all went well: {'; '.join(failed)}")
+        raise UGradSLError(f"gpu: some parts failed: {'; '.join(failed)}")
 
 
 def _run(folder: Path, environment: dict[str, str], seconds: float, processes: int) -> bool:

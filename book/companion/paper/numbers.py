@@ -30,7 +30,7 @@ TABLES: dict[int, str] = {
     1: "Class-wise forgetting on CIFAR-100 and ImageNet",
     2: "Random forgetting on CIFAR-100 and Tiny-ImageNet",
     3: "Group forgetting on CIFAR-20 (subclass) and CelebA (identities)",
-    4: "Class-wise and random forgetting on CIFAR-10 with an additional attack (MIA)",
+    4: "Class-wise and random forgetting on CIFAR-10, with the additional MIA",
     5: "Notation",
     6: "Distance and threshold β of self-adaptive UGradSL, random forgetting on CIFAR-10",
     7: "Distance and threshold β of self-adaptive UGradSL+, random forgetting on CIFAR-10",

@@ -265,7 +265,7 @@ def test_a_part_that_fails_is_said_in_the_end_and_the_records_come_all_the_same(
     code, out, err = cli("gpu", "--rehearse", *where, "--measurements", tmp_path / "m.jsonl")
     assert ran == [("tests/gpu", "cpu", False), ("tests/benchmarks/gpu", "cpu", True)]
     assert code == 2
-    assert err == "ugradsl: gpu: not all went well: the tests\n"
+    assert err == "ugradsl: gpu: some parts failed: the tests\n"
     assert calls == ["original", "retrain-0", "no-step-0", "ga-0"]
     assert "3 runs done, 0 left" in out
 
