@@ -106,7 +106,7 @@ def _waiting(table: GapTable) -> str:
     waiting = [title_of(x) for x in natural_order(METHODS) if x not in known and x not in OUTSIDE]
     if not waiting:
         return ""
-    return f"Not run yet: {listed(waiting)}. They can change every row; `{COMMAND}` goes on."
+    return f"Not run yet: {listed(waiting)}. They can change any row; `{COMMAND}` goes on."
 
 
 def _tuning(evidence: Evidence) -> list[str]:

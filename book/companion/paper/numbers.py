@@ -64,8 +64,8 @@ NOTES: dict[int, str] = {
     8: "Our copy shows eight backbones over seven values in each row, ResNet-18 twice under SVHN; "
     "the values are taken in order, one for each setting.",
     9: "The row RL of SVHN is printed twice; the second one has parameter `occurrence` = 2.",
-    18: "The block of 50 % prints TA before RA; its values stand here under the header as printed.",
-    19: "The values stand here under the headers as printed. Retrain is printed twice; the second "
+    18: "The block of 50 % prints TA before RA; its values are here under the header as printed.",
+    19: "The values are here under the headers as printed. Retrain is printed twice; the second "
     "row has parameter `occurrence` = 2.",
 }
 

@@ -96,14 +96,14 @@ def coverage(evidence: Evidence) -> str:
     if missing:
         text += (
             f" Not run yet: {listed(missing)}; `{COMMAND}` goes on with them. Verdicts and ranks "
-            "are among the methods that are there."
+            "compare only the methods that have been run."
         )
     borrowed = transferred([*evidence.trials, *evidence.results])
     if borrowed:
         text += (
             f" The configurations of {listed([title_of(x) for x in natural_order(borrowed)])} were "
-            f"transferred from the search of {listed(sorted(set(borrowed.values())))}, and only "
-            "chosen among here."
+            f"transferred from the search of {listed(sorted(set(borrowed.values())))}; only the "
+            "choice among them was made here."
         )
     return f"<p>{code(text)}</p>"
 

@@ -146,7 +146,7 @@ def _no_step(records: Sequence[Record]) -> list[str]:
         if len(found) == 1:
             return [f"{text}{title_of(found[0].first)} comes nearer to Retrain than that."]
         return [f"{text}All {len(found)} methods come nearer to Retrain than that."]
-    return [f"{text}Not shown to be any nearer: {listed(lost)}, of {len(found)} methods."]
+    return [f"{text}Not shown to come nearer: {listed(lost)} (of {len(found)} methods)."]
 
 
 def _tuning(evidence: Evidence) -> list[str]:

@@ -217,7 +217,7 @@ def test_what_to_take_away(whole: Evidence) -> None:
     assert "UGradSL cannot be told from NegGrad+ (over D_f)" in text
     assert "2 of 10 methods cannot be told from the best: UGradSL+ and SalUn, by either" in text
     assert "points apart, so smaller differences decide nothing. No method is as near." in text
-    assert "Not shown to be any nearer: FT, GA, " in text
+    assert "Not shown to come nearer: FT, GA, " in text
     assert "8 trials can be expected to reach" in text
     assert "in an epoch, and " in text
 
