@@ -79,8 +79,8 @@ ROW = 0.235
 PALETTE = (BLUE, "#c2619a", "#1f9b77", RED)
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 
-# Layouts are made for DejaVu Sans. Verdana is as wide, and what a system has besides is narrower, so
-# that no text grows into its neighbour where the first is missing.
+# Layouts are made for DejaVu Sans. Verdana is as wide, and what a system has besides is narrower,
+# so that no text grows into its neighbour where the first is missing.
 FONTS = "'DejaVu Sans', Verdana, sans-serif"
 FONT = re.compile(r" ?font-family: 'DejaVu Sans'(?:, [^;\"]*)?;")
 RULE = re.compile(r" <defs>\s*<style[^>]*>\*\{([^}]*)\}</style>\s*</defs>\n")

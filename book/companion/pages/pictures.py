@@ -18,7 +18,7 @@ LEAST = 11  # px, of a label on a phone
 IMAGE = re.compile(r'<img [^>]*src="[^"]*_images/([\w-]+)\.svg"[^>]*>')
 ALT = re.compile(r' alt="([^"]*)"')
 WIDTH = re.compile(r'viewBox="0 0 ([\d.]+) ')
-LABEL = re.compile(r'<text [^>]*?font-size: ([\d.]+)px')
+LABEL = re.compile(r"<text [^>]*?font-size: ([\d.]+)px")
 NAME = re.compile(r' id="([^"]+)"')
 REFERENCE = re.compile(r'(url\(#|href="#)([^")]+)')
 
