@@ -30,7 +30,7 @@ CAPTION = (
 )
 TABLE_CLASS = "results-table data-table"
 CONTENTS = (
-    ' With `checksum="contents"` what the files hold stands in place of their sizes, and is '
+    ' With `checksum="contents"` what the files hold takes the place of their sizes, and is '
     "compared with a `SHA256SUMS` in the folder, where there is one."
 )
 

@@ -17,7 +17,7 @@ NEEDS = "its inverse is needed in Eqs. (3), (4), (11) and (34)"
 
 
 class CurvatureError(UGradSLError, ArithmeticError):
-    """A Hessian has no inverse, or not the sign that a solver needs."""
+    """A Hessian has no inverse, or lacks the sign that a solver needs."""
 
 
 class SolverConfig(Config):

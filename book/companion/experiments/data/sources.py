@@ -94,7 +94,7 @@ SOURCES: dict[str, DataSource] = {
         citation=("alpaydin1998optical", "pedregosa2011scikit"),
         licence="CC BY 4.0.",
         url="https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
-        get="Inside scikit-learn; nothing to get.",
+        get="Comes with scikit-learn; nothing to download.",
         note="Every fourth image is a test image.",
     ),
     "digits-parity": DataSource(
@@ -111,7 +111,7 @@ SOURCES: dict[str, DataSource] = {
         citation=("alpaydin1998optical", "pedregosa2011scikit"),
         licence="CC BY 4.0.",
         url="https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
-        get="Inside scikit-learn; nothing to get.",
+        get="Comes with scikit-learn; nothing to download.",
         note="The digits with two classes; a small stand-in for forgetting a group of a class.",
     ),
     "cifar10": DataSource(
@@ -286,7 +286,7 @@ SOURCES: dict[str, DataSource] = {
         ),
         verified=(
             "The checksums of the lists are compared before they are read, that of the archive "
-            "when torchvision downloads it. Of the single images none is published; "
+            "when torchvision downloads it. None is published for the single images; "
             + in_records("values, labels and identities")
         ),
         note=(
@@ -340,13 +340,13 @@ SOURCES: dict[str, DataSource] = {
             "`imagenet/val/<wnid>/` below the data root."
         ),
         verified=(
-            "Checksums are published of the archives alone, which are not read here; "
+            "Checksums are published only for the archives, which are not read here; "
             + in_records("all paths, sizes and labels")
         ),
         note=(
             "The validation images are the test set. The shorter side becomes 256 pixels and the "
-            "central square of 224 is taken, in training too, where a crop after padding stands in "
-            "place of the usual random resized crop."
+            "central square of 224 is taken; in training, too, where a crop after padding takes "
+            "the place of the usual random resized crop."
         ),
     ),
     "20newsgroups": DataSource(
@@ -380,7 +380,7 @@ SOURCES: dict[str, DataSource] = {
         verified=(
             "The checksum of the archive is compared when it is downloaded; those of the texts and "
             "labels of each part whenever they are read, be it from the folders or from "
-            "scikit-learn's cache. None is published of these; they are kept in this package:"
+            "scikit-learn's cache. No checksums of these are published; this package keeps its own:"
         ),
         note=(
             "The by-date version, with headers, quotations and signatures. Each text is cut or "
@@ -406,7 +406,7 @@ SOURCES: dict[str, DataSource] = {
         citation=(),
         licence="None needed.",
         url="",
-        get="Made by this package; nothing to get.",
+        get="Made by this package; nothing to download.",
         note=(
             "Synthetic: ten invented words a text, drawn from a fixed seed. It lets BERT and the "
             "text path run anywhere, in seconds; its numbers say nothing about language."
