@@ -36,7 +36,7 @@ class DivergenceError(UGradSLError, ArithmeticError):
 
 
 class CurvatureError(UGradSLError, ArithmeticError):
-    """A Hessian has no inverse, or not the sign that a solver needs."""
+    """A Hessian has no inverse, or lacks the sign that a solver needs."""
 
 
 def unknown_name(kind: str, name: object, valid: Iterable[str]) -> ConfigError:

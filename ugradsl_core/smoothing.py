@@ -99,7 +99,7 @@ def pairwise_distance(
 ) -> Tensor:
     """Distances in [0, 1] of every (forget, retain) pair, (n_f, n_r) (Appendix D.4, D.5).
 
-    ``"cosine"`` is (1 − cos)/2. ``"euclidean"`` is divided by the largest distance of the batch,
+    ``"cosine"`` is (1 − cos)/2. ``"euclidean"`` is divided by the largest distance in the batch,
     since the paper asks for [0, 1] and does not say how the Euclidean distance gets there.
 
     Raises:

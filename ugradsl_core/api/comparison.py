@@ -144,7 +144,7 @@ def compare(
     test: UserSet,
     **options: Any,
 ) -> Comparison:
-    """Evaluate models on the same three sets, as :func:`evaluate` does, and set them side by side.
+    """Evaluate models on the same three sets, as :func:`evaluate` does, and compare them.
 
     Args:
         original: the model that was trained on everything.

@@ -51,7 +51,7 @@ class BEConfig(UnlearnConfig):
     """Ten epochs at lr 1e-5 and batch 64, as published.
 
     Attributes:
-        variant: ``dropped``: the extra output is gone in the end, as the method says. ``kept``: it
+        variant: ``dropped``: the extra output is removed at the end, as published. ``kept``: it
             stays, as in public benchmark code; samples of D_f that fall into it count as wrong,
             which inflates UA.
     """
@@ -175,7 +175,7 @@ def bs(problem: Problem, config: BSConfig, *, generator: Generator) -> UnlearnRe
 
 
 def be(problem: Problem, config: BEConfig, *, generator: Generator) -> UnlearnResult:
-    """Send D_f to a class K + 1 of its own, then drop that class (see ``variant``).
+    """Train D_f into a class K + 1 of its own, then drop that class (see ``variant``).
 
     Raises:
         ModelError: the classification layer is not linear, or was not found.

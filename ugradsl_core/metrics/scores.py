@@ -192,7 +192,7 @@ def additional_mia(
     Both sets have the same total weight, so 50 is chance. The attack sees the confidence at the
     true label and is judged on samples that it was not fitted on; the paper does not say either.
 
-    Two samples of one distribution read 50 in the mean, whatever their sizes, as long as the folds
+    Two samples of one distribution give 50 on average, whatever their sizes, if the folds
     are independent of the scores: then held-out samples of both sets have the same law given the
     fitted attack, and what it gains in one it loses in the other. Folds by rank, or any fixed
     function of the rank, are not: the fitted part has the held-out part's empirical distribution,

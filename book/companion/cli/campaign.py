@@ -80,7 +80,7 @@ def campaign(
     """Compute a plan's missing results, the most valuable first; stops and resumes at any time.
 
     Every record is published as soon as it is there. Workers run at the lowest priority; with
-    --workers 0 the jobs run in this process, one after the other, which a GPU of one's own wants.
+    --workers 0 the jobs run in this process, one after the other, which suits a GPU of one's own.
     """
     read = read_plan(plan)
     if only is not None:
@@ -135,8 +135,8 @@ def _fill_outputs(
     for bench, record in tqdm(missing, unit="run", file=sys.stderr, disable=None):
         if not bench.fill_outputs(record):
             print(
-                f"{bench.job.setting} {bench.job.label}, seed {record.seed}: came out otherwise on "
-                "this machine, so nothing was written"
+                f"{bench.job.setting} {bench.job.label}, seed {record.seed}: came out differently "
+                "on this machine, so nothing was written"
             )
 
 

@@ -35,24 +35,24 @@ VERIFIED = {
     "mnist-m": f"No checksum is published; {IN_RECORDS.format('values and labels')}",
     "celeba": (
         "The checksums of the lists are compared before they are read, that of the archive when "
-        "torchvision downloads it. Of the single images none is published; "
+        "torchvision downloads it. None is published for the single images; "
         + IN_RECORDS.format("values, labels and identities")
     ),
     "tiny-imagenet": (
         f"No checksum is published; {IN_RECORDS.format('all paths, sizes and labels')}"
     ),
     "imagenet": (
-        "Checksums are published of the archives alone, which are not read here; "
+        "Checksums are published only for the archives, which are not read here; "
         + IN_RECORDS.format("all paths, sizes and labels")
     ),
     "20newsgroups": (
         "The checksum of the archive is compared when it is downloaded; those of the texts and "
         "labels of each part whenever they are read, be it from the folders or from "
-        "scikit-learn's cache. None is published of these; they are kept in this package:"
+        "scikit-learn's cache. No checksums of these are published; this package keeps its own:"
     ),
 }
 CONTENTS = (
-    ' With `checksum="contents"` what the files hold stands in place of their sizes, and is '
+    ' With `checksum="contents"` what the files hold takes the place of their sizes, and is '
     "compared with a `SHA256SUMS` in the folder, where there is one."
 )
 

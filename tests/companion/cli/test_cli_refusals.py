@@ -127,9 +127,9 @@ def test_a_class_that_holds_all_or_none_of_the_samples_says_which() -> None:
 
 UNPUBLISHED: list[tuple[str, str]] = [
     ("folder", "publish: folder is a folder; name a file"),
-    ("notes.txt", "publish: notes.txt holds something else than records (notes.txt, line 1"),
+    ("notes.txt", "publish: notes.txt holds something other than records (notes.txt, line 1"),
     ("notes.txt/x.jsonl", "publish: notes.txt/x.jsonl cannot be written, as"),
-    ("bytes.bin", "publish: bytes.bin holds something else than records (records: bytes.bin"),
+    ("bytes.bin", "publish: bytes.bin holds something other than records (records: bytes.bin"),
 ]
 
 
@@ -182,14 +182,14 @@ def test_other_files_are_not_replaced_either(
     (here / "list.json").write_text("[1, 2]")
     for target in ("notes.txt", "list.json"):
         run = ["original", "digits-random10", *SMALL, "--publish", target]
-        refusal(cli, run, f"publish: {target} holds something else than names of models")
-        refusal(cli, ["merge", target, "mine.jsonl"], f"merge: {target} holds something else than")
+        refusal(cli, run, f"publish: {target} holds something other than names of models")
+        refusal(cli, ["merge", target, "mine.jsonl"], f"merge: {target} holds something other than")
     monkeypatch.setattr("companion.files.NOTEBOOK_FOLDER", here)
     monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: pytest.fail("was run"))
     for name in ("quickstart", "random_forgetting"):
         (here / f"{name}.ipynb").write_text("{}")
     for target, message in (
-        ("notes.txt", "output: notes.txt holds something else than a notebook"),
+        ("notes.txt", "output: notes.txt holds something other than a notebook"),
         ("none/out.ipynb", "output: none does not exist; make this folder first"),
         ("random_forgetting.ipynb", "output: would overwrite the notebook itself"),
     ):
@@ -254,7 +254,7 @@ def test_a_preset_of_its_own_stands_for_itself(cli: Cli) -> None:
 def test_the_owner_of_a_folder_searches_and_trains_on_it(cli: Cli, here: Path) -> None:
     write_classes(here / "mine", {"cats": 40, "dogs": 40})
     own = [
-        "-p", "dataset=folder:mine", "-p", "train_size", "40", "-p", "validation_size", "10",
+        "-p", "dataset=folder:mine", "-p", "train_size", "24", "-p", "validation_size", "10",
         "-p", "model.width", "2", "-p", "training.epochs", "1", "-p", "training.batch_size", "16",
     ]  # fmt: skip
     code, _, err = cli("tune", "digits-random10", *own, "--methods", "ff", "--publish", "t.jsonl")
@@ -264,7 +264,7 @@ def test_the_owner_of_a_folder_searches_and_trains_on_it(cli: Cli, here: Path) -
     trial = found[3]
     assert (trial.kind, trial.seed) == ("trial", 1000)
     assert trial.setting["dataset"] == "folder:mine"
-    assert (trial.setting["train_size"], trial.config["batch_size"]) == (40, 16)
+    assert (trial.setting["train_size"], trial.config["batch_size"]) == (24, 16)
     code, out, err = cli("regime", "digits-random10,digits-class", "--scale", "smoke", *own,
                          "-p", "forgotten_class=1")  # fmt: skip
     assert code == 0, err

@@ -544,7 +544,7 @@ class Bench:
         ]
 
     def fill_outputs(self, published: Record) -> bool:
-        """Run a published result again for its model's outputs; False where it came out otherwise.
+        """Run a published result again for its model's outputs; False if it came out differently.
 
         The same seeds give other digits on another kind of processor, and outputs that do not
         belong to the published numbers are not written.

@@ -281,7 +281,7 @@ def read_arrays(path: Path, name: str) -> dict[str, Any]:
     """All arrays of an ``.npz`` file, straight from the disk where they are not compressed.
 
     Raises:
-        DataError: the file is damaged, or holds something else than plain arrays.
+        DataError: the file is damaged, or holds something other than plain arrays.
     """
     arrays = {}
     try:

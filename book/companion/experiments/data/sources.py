@@ -87,7 +87,7 @@ SOURCES: dict[str, DataSource] = {
         citation=("alpaydin1998optical", "pedregosa2011scikit"),
         licence="CC BY 4.0.",
         url="https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
-        get="Inside scikit-learn; nothing to get.",
+        get="Comes with scikit-learn; nothing to download.",
         note="Every fourth image is a test image.",
     ),
     "digits-parity": DataSource(
@@ -104,7 +104,7 @@ SOURCES: dict[str, DataSource] = {
         citation=("alpaydin1998optical", "pedregosa2011scikit"),
         licence="CC BY 4.0.",
         url="https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
-        get="Inside scikit-learn; nothing to get.",
+        get="Comes with scikit-learn; nothing to download.",
         note="The digits with two classes; a small stand-in for forgetting a group of a class.",
     ),
     "cifar10": DataSource(
@@ -327,8 +327,8 @@ SOURCES: dict[str, DataSource] = {
         ),
         note=(
             "The validation images are the test set. The shorter side becomes 256 pixels and the "
-            "central square of 224 is taken, in training too, where a crop after padding stands in "
-            "place of the usual random resized crop."
+            "central square of 224 is taken; in training, too, where a crop after padding takes "
+            "the place of the usual random resized crop."
         ),
     ),
     "20newsgroups": DataSource(
@@ -383,7 +383,7 @@ SOURCES: dict[str, DataSource] = {
         citation=(),
         licence="None needed.",
         url="",
-        get="Made by this package; nothing to get.",
+        get="Made by this package; nothing to download.",
         note=(
             "Synthetic: ten invented words a text, drawn from a fixed seed. It lets BERT and the "
             "text path run anywhere, in seconds; its numbers say nothing about language."
