@@ -65,7 +65,7 @@ def permuted(theta: Tensor, features: int, order: Tensor) -> Tensor:
 
 
 def looked_up(original: Tensor, forget_labels: Tensor, other: Tensor, labels: Tensor) -> Tensor:
-    """Answers that hide nothing but a list: for each forget sample those for an unseen one.
+    """Answers that hide nothing but a list: for each forgotten sample those for an unseen one.
 
     Args:
         original: logits of a model on D_f, (n_f, K); where no unseen sample of a class is left,
