@@ -106,8 +106,8 @@ def unlearn(
             of one data set, seen through subsets, wrappers, views and copies, without reading it.
             ``content``: also items with equal inputs; this reads every item once. ``off``: not
             at all.
-        progress: a bar for what takes more than two seconds; None shows it in a terminal or a
-            notebook.
+        progress: a line that names the passes before they start, and a bar for what takes more than
+            two seconds, both on stderr; None shows them in a terminal or a notebook.
         on_epoch: called with an :class:`Epoch`, off the clock; unlearning ends where it returns
             True, for example when a desired gap is reached.
         evaluate_every: epochs between two calls of it; it is also called after the last epoch.
@@ -180,8 +180,12 @@ def unlearn(
             on_epoch=listener,
         )
         sizes = len(samples["retain"]), len(samples["forget"])
-        epochs = f"{getattr(config, 'epochs', 0)} epochs, " if trains else ""
-        LOG.info("%s: %s%s", method, epochs, passes(config, *sizes, interface.num_classes))
+        named = str(passes(config, *sizes, interface.num_classes))
+        if trains:
+            epochs: int = config.epochs  # type: ignore[attr-defined]
+            named = f"{epochs} epoch{'s' * (epochs != 1)}, {named}"
+        LOG.info("%s: %s", method, named)
+        execution.progress.say(named)
         result = _run(method, chosen, problem, config, generator, listener)
         unlearned = with_weights(model, result.state_dict)
         if core is not model:  # the caller's names
