@@ -16,7 +16,7 @@ READY := $(VENV)/.ready
 # of the CPU wheels on Linux, where PyPI's bring gigabytes of CUDA libraries.
 TORCH_INDEX ?=
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check
-SIDE_BY_SIDE := --numprocesses $(JOBS) --maxprocesses 4
+SIDE_BY_SIDE := --numprocesses $(JOBS) --maxprocesses 4 --no-loadscope-reorder -p tests.order
 
 .PHONY: help setup book test results campaign grid gpu check lint format types benchmark clean
 .DEFAULT_GOAL := help

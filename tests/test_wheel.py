@@ -1,5 +1,6 @@
 """An installed wheel works from any directory, and its core without the companion's libraries."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -38,6 +39,22 @@ for method in METHODS:
     done = unlearn(method, model, **sets, make_model=build, seed=0)
     assert set(done.model.state_dict()) == set(model.state_dict())
 print("unlearned with", len(METHODS))
+"""
+CALLS = """
+import io, json, sys
+from contextlib import redirect_stderr, redirect_stdout
+from companion.__main__ import main
+
+found = []
+for words in {calls!r}:
+    sys.argv, code = ["ugradsl", *words], 0
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+    found.append((code, out.getvalue(), err.getvalue()))
+print(json.dumps(found))
 """
 
 
@@ -81,25 +98,23 @@ def test_the_core_unlearns_without_the_companions_libraries(site: Path, tmp_path
 
 
 def test_the_command_lists_methods_and_presets(site: Path, tmp_path: Path) -> None:
-    command = site / "bin" / "ugradsl"
-    methods = run(site, tmp_path, command, "methods")
+    """The first by the command that was installed, what follows by its function."""
+    methods = run(site, tmp_path, site / "bin" / "ugradsl", "methods")
     assert methods.returncode == 0, methods.stderr
     assert "ugradsl+" in methods.stdout
-    presets = run(site, tmp_path, command, "presets")
-    assert presets.returncode == 0, presets.stderr
-    assert "digits-random10" in presets.stdout
-
-
-def test_absent_records_and_tables_are_a_sentence(site: Path, tmp_path: Path) -> None:
-    command = site / "bin" / "ugradsl"
-    for words, said in (
-        (["table", "cifar10-random10"], "no published records"),
-        (["audit"], "book/paper of a clone of the project"),
+    calls = [["presets"], ["table", "cifar10-random10"], ["audit"]]
+    done = run(site, tmp_path, "-c", CALLS.format(calls=calls))
+    assert done.returncode == 0, done.stderr
+    (code, out, err), *refused = json.loads(done.stdout)
+    assert code == 0, err
+    assert "digits-random10" in out
+    # absent records and tables are a sentence
+    for (code, _, err), said in zip(
+        refused, ("no published records", "book/paper of a clone of the project"), strict=True
     ):
-        done = run(site, tmp_path, command, *words)
-        assert done.returncode == 2
-        assert said in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        assert code == 2
+        assert said in err
+        assert len(err.splitlines()) == 1
 
 
 def test_without_the_commands_libraries_one_line_says_how_to_get_them(

@@ -254,7 +254,7 @@ def test_a_preset_of_its_own_stands_for_itself(cli: Cli) -> None:
 def test_the_owner_of_a_folder_searches_and_trains_on_it(cli: Cli, here: Path) -> None:
     write_classes(here / "mine", {"cats": 40, "dogs": 40})
     own = [
-        "-p", "dataset=folder:mine", "-p", "train_size", "40", "-p", "validation_size", "10",
+        "-p", "dataset=folder:mine", "-p", "train_size", "24", "-p", "validation_size", "10",
         "-p", "model.width", "2", "-p", "training.epochs", "1", "-p", "training.batch_size", "16",
     ]  # fmt: skip
     code, _, err = cli("tune", "digits-random10", *own, "--methods", "ff", "--publish", "t.jsonl")
@@ -264,7 +264,7 @@ def test_the_owner_of_a_folder_searches_and_trains_on_it(cli: Cli, here: Path) -
     trial = found[3]
     assert (trial.kind, trial.seed) == ("trial", 1000)
     assert trial.setting["dataset"] == "folder:mine"
-    assert (trial.setting["train_size"], trial.config["batch_size"]) == (40, 16)
+    assert (trial.setting["train_size"], trial.config["batch_size"]) == (24, 16)
     code, out, err = cli("regime", "digits-random10,digits-class", "--scale", "smoke", *own,
                          "-p", "forgotten_class=1")  # fmt: skip
     assert code == 0, err

@@ -395,9 +395,17 @@ def test_logits_fetched_in_parts_are_those_fetched_at_once(
 PACK = ROOT / "tests" / "benchmarks" / "gpu" / "pack.py"
 
 
-def _pack(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(PACK), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def _script() -> Any:
+    spec = importlib.util.spec_from_file_location("pack", PACK)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _pack(*words: str | Path) -> None:
+    _script().main(list(map(str, words)))
 
 
 def test_what_is_packed_comes_out_nearly_the_same(tmp_path: Path) -> None:
@@ -410,11 +418,12 @@ def test_what_is_packed_comes_out_nearly_the_same(tmp_path: Path) -> None:
         arrays[f"x_{end}"] = np.broadcast_to(ramp[None, :, None, None] + shade, (n, 32, 32, 3))
         arrays[f"y_{end}"] = np.arange(n) % 10
     np.savez(root / "cifar10.npz", **arrays)
-    done = _pack("pack", root, out, "--datasets", "cifar10", "--wheels", "", "--quality", "95")
-    assert done.returncode == 0, done.stderr
+    words = ["pack", root, out, "--datasets", "cifar10", "--wheels", "", "--quality", "95"]
+    command = [sys.executable, str(PACK), *map(str, words)]
+    subprocess.run(command, capture_output=True, check=True)
     facts = json.loads((out / "images.json").read_text())["cifar10"]
     assert facts["train"]["images"] == 70
-    assert _pack("unpack", out, back, "--datasets", "cifar10").returncode == 0
+    _pack("unpack", out, back, "--datasets", "cifar10")
     with np.load(back / "cifar10.npz") as found:
         for key, array in arrays.items():
             if key.startswith("y_"):
@@ -428,11 +437,11 @@ def test_what_is_packed_comes_out_nearly_the_same(tmp_path: Path) -> None:
     loaded = load_data(preset_setting("cifar10-random10", "full"), CPU, str(back))
     assert "decoded copy cifar10.npz" in loaded.train.source
     assert len(loaded.test) == 30
-    again = _pack("unpack", out, back, "--datasets", "cifar10")
-    assert again.stderr.strip().endswith("is there already; choose another data root")
-    missing = _pack("pack", tmp_path, out, "--datasets", "cifar100", "--wheels", "")
-    assert missing.stderr.startswith(f"pack: {tmp_path} has no decoded copy cifar100.npz")
-    assert again.returncode == missing.returncode == 1
+    with pytest.raises(SystemExit, match=r"^pack: .* is there already; choose another data root$"):
+        _pack("unpack", out, back, "--datasets", "cifar10")
+    with pytest.raises(SystemExit) as missing:
+        _pack("pack", tmp_path, out, "--datasets", "cifar100", "--wheels", "")
+    assert str(missing.value).startswith(f"pack: {tmp_path} has no decoded copy cifar100.npz")
 
 
 def _images(root: Path, name: str, n: int) -> None:
@@ -443,15 +452,6 @@ def _images(root: Path, name: str, n: int) -> None:
         arrays[f"x_{end}"] = draw(0, 256, (n, 32, 32, 3), dtype=np.uint8)
         arrays[f"y_{end}"] = np.arange(n) % 10
     np.savez(root / f"{name}.npz", **arrays)
-
-
-def _script() -> Any:
-    spec = importlib.util.spec_from_file_location("pack", PACK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_images_have_the_best_quality_that_fits_beside_the_code(

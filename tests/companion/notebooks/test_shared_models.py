@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from companion.experiments.runs import problems
+from companion.experiments.settings.setting import Setting
 from companion.notebooks import live
 from companion.notebooks.parameters import Experiment, check_parameters
 from ugradsl_core.errors import StoreError
@@ -18,6 +19,19 @@ def small(**values: Any) -> Experiment:
     found = check_parameters("random_forgetting", seeds="0", **values)
     assert isinstance(found, Experiment)
     return found
+
+
+@pytest.fixture(autouse=True)
+def _soon_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parameters' setting with few samples and one epoch for the original."""
+    full: Callable[[Experiment], Setting] = live.setting_of
+
+    def small_setting(parameters: Experiment) -> Setting:
+        setting = full(parameters)
+        one = setting.training.replace(epochs=1)
+        return setting.replace(train_size=60, validation_size=0, training=one)
+
+    monkeypatch.setattr(live, "setting_of", small_setting)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Theorem 1's error bound and Theorem 2's geometry against closed forms and real minima."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -121,9 +122,11 @@ def test_the_softmax_constant_is_reached_by_one_sample_of_two_classes() -> None:
     along = torch.tensor([2.0, -2.0, 1.0, -1.0], dtype=torch.float64)
     along /= along.norm()
     constant = theorems.softmax_regression_lipschitz(x)
-    grid = torch.linspace(-2, 2, 401, dtype=torch.float64)
+    steepest = math.log(2 + math.sqrt(3)) / math.sqrt(10)  # σ = 1/2 + 1/(2√3); t is √10 on along
+    grid = [*torch.linspace(-2, 2, 41, dtype=torch.float64).tolist(), steepest, -steepest]
     slopes = [theorems.hessian_lipschitz(risk, t * along, (t + 1e-4) * along, 1) for t in grid]
     assert constant * 0.999 < max(slopes) <= constant * (1 + 1e-6)
+    assert max(slopes) == max(slopes[-2:])
 
 
 @pytest.mark.parametrize("l2", [0.3, 3.0])

@@ -177,7 +177,9 @@ def test_only_the_adapter_forgets(method: str) -> None:
 @pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224"])
 def test_models_of_timm(name: str) -> None:
     timm = pytest.importorskip("timm")
-    sizes = {"img_size": 16, "embed_dim": 12, "depth": 1} if name.startswith("vit") else {}
+    sizes: dict[str, Any] = {"channels": (8, 8, 16, 16)}
+    if name.startswith("vit"):
+        sizes = {"img_size": 16, "embed_dim": 12, "depth": 1}
     network = timm.create_model(name, num_classes=K, **sizes)
     data = TensorDataset(torch.randn(12, 3, 16, 16), torch.arange(12) % K)
     sets = {"retain": Subset(data, range(4, 12)), "forget": Subset(data, range(4))}

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -140,7 +141,8 @@ def test_odd_batches_of_a_narrow_resnet18_do_not_break_pytorchs_kernel() -> None
         "expected = F.conv2d(x, layer.weight, stride=2)\n"
         "torch.testing.assert_close(layer(x), expected)\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+    waiting = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # not by turning round and round
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120, env=waiting)
 
 
 def test_resnet18_of_the_imagenet_stem_is_torchvisions() -> None:

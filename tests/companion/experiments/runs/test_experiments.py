@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -81,6 +82,19 @@ def grid(
     loaded: Data, store: Store, seeds: tuple[int, ...] = (0, 1), **options: Any
 ) -> list[Record]:
     return run_grid(SETTING, loaded, CONFIGS, seeds, store, CPU, **options)
+
+
+@pytest.fixture(scope="module")
+def whole(loaded: Data, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Record]]:
+    """The store and the records of a grid that nothing has stopped; tests work on copies of it."""
+    store = open_store(tmp_path_factory.mktemp("whole") / "store")
+    return store.root, grid(loaded, store)
+
+
+@pytest.fixture
+def copied(whole: tuple[Path, list[Record]], tmp_path: Path) -> Store:
+    """A store in which the grid is there already."""
+    return open_store(shutil.copytree(whole[0], tmp_path / "copied"))
 
 
 @pytest.fixture
@@ -227,7 +241,7 @@ def test_a_grid_is_computed_once(loaded: Data, store: Store, counted: dict[str, 
 
 
 def test_a_stopped_grid_resumes_without_computing_again(
-    loaded: Data, store: Store, tmp_path: Path, counted: dict[str, int]
+    loaded: Data, store: Store, whole: tuple[Path, list[Record]], counted: dict[str, int]
 ) -> None:
     seen = []
 
@@ -241,8 +255,7 @@ def test_a_stopped_grid_resumes_without_computing_again(
     assert counted == {"trained": 1, "unlearned": 3}
     resumed = grid(loaded, store)
     assert counted == {"trained": 2, "unlearned": 8}
-    whole = grid(loaded, open_store(tmp_path / "other"))
-    assert [lasting(r) for r in resumed] == [lasting(r) for r in whole]
+    assert [lasting(r) for r in resumed] == [lasting(r) for r in whole[1]]
 
 
 def test_a_record_says_the_scale_that_was_asked_for(loaded: Data, store: Store) -> None:
@@ -261,19 +274,25 @@ def truncate(path: Path) -> None:
     "pattern", ["records/*.json", "models/original-*.safetensors", "models/retrain-*.safetensors"]
 )
 def test_damage_is_noticed_and_computed_again(
-    loaded: Data, store: Store, counted: dict[str, int], pattern: str
+    loaded: Data,
+    whole: tuple[Path, list[Record]],
+    copied: Store,
+    counted: dict[str, int],
+    pattern: str,
 ) -> None:
-    before = grid(loaded, store, seeds=(0,))
-    for path in store.root.glob(pattern):
+    before = whole[1][:4]
+    assert grid(loaded, copied, seeds=(0,)) == before
+    assert counted == {"trained": 0, "unlearned": 0}
+    for path in copied.root.glob(pattern):
         truncate(path)
     if not pattern.startswith("records"):
-        for path in store.root.glob("records/*.json"):
+        for path in copied.root.glob("records/*.json"):
             path.unlink()
     with pytest.warns(DamagedFileWarning):
-        after = grid(loaded, store, seeds=(0,))
+        after = grid(loaded, copied, seeds=(0,))
     assert [lasting(r) for r in after] == [lasting(r) for r in before]
-    assert counted["trained"] == (2 if "original" in pattern else 1)
-    assert grid(loaded, store, seeds=(0,)) == after
+    assert counted["trained"] == (1 if "original" in pattern else 0)
+    assert grid(loaded, copied, seeds=(0,)) == after
 
 
 def test_retrain_keeps_its_time_when_its_model_is_reused(loaded: Data, store: Store) -> None:
@@ -333,7 +352,7 @@ def test_a_full_disk_stops_the_grid_and_loses_nothing(
 
 KILLED = [
     "experiment", "digits-random10", "--scale", "smoke", "--methods", "retrain,ft,ugradsl",
-    "--seeds", "0,1,2", "-p", "train_size", "120", "-p", "training.epochs", "2",
+    "--seeds", "0,1", "-p", "train_size", "120", "-p", "training.epochs", "2",
 ]  # fmt: skip
 
 
@@ -348,7 +367,7 @@ def kill_when(done: Callable[[], bool], *arguments: object) -> None:
     while not done():
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < deadline, "nothing to be seen within 180 s"
-        time.sleep(0.002)
+        time.sleep(0.01)
     process.kill()
     assert process.wait() == (1 if os.name == "nt" else -9)
 
@@ -357,7 +376,7 @@ def test_a_killed_experiment_resumes_to_the_same_records(tmp_path: Path, cli: Cl
     folder = tmp_path / "killed"
     kill_when(lambda: len(list(folder.glob("records/*.json"))) >= 2, *KILLED, "--store", folder)
     survived = {path.name: path.read_bytes() for path in folder.glob("records/*.json")}
-    assert 2 <= len(survived) < 9
+    assert 2 <= len(survived) < 6
 
     with warnings.catch_warnings():  # the kill may have hit the writing of a model
         warnings.simplefilter("ignore", DamagedFileWarning)
@@ -366,7 +385,7 @@ def test_a_killed_experiment_resumes_to_the_same_records(tmp_path: Path, cli: Cl
     for name, content in survived.items():
         assert (folder / "records" / name).read_bytes() == content
     resumed, whole = (all_records(open_store(s)) for s in (folder, tmp_path / "whole"))
-    assert len(whole) == 9
+    assert len(whole) == 6
     assert [lasting(r) for r in resumed] == [lasting(r) for r in whole]
 
 

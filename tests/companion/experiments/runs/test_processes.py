@@ -1,6 +1,7 @@
 """Two CPU processes over gloo compute what one computes; what they cannot do is refused."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -22,22 +23,18 @@ LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--npro
 HERE = Path(__file__).parents[3] / "support"
 
 
-def launched(*arguments: object) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    target = tmp_path_factory.mktemp("two") / "found.pt"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
-    return subprocess.run(
-        [*LAUNCH, *map(str, arguments)],
+    done = subprocess.run(
+        [*LAUNCH, str(HERE / "two_processes.py"), str(target)],
         env=environment,
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
     )
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    target = tmp_path_factory.mktemp("two") / "found.pt"
-    done = launched(HERE / "two_processes.py", target)
     assert done.returncode == 0, done.stderr
     return torch.load(target)
 
@@ -78,13 +75,33 @@ def test_processes_draw_different_noise(two: Found) -> None:
 def test_the_command_refuses_before_it_computes(tmp_path: Path) -> None:
     """One sentence from the first process, and nothing written."""
     store = tmp_path / "store"
-    done = launched(
-        "-m", "companion", "experiment", "digits-random10", "--device", "cpu",
-        "--methods", "retrain", "--store", store, "-p", "training.batch_size", "1",
-    )  # fmt: skip
-    assert done.returncode != 0
+    words = [
+        sys.executable, "-m", "companion", "experiment", "digits-random10", "--device", "cpu",
+        "--methods", "retrain", "--store", str(store), "-p", "training.batch_size", "1",
+    ]  # fmt: skip
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    for size in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        shared[size] = "2"
+    running = [  # as torchrun starts them, which would be a third process
+        subprocess.Popen(
+            words,
+            env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    try:
+        said = [process.communicate(timeout=240)[1] for process in running]
+    finally:
+        for process in running:
+            process.kill()
     sentence = "ugradsl: processes: should be at most 1, the samples in a batch; found 2"
-    assert done.stderr.count(sentence) == 1
+    assert [text.count(sentence) for text in said] == [1, 0]
+    assert all(process.returncode != 0 for process in running)
     assert not store.exists()
 
 
