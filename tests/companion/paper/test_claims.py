@@ -199,7 +199,12 @@ def test_the_title_is_judged_by_two_comparisons() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "outcome"),
-    [((1.2, 1.2), "reproduced"), ((2, 1, 1), "partly"), ((4, 4), "not reproduced")],
+    [
+        ((1.2, 1.2), "reproduced"),
+        ((2, 1, 1), "partly"),
+        ((4, 4), "not reproduced"),
+        ((0.79, 1.2), "undecided"),
+    ],
 )
 def test_costs(seconds: tuple[float, ...], outcome: str) -> None:
     judge = records_sweeps.costs((("ugradsl", "ga"),), records_sweeps.seconds_per_sample, "Ratio")

@@ -207,20 +207,28 @@ def ratio(
 
 
 def costs(pairs: Sequence[tuple[str, str]], cost: Callable[[Record], float], unit: str) -> Judge:
-    """A cost over that of the method which is improved, averaged over seeds."""
+    """A cost over that of the method which is improved, averaged over seeds.
+
+    Undecided where a ratio is below 1/``MARGINAL``: the costly method does all that its base does,
+    so its cost was then measured beside other work than that of its base.
+    """
 
     def judge(published: Published) -> Judgement:
-        held, parts, seeds = [], [], []
+        held, parts, seeds, impossible = [], [], [], False
         for name, records in published.settings.items():
             for costly, base in pairs:
                 found = ratio(records, costly, base, cost)
                 if found is not None:
                     held.append(found[0] <= MARGINAL)
+                    impossible = impossible or found[0] < 1 / MARGINAL
                     seeds.append((name, found[1]))
                     parts.append(f"{name}: {title_of(costly)} / {title_of(base)} {found[0]:.2f}")
         if not held:
             return not_run("No published setting has records of both methods.")
-        return judgement(all_or_half(held), f"{unit}: {'; '.join(parts)}.", seeds)
+        text = f"{unit}: {'; '.join(parts)}."
+        if impossible:
+            text += " A method cannot be so much cheaper than the part of it that it shares."
+        return judgement(UNDECIDED if impossible else all_or_half(held), text, seeds)
 
     return judge
 
