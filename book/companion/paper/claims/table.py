@@ -198,8 +198,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Time of the self-adaptive forms over that of the fixed rate: printed run times; ours: "
         "seconds for each sample passed",
         f"At most {MARGINAL:g} times. {HALF} Ours undecided: a ratio below {1 / MARGINAL:g}, as "
-        "the self-adaptive form does all that the other does; then the times are those of a machine "
-        "that was busy.",
+        "the self-adaptive form does all that the other does; then the machine was busy.",
         (AUDIT, RANDOM),
         paper.costs(paper.ADAPTIVE),
         records.costs(records.ADAPTIVE, records.seconds_per_sample, "Ratio of seconds a sample"),
