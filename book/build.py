@@ -29,6 +29,16 @@ HTML = BUILD / "html"
 PAPERMILL_MARK = "papermill-error-cell-tag"  # on cells that papermill adds beside a failed one
 MOST_JOBS = 4
 STAGED = ("_config.yml", "_toc.yml", "CHANGELOG.md", "book")
+LONGEST = (  # these start first, so that no long one is left when the others have ended
+    "method_comparison",
+    "class_wise_forgetting",
+    "theory_5_theorem_2",
+    "adaptive_rate",
+    "own_checkpoint",
+    "theory_2_influence",
+    "stability",
+    "epochs",
+)
 MODELS = BUILD / "models"  # what notebooks train, each model once in a build
 SECONDS = "seconds.json"  # of each live run, for the stamps of the pages
 
@@ -38,7 +48,7 @@ class NotebookError(Exception):
 
 
 def stage() -> list[Path]:
-    """Copy the book's sources to a clean tree and return the notebooks to execute."""
+    """Copy the book's sources to a clean tree and return the notebooks, the longest first."""
     shutil.rmtree(SOURCE, ignore_errors=True)
     SOURCE.mkdir(parents=True)
     ignore = shutil.ignore_patterns("_generated", "__pycache__", "companion")
@@ -48,7 +58,9 @@ def stage() -> list[Path]:
         else:
             shutil.copy2(ROOT / name, SOURCE / name)
     (SOURCE / "notebooks").mkdir()
-    return sorted((ROOT / "notebooks").glob("*.ipynb"))
+    order = {name: place for place, name in enumerate(LONGEST)}
+    found = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    return sorted(found, key=lambda path: order.get(path.stem, len(order)))
 
 
 def execute(source: Path, target: Path) -> None:

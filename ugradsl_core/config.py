@@ -30,7 +30,7 @@ class Config(BaseModel):
         for name, value in values.items():
             field = type(self).model_fields.get(name)
             if is_truth(value) and field is not None and not _is_switch(field.annotation):
-                raise ConfigError(f"{name}: should be a value and no truth value; found {value}")
+                raise ConfigError(f"{name}: should be a value, not a truth value; found {value}")
         try:
             super().__init__(**values)
         except ValidationError as error:

@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const { node, svgNode, format, slider, canvasOf, fresh, path, mount, frame } = window.UGS;
-  const SETS = { retain: "D_r, kept", forget: "D_f, forgotten", test: "D_te, test" };
+  const SETS = { retain: "D_r, retained", forget: "D_f, forgotten", test: "D_te, test" };
   const NAMES = ["A", "B"];
   const here = document.currentScript ? document.currentScript.src : "../_static/comparator.js";
   const root = here.slice(0, here.lastIndexOf("/") + 1);
@@ -157,7 +157,7 @@
       // what the outputs say: the accuracies; the attacks are those of the records
       const counted = { UA: (s) => 100 - accuracy(s.forget), RA: (s) => accuracy(s.retain), TA: (s) => accuracy(s.test) };
       const rows = ["UA", "MIA", "RA", "TA", "add_MIA"].map((name) => [
-        `${name.replace("_", ". ")} %`,
+        `${name === "add_MIA" ? "additional MIA" : name} %`,
         ...state.models.map((m, i) => {
           if (name in counted) return format(counted[name](sets[i]), 1);
           return name in m.metrics ? format(m.metrics[name], 1) : "–";
@@ -194,7 +194,7 @@
       heading("What the forgotten samples are taken for");
       const K = state.setting.classes;
       if (K > 20) {
-        node("p", {}, body, `With ${K} classes a matrix is not readable; the shares of right answers are above.`);
+        node("p", {}, body, `With ${K} classes a matrix is not readable; the shares of correct answers are above.`);
         return;
       }
       const pair = node("div", { class: "ugc-pair" }, body);
@@ -291,7 +291,7 @@
     const update = async () => {
       delete box.dataset.shown;
       state.models = choose.map((list) => state.setting.models.find(({ key }) => key === list.value));
-      status.textContent = "Loading what the models said …";
+      status.textContent = "Loading the models' answers …";
       const asked = state.models.map(({ file }) => file).join(" ");
       try {
         const found = await Promise.all(state.models.map(({ file }) => load(file)));
@@ -301,7 +301,7 @@
         status.textContent = `The file ${error.message} could not be loaded.`;
         return;
       }
-      status.textContent = `${sets[0].forget.labels.length} forgotten, ${sets[0].retain.labels.length} kept and ${sets[0].test.labels.length} test samples.`;
+      status.textContent = `${sets[0].forget.labels.length} forgotten, ${sets[0].retain.labels.length} retained and ${sets[0].test.labels.length} test samples.`;
       draw();
       remember();
       box.dataset.shown = asked;

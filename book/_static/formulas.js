@@ -1,21 +1,31 @@
-/* Formulas are no stops of the tab key, but for those that are wider than the page: they scroll. */
+/* Formulas, figures and code are no stops of the tab key, but for those that are wider than the
+   page: they scroll. */
 (() => {
   "use strict";
 
+  const KINDS = {
+    'mjx-container[display="true"], .formula': "Formula",
+    ".drawing": "Figure",
+    ".bd-article .highlight pre": "Code",
+  };
+
   const reach = () => {
-    const formulas = Array.from(document.querySelectorAll('mjx-container[display="true"], .formula'));
-    const wide = formulas.map((formula) => formula.scrollWidth > formula.clientWidth);
-    formulas.forEach((formula, at) => {
-      if (wide[at]) {
-        formula.tabIndex = 0;
-        formula.setAttribute("role", "group");
-        formula.setAttribute("aria-label", "Formula, scrolls sideways");
-      } else if (formula.tabIndex === 0) {
-        formula.removeAttribute("tabindex");
-        formula.removeAttribute("role");
-        formula.removeAttribute("aria-label");
-      }
-    });
+    for (const [selector, name] of Object.entries(KINDS)) {
+      const parts = Array.from(document.querySelectorAll(selector));
+      const wide = parts.map((part) => part.scrollWidth > part.clientWidth + 1);
+      parts.forEach((part, at) => {
+        part.toggleAttribute("data-scrolls", wide[at]);
+        if (wide[at]) {
+          part.tabIndex = 0;
+          part.setAttribute("role", "group");
+          part.setAttribute("aria-label", `${name}, scrolls sideways`);
+        } else if (part.tabIndex === 0) {
+          part.removeAttribute("tabindex");
+          part.removeAttribute("role");
+          part.removeAttribute("aria-label");
+        }
+      });
+    }
   };
   window.addEventListener("load", () => {
     const typeset = window.MathJax?.startup?.promise ?? Promise.resolve();

@@ -1,7 +1,7 @@
 // Chapter 4: the smoothed label, and where a step of gradient ascent moves the logits.
 (() => {
   "use strict";
-  const { node, svgNode, format, slider, frame, canvasOf, fresh, mount } = window.UGS;
+  const { node, svgNode, format, slider, frame, canvasOf, describe, fresh, mount } = window.UGS;
 
   // Entries of y^{GLS,α}: of the true class, and of each other one.
   const glsLabel = (alpha, K) => [1 + ((1 - K) / K) * alpha, alpha / K];
@@ -19,11 +19,11 @@
   mount("gls", (box, data) => {
     const controls = node("div", { class: "ugs-controls" }, box);
     const redraw = () => draw();
-    const alpha = slider(controls, { label: "α", min: -2, max: 1, step: 0.05, value: data.alpha }, redraw);
-    const K = slider(controls, { label: "K", min: 2, max: 20, step: 1, value: data.K, digits: 0 }, redraw);
+    const alpha = slider(controls, { label: "α", key: "alpha", min: -2, max: 1, step: 0.05, value: data.alpha }, redraw);
+    const K = slider(controls, { label: "K", key: "K", min: 2, max: 20, step: 1, value: data.K, digits: 0 }, redraw);
     const sure = slider(
       controls,
-      { label: "probability of the true class", min: 0.01, max: 0.999, step: 0.001, value: data.p, digits: 3 },
+      { label: "probability of the true class", key: "p", min: 0.01, max: 0.999, step: 0.001, value: data.p, digits: 3 },
       redraw,
     );
     const plots = ["entries of the smoothed label", "ascent: change of the logits"].map((name) => [
@@ -63,6 +63,11 @@
       const limit = [0.25, 0.5, 1, 3].find((size) => size >= most);
       const upper = Math.max(...push, ...plain) > limit / 2 ? limit : limit / 2;
       bars(plots[1][0], plots[1][1], k, push, plain, [-limit, upper]);
+      const state = (name, [own, other], digits) =>
+        `${name}, α = ${format(a)}, K = ${format(k, 0)}: ${format(own, digits)} at the true class, ` +
+        `${format(other, digits)} at each other one`;
+      describe(plots[0][0], state(plots[0][1], label, 3));
+      describe(plots[1][0], state(plots[1][1], push, 3));
       words.textContent =
         `Label: ${format(label[0])} at the true class, ${format(label[1], 3)} elsewhere; the sum is 1. ` +
         `Length of the ascent direction: ${format(lengthOf(push, k), 3)} with α = ${format(a)}, ` +

@@ -1,7 +1,7 @@
 // Chapter 6: ε of Theorem 3 over the smoothing rate, as `ugradsl_core.privacy` computes it.
 (() => {
   "use strict";
-  const { node, svgNode, format, slider, frame, canvasOf, fresh, path, mount } = window.UGS;
+  const { node, svgNode, format, slider, frame, canvasOf, describe, fresh, path, mount } = window.UGS;
 
   const bestAlpha = (gamma1, gamma2) => 1 - gamma1 / gamma2;
   const lowestAlpha = (gamma1, gamma2, K) => (K / (K - 1)) * bestAlpha(gamma1, gamma2);
@@ -28,11 +28,11 @@
     const redraw = () => draw();
     const ratio = slider(
       controls,
-      { label: "γ₁/γ₂", min: 1.1, max: data.largest_ratio, step: 0.05, value: data.ratio },
+      { label: "γ₁/γ₂", key: "ratio", min: 1.1, max: data.largest_ratio, step: 0.05, value: data.ratio },
       redraw,
     );
-    const K = slider(controls, { label: "K", min: 2, max: 100, step: 1, value: data.K, digits: 0 }, redraw);
-    const alpha = slider(controls, { label: "α", min: -9, max: -0.005, step: 0.005, value: data.alpha, digits: 3 }, redraw);
+    const K = slider(controls, { label: "K", key: "K", min: 2, max: 100, step: 1, value: data.K, digits: 0 }, redraw);
+    const alpha = slider(controls, { label: "α", key: "alpha", min: -9, max: -0.005, step: 0.005, value: data.alpha, digits: 3 }, redraw);
     const svg = canvasOf(box, "ε over the smoothing rate α");
     const words = node("p", { class: "ugs-words", "aria-live": "polite" }, box);
 
@@ -72,6 +72,12 @@
       const place = Number.isNaN(value) ? TOP : Math.min(value, TOP);
       const dot = { cx: X(a), cy: Y(place), r: 6, fill: Number.isNaN(value) ? "none" : data.colours.nls };
       svgNode("circle", { class: "ugs-dot", stroke: data.colours.nls, ...dot }, svg);
+      const here = Number.isNaN(value) ? "is outside the domain" : `has ε = ${format(value)}`;
+      describe(
+        svg,
+        `ε over the smoothing rate α for γ₁/γ₂ = ${format(r)} and K = ${format(k, 0)}: ` +
+          `0 at α = ${format(best)}, growing to both sides; α = ${format(a, 3)} ${here}`,
+      );
       words.textContent = sentence(r, k, a, value, best, end);
     };
 

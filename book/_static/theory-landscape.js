@@ -1,18 +1,18 @@
 // Chapter 8: the loss on a plane through θ_r, as a surface that can be turned.
 (() => {
   "use strict";
-  const { node, svgNode, format, slider, checkbox, canvasOf, fresh, path, mount } = window.UGS;
+  const { node, svgNode, format, slider, checkbox, canvasOf, describe, fresh, path, mount } = window.UGS;
 
   mount("landscape", (box, data) => {
     const n = data.coordinates.length;
     const middle = (n - 1) / 2;
     const controls = node("div", { class: "ugs-controls" }, box);
     const redraw = () => draw();
-    const turn = slider(controls, { label: "turn (degrees)", min: 0, max: 360, step: 5, value: 35, digits: 0 }, redraw);
-    const tilt = slider(controls, { label: "tilt (degrees)", min: 10, max: 90, step: 5, value: 35, digits: 0 }, redraw);
-    const first = slider(controls, { label: "step along d₁", min: -middle, max: middle, step: 1, value: 0, digits: 0 }, redraw);
-    const second = slider(controls, { label: "step along d₂", min: -middle, max: middle, step: 1, value: 0, digits: 0 }, redraw);
-    const logarithmic = checkbox(controls, { label: "logarithmic height", checked: true }, redraw);
+    const turn = slider(controls, { label: "turn (degrees)", key: "turn", min: 0, max: 360, step: 5, value: 35, digits: 0 }, redraw);
+    const tilt = slider(controls, { label: "tilt (degrees)", key: "tilt", min: 10, max: 90, step: 5, value: 35, digits: 0 }, redraw);
+    const first = slider(controls, { label: "step along d₁", key: "d1", min: -middle, max: middle, step: 1, value: 0, digits: 0 }, redraw);
+    const second = slider(controls, { label: "step along d₂", key: "d2", min: -middle, max: middle, step: 1, value: 0, digits: 0 }, redraw);
+    const logarithmic = checkbox(controls, { label: "logarithmic height", key: "log", checked: true }, redraw);
     const svg = canvasOf(box, "The loss as a surface over two directions in weight space");
     const words = node("p", { class: "ugs-words", "aria-live": "polite" }, box);
 
@@ -54,7 +54,12 @@
       svgNode("circle", { class: "ugs-pin", cx: x, cy: y, r: 6 }, svg);
       const [p, q] = [data.coordinates[j], data.coordinates[i]];
       const where = p === 0 && q === 0 ? "At θ_r itself" : `At θ_r ${sign(p)} d₁ ${sign(q)} d₂`;
-      words.textContent = `${where} the loss is ${format(data.plane[i][j], 4)}.`;
+      const [turned, tilted] = [turn, tilt].map((control) => format(control.get(), 0));
+      const ground = logarithmic.get() ? "logarithmic" : "linear";
+      words.textContent =
+        `${where} the loss is ${format(data.plane[i][j], 4)}. ` +
+        `Turned by ${turned} degrees, seen from ${tilted} degrees above; the height is ${ground}.`;
+      describe(svg, `The loss as a surface over two directions in weight space. ${words.textContent}`);
     };
     const sign = (value) => `${value < 0 ? "−" : "+"} ${format(Math.abs(value))}`;
     return draw;

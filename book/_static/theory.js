@@ -31,12 +31,14 @@
   let count = 0;
 
   // A labelled range input, with its value beside the label; `changed` is called on every move.
-  const slider = (box, { label, min, max, step, value, digits = 2 }, changed) => {
+  // Its place is kept in the page's address under `key`.
+  const slider = (box, { label, key, min, max, step, value, digits = 2 }, changed) => {
     const id = `ugs-control-${(count += 1)}`;
     const row = node("div", { class: "ugs-control" }, box);
     const name = node("label", { for: id }, row, `${label} `);
     const shown = node("output", { for: id }, name);
     const input = node("input", { type: "range", id, min, max, step, value }, row);
+    if (key) input.dataset.state = key;
     const show = () => {
       shown.textContent = format(Number(input.value), digits);
       input.setAttribute("aria-valuetext", `${label} ${shown.textContent}`);
@@ -49,11 +51,12 @@
     return { input, show, get: () => Number(input.value) };
   };
 
-  const checkbox = (box, { label, checked }, changed) => {
+  const checkbox = (box, { label, key, checked }, changed) => {
     const row = node("div", { class: "ugs-control" }, box);
     const name = node("label", {}, row);
     const input = node("input", { type: "checkbox" }, name);
     input.checked = checked;
+    if (key) input.dataset.state = key;
     name.append(` ${label}`);
     input.addEventListener("change", changed);
     return { get: () => input.checked };
@@ -94,6 +97,9 @@
 
   const canvasOf = (box, label) => svgNode("svg", { class: "ugs-plot", role: "img", "aria-label": label }, box);
 
+  // What a drawing shows at the moment, for those who do not see it.
+  const describe = (svg, text) => svg.setAttribute("aria-label", text);
+
   // Empty the drawing and give it the width that there is: text keeps its size on a phone.
   const fresh = (svg, height) => {
     const width = Math.max(260, Math.floor(svg.parentElement.clientWidth));
@@ -125,10 +131,52 @@
     );
   };
 
+  // The state of a figure is part of the page's address, so that a view can be linked and cited:
+  // #gls?alpha=-0.4&K=10&p=0.95
+  const keepState = (box, name) => {
+    const inputs = [...box.querySelectorAll("[data-state]")];
+    if (!inputs.length) return;
+    const isBox = (input) => input.type === "checkbox";
+    const fits = (input, value) =>
+      input.tagName === "SELECT"
+        ? [...input.options].some((option) => option.value === value)
+        : isBox(input) || (value !== "" && Number.isFinite(Number(value)));
+    const restore = () => {
+      const [figure, query] = window.location.hash.slice(1).split("?");
+      if (figure !== name || query === undefined) return;
+      const kept = new URLSearchParams(query);
+      for (const input of inputs) {
+        const value = kept.get(input.dataset.state);
+        if (value === null || !fits(input, value)) continue;
+        if (isBox(input)) input.checked = value === "1";
+        else input.value = value;
+        input.dispatchEvent(new Event(input.type === "range" ? "input" : "change", { bubbles: true }));
+      }
+      box.scrollIntoView();
+    };
+    let timer = 0;
+    const keep = (event) => {
+      if (!event.isTrusted) return; // set by an address, not by a reader
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        const values = inputs.map((input) => [
+          input.dataset.state,
+          isBox(input) ? String(Number(input.checked)) : input.value,
+        ]);
+        window.history.replaceState(window.history.state, "", `#${name}?${new URLSearchParams(values)}`);
+      }, 300);
+    };
+    box.addEventListener("input", keep);
+    box.addEventListener("change", keep);
+    window.addEventListener("hashchange", restore);
+    restore();
+  };
+
   // Build every figure of that name; `build` returns the function that draws it anew.
   const mount = (name, build) => {
     const start = () => {
-      for (const box of document.querySelectorAll(`.ugs-figure[data-figure="${name}"]`)) {
+      const boxes = document.querySelectorAll(`.ugs-figure[data-figure="${name}"]`);
+      for (const [number, box] of boxes.entries()) {
         const data = JSON.parse(box.querySelector("script").textContent);
         box.querySelector(".ugs-fallback").remove();
         const draw = build(box, data);
@@ -138,6 +186,7 @@
           last = box.clientWidth;
         }).observe(box);
         draw();
+        keepState(box, number ? `${name}-${number + 1}` : name);
         speakAtRest(box);
         box.dataset.ready = "true";
       }
@@ -146,5 +195,5 @@
     else start();
   };
 
-  window.UGS = { node, svgNode, format, slider, checkbox, frame, canvasOf, fresh, path, mount };
+  window.UGS = { node, svgNode, format, slider, checkbox, frame, canvasOf, describe, fresh, path, mount };
 })();

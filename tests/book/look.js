@@ -31,11 +31,18 @@
     }),
 
     images: () =>
-      [...document.images].map((image) => ({
-        alt: (image.getAttribute("alt") || "").trim(),
-        file: image.src.split("/").pop(),
-        loaded: image.complete && image.naturalWidth > 0,
-      })),
+      [
+        ...[...document.images].map((image) => ({
+          alt: (image.getAttribute("alt") || "").trim(),
+          file: image.src.split("/").pop(),
+          loaded: image.complete && image.naturalWidth > 0,
+        })),
+        ...[...document.querySelectorAll(".drawing")].map((box) => ({
+          alt: (box.firstElementChild.getAttribute("aria-label") || "").trim(),
+          file: ".svg",
+          loaded: box.firstElementChild.children.length > 0,
+        })),
+      ],
 
     mathematics: () => {
       const sources = [...document.querySelectorAll(".math")];

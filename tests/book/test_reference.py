@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from companion.figures.style import INK
 from companion.pages.reference import api, cli
 from serving import HTML
 
@@ -92,14 +91,19 @@ def test_the_ink_of_figures_can_be_read(scheme: str, browser: Browser, site: str
     context = browser.new_context(color_scheme=scheme)
     page = context.new_page()
     page.goto(f"{site}/notebooks/random_forgetting.html")
-    brightness, paper = page.locator("img.dark-light").first.evaluate(
-        "e => [getComputedStyle(e).filter, getComputedStyle(document.body).backgroundColor]"
+    label = page.locator(".drawing text").first
+    ink, brightness, paper = label.evaluate(
+        "e => [getComputedStyle(e).fill, getComputedStyle(e.closest('svg')).filter,"
+        " getComputedStyle(document.body).backgroundColor]"
     )
     context.close()
     factor = float(brightness.removeprefix("brightness(").rstrip(")"))
-    ink = [factor * int(INK[i : i + 2], 16) for i in (1, 3, 5)]
-    ground = [float(x) for x in paper[paper.index("(") + 1 : -1].split(",")[:3]]
-    assert contrast(ink, ground) >= 4.5
+    assert contrast([factor * part for part in rgb(ink)], rgb(paper)) >= 4.5
+
+
+def rgb(colour: str) -> list[float]:
+    """The parts of ``rgb(…)``."""
+    return [float(x) for x in colour[colour.index("(") + 1 : -1].split(",")[:3]]
 
 
 def contrast(first: list[float], second: list[float]) -> float:

@@ -107,7 +107,7 @@ def test_texts_of_unequal_lengths_need_a_collate_fn() -> None:
 
 def test_batches_padded_differently_cannot_stand_in_one() -> None:
     short = Items(8, lambda i: {"input_ids": ROWS[i, :3], "attention_mask": ROWS[i, :3], "y": 0})
-    with pytest.raises(DataError, match="retain and forget: their inputs cannot stand in one"):
+    with pytest.raises(DataError, match="retain and forget: their inputs cannot form one"):
         run("ugradsl", texts(), retain=sentences()["retain"], forget=short, bn_mode="joint")
 
 
@@ -268,7 +268,7 @@ def test_inputs_are_taken_joined_and_counted_alike() -> None:
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(parts: Any) -> None:
-    with pytest.raises(UGradSLError, match="cannot stand in one batch"):
+    with pytest.raises(UGradSLError, match="cannot form one batch"):
         cat(parts)
 
 

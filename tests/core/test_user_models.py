@@ -598,7 +598,7 @@ def test_numbers_that_are_none_are_refused(name: str, value: object) -> None:
 @pytest.mark.parametrize("value", [True, torch.tensor(True)])
 @pytest.mark.parametrize("name", ["lr", "epochs"])
 def test_truth_values_are_no_numbers(name: str, value: object) -> None:
-    with pytest.raises(ConfigError, match=f"^{name}: should be a value and no truth value"):
+    with pytest.raises(ConfigError, match=f"^{name}: should be a value, not a truth value"):
         run("ft", **{name: value})
 
 

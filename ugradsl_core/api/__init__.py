@@ -85,31 +85,32 @@ def unlearn(
         method: a name of ``METHODS``, such as ``ft``, ``salun`` or ``ugradsl``.
         model: trained on ``retain`` and ``forget``; maps a batch of inputs to logits (n, K), or to
             an output whose ``logits`` they are. It may be wrapped by ``DataParallel``,
-            ``torch.compile`` and the like; the result is wrapped alike.
+            ``torch.compile`` and the like; the result is wrapped in the same way.
         retain: D_r, a map-style data set of (input, label) pairs or of mappings with a label, or
             a ``DataLoader``, of which ``dataset``, ``collate_fn`` and ``num_workers`` are used
-            and the sampler and batch size are not. Only sets that the method reads are read.
+            but not its sampler and batch size. Only the sets that the method needs are read.
         forget: D_f.
         seed: of batches, of layers that draw random numbers, and of transforms that draw from
             torch, ``random`` or NumPy. On one machine's CPU the same seed gives the same weights
             with any number of workers.
         make_model: returns a freshly initialised model, for ``retrain`` and ``eu-k`` alone, which
             need it where ``model`` has weights that no ``reset_parameters`` sets. Without it,
-            frozen layers are kept, and of LoRA the adapters alone are fresh.
-        head: name of the classification layer, for self-adaptive rates, ``be`` and ``ff``; found
-            if not given.
+            frozen layers are kept, and with LoRA only the adapters are fresh.
+        head: name of the classification layer, for self-adaptive rates, ``be`` and ``ff``; looked
+            for if not given.
         execution: device, AMP, compilation and memory format.
-        workers: processes that read each set; they stay from epoch to epoch. None takes those of
-            the loaders that are given, else none. Tensors in memory need none and use none.
+        workers: number of processes that read each set; they persist from epoch to epoch. None
+            takes that of the given loaders, or 0. Tensors in memory need and use none.
         collate_fn: makes a batch of a list of items; it should keep each item as one row.
         check_overlap: how samples that the sets share are looked for. ``identity``: the same item
             of one data set, seen through subsets, wrappers, views and copies, without reading it.
-            ``content``: also items with equal inputs, which reads every item once. ``off``: not.
-        progress: a bar for what takes more than two seconds; None shows it in a terminal or a
-            notebook.
+            ``content``: also items with equal inputs; this reads every item once. ``off``: not
+            at all.
+        progress: a line that names the passes before they start, and a bar for what takes more than
+            two seconds, both on stderr; None shows them in a terminal or a notebook.
         on_epoch: called with an :class:`Epoch`, off the clock; unlearning ends where it returns
-            True, for example as a wanted gap is reached.
-        evaluate_every: epochs between two calls of it; the last epoch counts too.
+            True, for example when a desired gap is reached.
+        evaluate_every: epochs between two calls of it; it is also called after the last epoch.
         **parameters: hyperparameters of the method, such as ``lr``, ``epochs``, ``batch_size``,
             ``p``, and ``alpha`` (None is self-adaptive, with ``beta`` and ``distance``).
 
@@ -144,13 +145,7 @@ def unlearn(
     core = core_of(model)
     check_trainable(core)
     given = {"retain": retain, "forget": forget}
-    reading = opened(
-        given,
-        execution.progress,
-        workers=workers,
-        collate_fn=collate_fn,
-        check_overlap=check_overlap,
-    )
+    reading = opened(given, workers, collate_fn, check_overlap, execution.progress)
     with usual_modes(model, execution), reading as sets:
         samples, execution, interface = prepare(core, sets, execution, reads, training=trains)
 
@@ -179,8 +174,12 @@ def unlearn(
             on_epoch=listener,
         )
         sizes = len(samples["retain"]), len(samples["forget"])
-        epochs = f"{getattr(config, 'epochs', 0)} epochs, " if trains else ""
-        LOG.info("%s: %s%s", method, epochs, passes(config, *sizes, interface.num_classes))
+        named = str(passes(config, *sizes, interface.num_classes))
+        if trains:
+            epochs: int = config.epochs  # type: ignore[attr-defined]
+            named = f"{epochs} epoch{'s' * (epochs != 1)}, {named}"
+        LOG.info("%s: %s", method, named)
+        execution.progress.say(named)
         result = _run(method, chosen, problem, config, generator, listener)
         unlearned = with_weights(model, result.state_dict)
         if core is not model:  # the caller's names
@@ -273,13 +272,13 @@ def evaluate(
         forget: D_f.
         test: D_te.
         execution: device and switches.
-        workers: as for :func:`unlearn`, and so the next three.
+        workers: as for :func:`unlearn`, as are the next three.
         collate_fn: makes a batch of a list of items.
         check_overlap: ``identity``, ``content`` or ``off``.
         progress: a bar for what takes more than two seconds.
         batch_size: of forward passes.
         solver: of the membership attack, see ``metrics.mia``.
-        seed: of the retain samples that the attack is fitted on.
+        seed: of the retained samples that the attack is fitted on.
 
     Raises:
         DataError: empty or overlapping sets, items that cannot be read or joined, or labels
@@ -291,13 +290,7 @@ def evaluate(
     given = {"retain": retain, "forget": forget, "test": test}
     execution = replace(execution or Execution(), progress=Progress(progress, "evaluate"))
     core = core_of(model)
-    reading = opened(
-        given,
-        execution.progress,
-        workers=workers,
-        collate_fn=collate_fn,
-        check_overlap=check_overlap,
-    )
+    reading = opened(given, workers, collate_fn, check_overlap, execution.progress)
     with usual_modes(model, execution), reading as sets:
         samples, execution, interface = prepare(core, sets, execution, training=False)
         placed = interface.adapted(copied(core)).to(execution.resolve())

@@ -18,7 +18,7 @@ from ugradsl_core.samples.overlap import NOT_SEEN
 from ugradsl_core.training.files import write_text
 
 LIMITS = (
-    "It is no proof of deletion. The scores say how the model answers for the forgotten samples; "
+    "This does not prove deletion. The scores say how the model answers for the forgotten samples; "
     "they do not certify that its weights are free of them.",
     "MIA is one attack, fitted on the outputs for retained and test samples. A stronger attack, or "
     "one that also has the original model, may still find the forgotten samples.",
@@ -37,7 +37,7 @@ def model_card(
     name: str = "unlearned",
     path: str | Path | None = None,
 ) -> str:
-    """A section of a model card in Markdown, to hand on with the weights.
+    """A section of a model card in Markdown, to pass on with the weights.
 
     It says what was forgotten and how, gives the scores of all models that were compared, with
     their gaps where a retrained one is among them, and what none of this proves.
@@ -101,7 +101,7 @@ def _how(result: Unlearned) -> str:
 
 
 def _meaning(scores: Comparison, name: str) -> str:
-    """What the numbers of the table are, and what they are held against."""
+    """What the numbers of the table are, and what they are compared with."""
     words = [
         "In percent. UA is the error on the forgotten samples, RA the accuracy on the retained "
         "ones and TA on test samples. MIA is the share of forgotten samples that an attack takes "
@@ -110,21 +110,21 @@ def _meaning(scores: Comparison, name: str) -> str:
     reference = scores.reports.get(RETRAINED)
     if reference is None:
         words.append(
-            "No model was retrained without the forgotten samples, so there is nothing to hold "
-            "these scores against: none of them is good or bad by its size."
+            "No model was retrained without the forgotten samples, so there is nothing to "
+            "compare these scores with: none of them is good or bad by its size."
         )
     else:
         (row,) = (row for row in scores.rows() if row["model"] == name)
         words.append(
             "The reference is a model retrained without the forgotten samples; Δ is the "
             f"difference to it, in percentage points. Over {', '.join(GAP_METRICS)} the mean "
-            f"distance is {row['avg_gap']:.2f} points. It is of one run; another seed gives "
-            "another one, and a second retrained model is not at distance zero either."
+            f"distance is {row['avg_gap']:.2f} points. This is one run; another seed gives "
+            "another distance, and that of a second retrained model is not zero either."
         )
     if any(math.isnan(report.MIA) for report in scores.reports.values()):
         words.append(
-            "A MIA of nan is no score: the model answers alike for all inputs, and the attack has "
-            f"nothing to learn from. As a gap it counts {NO_SIGNAL_GAP:.0f} points."
+            "An MIA of nan is not a score: the model answers alike for all inputs, and the attack "
+            f"has nothing to learn from. As a gap it counts as {NO_SIGNAL_GAP:.0f} points."
         )
     return " ".join(words)
 

@@ -51,7 +51,7 @@ class BEConfig(UnlearnConfig):
     """Ten epochs at lr 1e-5 and batch 64, as published.
 
     Attributes:
-        variant: ``dropped``: the extra output is gone in the end, as the method says. ``kept``: it
+        variant: ``dropped``: the extra output is removed at the end, as published. ``kept``: it
             stays, as in public benchmark code; samples of D_f that fall into it count as wrong,
             which inflates UA.
     """
@@ -146,11 +146,7 @@ def _moved_embeddings(model: nn.Module, inputs: Inputs, labels: Tensor, step: fl
 
 
 def _relabelled(
-    problem: Problem,
-    model: nn.Module,
-    config: UnlearnConfig,
-    labels: Tensor,
-    generator: Generator,
+    problem: Problem, model: nn.Module, config: UnlearnConfig, labels: Tensor, generator: Generator
 ) -> UnlearnResult:
     """Minimise the cross-entropy of D_f with other labels."""
     _, stream, model_stream = spawn(generator)
@@ -175,7 +171,7 @@ def bs(problem: Problem, config: BSConfig, *, generator: Generator) -> UnlearnRe
 
 
 def be(problem: Problem, config: BEConfig, *, generator: Generator) -> UnlearnResult:
-    """Send D_f to a class K + 1 of its own, then drop that class (see ``variant``).
+    """Train D_f into a class K + 1 of its own, then drop that class (see ``variant``).
 
     Raises:
         ModelError: the classification layer is not linear, or was not found.

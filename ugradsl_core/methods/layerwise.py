@@ -76,7 +76,7 @@ def cf_k(problem: Problem, config: CFkConfig, *, generator: Generator) -> Unlear
 
 
 def eu_k(problem: Problem, config: EUkConfig, *, generator: Generator) -> UnlearnResult:
-    """Do as :func:`cf_k`, from fresh weights of the last k layers; frozen ones stay as they are.
+    """Train as :func:`cf_k` does, from fresh weights of the last k layers; frozen ones stay.
 
     So do the running statistics of the k layers where ``bn_mode`` is ``frozen``.
     """

@@ -35,7 +35,7 @@ def ugradsl(problem: Problem, config: UGradSLConfig, *, generator: Generator) ->
 def ugradsl_plus(
     problem: Problem, config: UGradSLPlusConfig, *, generator: Generator
 ) -> UnlearnResult:
-    """Do as :func:`ugradsl`, but an epoch is one pass over D_r, in which D_f is cycled."""
+    """Descend and ascend as :func:`ugradsl` does; an epoch is one pass over D_r, D_f is cycled."""
     return run_mixed(problem, config, "retain", generator)
 
 

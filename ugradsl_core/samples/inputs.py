@@ -47,7 +47,7 @@ def cat(parts: Sequence[Inputs]) -> Inputs:
     """The samples of all parts in a row.
 
     Raises:
-        DataError: parts that cannot stand in one batch, such as texts padded to other lengths.
+        DataError: parts that cannot form one batch, such as texts padded to other lengths.
     """
     try:
         if all(isinstance(part, Tensor) for part in parts):
@@ -58,7 +58,7 @@ def cat(parts: Sequence[Inputs]) -> Inputs:
         return {name: torch.cat([part[name] for part in named]) for name in named[0]}
     except (RuntimeError, ValueError) as error:
         raise DataError(
-            f"retain and forget: their inputs cannot stand in one batch ({one_line(error)}); pad "
+            f"retain and forget: their inputs cannot form one batch ({one_line(error)}); pad "
             "or resize them alike, or choose passes of their own (bn_mode='separate', "
             "order='sequential')"
         ) from error

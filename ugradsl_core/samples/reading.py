@@ -58,7 +58,7 @@ class Source:
 
     @property
     def all_labels(self) -> Tensor | None:
-        """The labels of all items where they stand in a tensor that items are made of, int64."""
+        """The labels of all items, int64, where they are in a tensor that items are made of."""
         if self.stored is None:
             return None
         labels = self.stored[1]

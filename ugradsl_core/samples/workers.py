@@ -163,7 +163,7 @@ def check_picklable(source: Source) -> None:
         raise DataError(
             f"{source.name}: cannot be sent to the processes that workers asks for "
             f"({one_line(error)}); define its functions and classes in a module, not inside a "
-            "function or as a lambda, or say workers=0"
+            "function or as a lambda, or use workers=0"
         ) from error
 
 

@@ -12,7 +12,7 @@ from ugradsl_core.training.progress import SILENT, Progress
 
 @dataclass(frozen=True)
 class Execution:
-    """The device and the manner of computations.
+    """The device of a run and the way it computes.
 
     Only ``amp``, and ``accumulate`` in a model with BatchNorm, change results by more than
     rounding.

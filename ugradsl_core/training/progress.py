@@ -75,6 +75,11 @@ class Progress:
             self._open = False
             bar.close()
 
+    def say(self, text: str) -> None:
+        """Write a line where bars are shown, past one that the caller may have open."""
+        if self.shown:
+            _tqdm().write(f"{self.title}: {text}", file=sys.stderr)
+
     def over(self, name: str, steps: Iterable[T], total: int | None) -> Iterator[T]:
         """The same steps, with a bar that counts them."""
         with self.bar(name, total) as advance:

@@ -44,7 +44,7 @@ def datasets(as_json: AsJson = False) -> None:
             print(
                 textwrap.fill(plain, SOURCES_WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
             )
-    print(f"{'folder:PATH':14} A folder of images of your own, one folder a class.")
+    print(f"{'folder:PATH':14} A folder of images of your own, with one folder for each class.")
 
 
 def rows() -> dict[str, dict[str, object]]:

@@ -57,7 +57,7 @@ def audit(
             print(_wrapped(text, "  - "))
     gaps = len(found.checks)
     fitting = sum(check.explanation == "rounding" for check in found.checks)
-    print(f"{len(chosen)} findings; {fitting} of {gaps} printed gaps follow from their lines.")
+    print(f"{len(chosen)} findings; {fitting} of {gaps} printed gaps follow from their rows.")
 
 
 def claims(

@@ -62,7 +62,7 @@ def check_records(path: Path, option: str) -> list[Record]:
         return read_records(path) if path.exists() else []
     except StoreError as error:
         raise ConfigError(
-            f"{option}: {path} holds something else than records ({error}); name another file"
+            f"{option}: {path} holds something other than records ({error}); name another file"
         ) from error
 
 
@@ -88,4 +88,4 @@ def _check_json(path: Path, option: str, what: str, keys: set[str]) -> None:
     except (OSError, ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or not keys <= set(found):
-        raise ConfigError(f"{option}: {path} holds something else than {what}; name another file")
+        raise ConfigError(f"{option}: {path} holds something other than {what}; name another file")

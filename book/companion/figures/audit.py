@@ -31,7 +31,7 @@ def _marks(kind: str, size: float) -> dict[str, Any]:
 
 @styled
 def differences(rows: Sequence[tuple[str, float, str]], tolerance: float) -> "Figure":
-    """Printed minus recomputed gap of every line, one row for each table.
+    """Printed minus recomputed gap of every row of the paper, one strip for each table.
 
     Args:
         rows: the table's title, the difference in percentage points, and its explanation.
@@ -90,7 +90,7 @@ def against_bound(rows: Sequence[tuple[float, float, str]]) -> "Figure":
         own = [(limit, excess) for limit, excess, found in rows if found == kind]
         if own:
             axis.plot(*zip(*own, strict=True), label=label, **_marks(kind, 6))
-    axis.set_xlabel("largest excess that the printed spreads allow (points)")
+    axis.set_xlabel("largest possible excess (points)")
     axis.set_ylabel("printed excess (points)")
     axis.grid()
     axis.set_axisbelow(True)

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -67,14 +68,23 @@ STYLE = {
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "legend.frameon": False,
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],  # Matplotlib brings it along
     "svg.hashsalt": "ugradsl",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # text stays text: it can be found, selected and enlarged
 }
 WIDTH = 5.4
 NARROW = 3.5  # on a phone, in inches: text is as large as that around it
 ROW = 0.235
 PALETTE = (BLUE, "#c2619a", "#1f9b77", RED)
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+
+# Layouts are made for DejaVu Sans. Verdana is as wide, and what a system has besides is narrower,
+# so that no text grows into its neighbour where the first is missing.
+FONTS = "'DejaVu Sans', Verdana, sans-serif"
+FONT = re.compile(r" ?font-family: 'DejaVu Sans'(?:, [^;\"]*)?;")
+RULE = re.compile(r" <defs>\s*<style[^>]*>\*\{([^}]*)\}</style>\s*</defs>\n")
+NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 P = ParamSpec("P")
 
@@ -149,13 +159,21 @@ def place_gap(axis: "Axes", place: int, row: "Mapping[str, Any]") -> None:
 
 
 def to_svg(figure: "Figure") -> str:
-    """The figure as SVG text, without a date."""
+    """The figure as one SVG element without a date, the same bytes each time.
+
+    It can stand in a page: its style rule is an attribute of its own, and its fonts are named once.
+    """
     import matplotlib as mpl
 
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+        figure.savefig(buffer, format="svg", metadata=NO_METADATA)
+    text = buffer.getvalue()
+    text = FONT.sub("", text[text.index("<svg") :])
+    rule = RULE.search(text)
+    own = re.sub(r"([\w-]+): (\w+);?", r'\1="\2"', rule[1]) if rule else ""
+    own = f'<svg font-family="{FONTS}" {own} '
+    return RULE.sub("", text, count=1).replace("<svg ", own, 1)
 
 
 @dataclass(frozen=True)

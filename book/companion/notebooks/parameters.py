@@ -102,7 +102,7 @@ class TheoryTheorem2(Config):
     fraction: float = Field(0.1, gt=0, lt=1, description="share of D_tr to forget")
     alpha: float = Field(-0.4, le=1, description="smoothing rate α that is marked")
     hidden: int = Field(8, ge=1, le=64, description="units of the network")
-    forget_sets: int = Field(12, ge=2, le=200, description="forget sets of the live Figure 6")
+    forget_sets: int = Field(6, ge=2, le=200, description="forget sets of the live Figure 6")
     seed: int = Field(0, ge=0)
 
 
@@ -279,6 +279,7 @@ class RandomForgetting(Experiment):
 class ClassWiseForgetting(Experiment):
     """Parameters of *Class-wise forgetting*."""
 
+    seeds: CommaList = Field("0", description="comma-separated whole numbers")
     forgotten_class: int = Field(3, ge=0, description="the class to forget, 0…K−1")
 
 
@@ -422,7 +423,7 @@ class Stability(Sweep):
         "retrain,retrain:again,no-step,ugradsl,ugradsl+",
         description="comma-separated labels with retrain",
     )
-    seeds: CommaList = Field("0,1", description="comma-separated whole numbers")
+    seeds: CommaList = Field("0", description="comma-separated whole numbers")
     fraction: float = Field(0.1, gt=0, lt=1, description="share of the training set to forget")
     p_values: CommaList = Field("0.8,0.85,0.9,0.95,0.99", description="retain weights p to try")
     alpha_values: CommaList = Field("0,-0.2,-0.4,-0.6,-0.8", description="smoothing rates α to try")
@@ -443,7 +444,7 @@ class AdaptiveRate(Sweep):
     )
     seeds: CommaList = Field("0", description="comma-separated whole numbers")
     fraction: float = Field(0.1, gt=0, lt=1, description="share of the training set to forget")
-    beta_values: CommaList = Field("median,0.3,0.7", description="thresholds β, or median")
+    beta_values: CommaList = Field("median,0.5", description="thresholds β, or median")
     distances: CommaList = Field("cosine,euclidean", description="cosine, euclidean, or both")
     signs: CommaList = Field("negative,positive", description="of the rate; inverse is a third")
 
@@ -470,7 +471,7 @@ class Epochs(Sweep):
         "retrain,retrain:again,no-step,ga,ft,ugradsl,ugradsl+",
         description="comma-separated labels with retrain",
     )
-    seeds: CommaList = Field("0,1", description="comma-separated whole numbers")
+    seeds: CommaList = Field("0", description="comma-separated whole numbers")
     fraction: float = Field(0.1, gt=0, lt=1, description="share of the training set to forget")
     epochs: CommaList = Field("1,2,3,5,7,10", description="epochs to try")
 

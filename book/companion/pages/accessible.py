@@ -22,7 +22,7 @@ REGION = re.compile(r'(role="region"[^>]*? aria-label=")([^"]+)(")')
 def mend(body: str) -> str:
     """A page's body after repairs.
 
-    * A button's label that says something else than its text goes.
+    * A button's label that says something other than its text goes.
     * A bibliography is no list of ARIA, as its children are no list items.
     * Arguments of a long signature are no definitions without terms.
     * An empty head of a column is a cell like any other, and one that is a formula has a name.

@@ -64,7 +64,7 @@ def printed_gaps(book: Path) -> str:
     """What the printed Avg. Gap is, over all lines in which it can be recomputed."""
     counts = explained(audit(root=book / "paper").checks).values()
     rows = [(TITLES[kind], str(sum(count[kind] for count in counts))) for kind in EXPLANATIONS]
-    rows.append(("all lines with legible means", str(sum(int(row[1]) for row in rows))))
+    rows.append(("all rows with legible means", str(sum(int(row[1]) for row in rows))))
     return list_table(("The printed Avg. Gap is …", "Lines"), rows, kind="numbers")
 
 

@@ -9,12 +9,15 @@
 * A light page has its formulas as MathML instead (`companion.pages.mathematics`).
 * The core's docstrings become API pages, and `code` words link to them
   (`companion.pages.reference`).
+* Folded code comes below what it shows (`companion.pages.cells`).
+* Figures become a part of their page (`companion.pages.pictures`).
 * Every page carries its stamp (`companion.pages.stamp`), and what the theme leaves inaccessible
   is mended (`companion.pages.accessible`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,16 @@ from sphinx.application import Sphinx
 from sphinx.builders.html._assets import _CascadingStyleSheet, _JavaScript
 from sphinx.util.fileutil import copy_asset
 
-from companion.pages import accessible, bundles, comparator, fragments, head, mathematics, pictures
+from companion.pages import (
+    accessible,
+    bundles,
+    cells,
+    comparator,
+    fragments,
+    head,
+    mathematics,
+    pictures,
+)
 from companion.pages.reference import api, links
 from companion.pages.stamp import stamp_of
 
@@ -46,7 +58,7 @@ def write_notebook_styles(app: Sphinx) -> None:
 def shape_page(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
-    """Join the page's scripts and styles, stamp it, mend its body, and fit figures to phones."""
+    """Join the page's scripts and styles, stamp it, take figures into its body and mend that."""
     static = Path(app.outdir) / "_static"
     context["script_files"] = mathematics.without_mathjax(pagename, context["script_files"])
     for kind, make in (("css_files", _CascadingStyleSheet), ("script_files", _JavaScript)):
@@ -56,9 +68,26 @@ def shape_page(
     context["stamp"] = stamp_of(pagename, Path(app.srcdir))
     context["generate_toctree_html"] = accessible.name_toggles(context["generate_toctree_html"])
     if "body" in context:
-        sources = Path(app.srcdir) / "book" / "_generated"
-        narrow = pictures.with_narrow(context["body"], sources, Path(app.outdir) / "_images")
-        context["body"] = accessible.mend(narrow)
+        context["body"] = accessible.mend(pictures.inlined(context["body"], images_of(app)))
+
+
+def images_of(app: Sphinx) -> Callable[[str], Path | None]:
+    """The file behind an image of the built book, by its name there."""
+    source = Path(app.srcdir)
+    known = {name: source / path for path, (_, name) in app.env.images.items()}
+
+    def find(name: str) -> Path | None:
+        path = known.get(name, source / "book" / "_generated" / name)
+        return path if path.is_file() else None
+
+    return find
+
+
+def drop_images(app: Sphinx, exception: Exception | None) -> None:
+    """Remove the copies of figures that are a part of their page now."""
+    if exception is None and app.builder.format == "html":
+        for path in (Path(app.outdir) / "_images").glob("*.svg"):
+            path.unlink()
 
 
 def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
@@ -90,6 +119,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("missing-reference", links.resolve)
     app.add_post_transform(links.LinkCode)
     app.add_post_transform(mathematics.NativeMath)
+    app.add_post_transform(cells.CodeBelow)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", write_outputs)
+    app.connect("build-finished", drop_images)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -16,7 +16,7 @@ TABLES = {  # of the paper, for each preset of the scale
     "cifar100-class": 1,
     "cifar10-class": 4,
 }
-NOT_MEASURED = ":::{note}\nNot measured: no GPU was at hand yet. `make gpu` fills this in.\n:::"
+NOT_MEASURED = ":::{note}\nNot measured: no GPU was available yet. `make gpu` fills this in.\n:::"
 
 
 def _lines(book: Path, name: str | None = None, keys: tuple[str, ...] = ("name",)) -> list[Line]:
@@ -24,7 +24,7 @@ def _lines(book: Path, name: str | None = None, keys: tuple[str, ...] = ("name",
 
 
 def speed(book: Path) -> str:
-    """Images for each second of training, in each precision, memory format and form."""
+    """Images per second of training, in each precision, memory format and form."""
     lines = _lines(book, "training", ("precision", "channels_last", "compile", "width", "batch"))
     if not lines:
         return NOT_MEASURED
@@ -44,7 +44,7 @@ def speed(book: Path) -> str:
     ]
     last = lines[-1]
     note = (
-        f"ResNet-18 of width {last['width']}, batch {last['batch']}, images for each second on one "
+        f"ResNet-18 of width {last['width']}, batch {last['batch']}, images per second on one "
         f"{last['card']}. {where(last)}"
     )
     return f"{list_table(header, rows, kind='numbers dense')}\n\n{note}"
@@ -71,7 +71,7 @@ def parts(book: Path) -> str:
     for line in lines:
         if line["name"] == "loader":
             text.append(
-                f"With crops and flips: {line['ours_rate']:,.0f} images for each second, and "
+                f"With crops and flips: {line['ours_rate']:,.0f} images per second, and "
                 f"{line['loader_rate']:,.0f} by a `DataLoader` of {line['workers']} workers with "
                 "torchvision's transforms."
             )
@@ -102,7 +102,7 @@ def records(book: Path) -> str:
         header = ("Method", f"Avg. Gap, `{SCALE}` scale", "Avg. Gap, `bench` scale")
         found.append(list_table(header, rows, kind="numbers"))
         device = here[0].hardware["device"]
-        found.append(f"Computed on one {device}; values of public code, nothing searched.")
+        found.append(f"Computed on one {device}; values from public code, nothing searched.")
     return "\n\n".join(found)
 
 

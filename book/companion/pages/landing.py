@@ -85,8 +85,8 @@ def landing(book: Path) -> str:
 :alt: {findings.gap_words(panels, list(methods))}
 :class: dark-light
 
-Avg. Gap to Retrain on CIFAR-10 with a random 10 % forgotten, of the paper's methods, of
-their two origins, and of the best method by others ({which}). {ours}. Hollow
+Avg. Gap to Retrain on CIFAR-10 with a random 10 % forgotten, for the paper's methods, the
+two that they derive from, and the best method by others ({which}). {ours}. Hollow
 marks are the self-adaptive forms.
 :::"""
     )
@@ -96,8 +96,8 @@ marks are the self-adaptive forms.
     parts += [
         raw_html(findings.verdicts(records)),
         "The rule is fixed in the code: *better* or *worse* only where a paired *t* test over the "
-        "seeds, corrected for all the comparisons of this list, leaves no difference of 0 and the "
-        "difference exceeds the noise floor, *tied* otherwise. Each verdict holds for our reduced "
+        "seeds, corrected for all comparisons in this list, excludes a difference of 0 and the "
+        "difference exceeds the noise floor; *tied* otherwise. Each verdict holds for our reduced "
         "scale. “Adaptive” uses the rate of Algorithm 1 as a negative one, “positive” with the "
         "sign that the algorithm prints "
         "([why](errata.md#the-sign-of-the-self-adaptive-rate)).",

@@ -69,7 +69,7 @@ def entries(records: Sequence[Record], judged: bool) -> list[dict[str, Any]]:
 
     Args:
         records: of the setting.
-        judged: whether its scale bears verdicts; without them nobody has a rank.
+        judged: whether its scale supports verdicts; without them no method has a rank.
     """
     found = {str(row["label"]): row for row in summary(records).to_dict(orient="records")}
     ranked = rankings(records) if judged else {}

@@ -1,4 +1,4 @@
-"""The hyperparameter page: presets of every scale, and how near the reduced ones come."""
+"""The hyperparameter page: presets of every scale, and how close the reduced ones come."""
 
 import csv
 import io
@@ -64,7 +64,7 @@ def _scientific(printed: str) -> str:
 
 
 def overview_of(scale: str) -> Callable[[Path], str]:
-    """The fragment of a scale: a line for each preset."""
+    """The fragment of a scale: a row for each preset."""
 
     def fragment(_: Path) -> str:
         rows = [_overview(preset, scale) for preset in load_presets(scale)]
@@ -256,18 +256,18 @@ def bench_time(book: Path) -> str:
     rows = []
     for preset in load_presets("bench"):
         line = lines.get(preset)
-        reckoned = (
-            ("not reckoned", "–")
+        estimated = (
+            ("not estimated", "–")
             if line is None
             else (f"{line['minutes'] - line['parts']['iu']:.1f}", f"{line['parts']['iu']:.1f}")
         )
-        rows.append((f"`{preset}`", *reckoned, _recorded(book, preset)))
+        rows.append((f"`{preset}`", *estimated, _recorded(book, preset)))
     last = max(lines.values(), key=lambda line: str(line["created"]))
     note = (
-        "Reckoned: the passes of the original model, of Retrain, of every method and of the "
-        "evaluations, times the fastest of a few timed steps. IU stands apart, with the most steps "
-        "that it may take; it stops as soon as it has converged. In records: the wall time "
-        "of all methods and their variants, Retrain included, "
+        "Estimated: the passes of the original model, of Retrain, of every method and of the "
+        "evaluations, times the fastest of a few timed steps. IU is listed separately, with the "
+        "most steps that it may take; it stops as soon as it has converged. In records: the wall "
+        "time of all methods and their variants, Retrain included, "
         f"mean over seeds. Threads: {last['threads']} in the calibration. {where(last)}"
     )
     header = ("Setting", "All but IU, min", "IU at most, min", "In records, min")

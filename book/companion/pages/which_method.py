@@ -85,7 +85,7 @@ def answer(table: GapTable, situation: Situation, records: Sequence[Record]) -> 
 
 
 def cheapest(labels: Sequence[str], records: Sequence[Record]) -> tuple[str, float]:
-    """The label that passes the fewest samples, forward and backward, in the mean over seeds."""
+    """The label that passes the fewest samples, forward and backward, on average over seeds."""
     runs = by_label(records)
     means = {x: sum(map(passed, runs[x].values())) / len(runs[x]) for x in labels}
     return min(means.items(), key=lambda item: item[1])
@@ -106,7 +106,7 @@ def _waiting(table: GapTable) -> str:
     waiting = [title_of(x) for x in natural_order(METHODS) if x not in known and x not in OUTSIDE]
     if not waiting:
         return ""
-    return f"Not run yet: {listed(waiting)}. They can change every row; `{COMMAND}` goes on."
+    return f"Not run yet: {listed(waiting)}. They can change any row; `{COMMAND}` goes on."
 
 
 def _tuning(evidence: Evidence) -> list[str]:

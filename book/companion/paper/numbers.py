@@ -30,7 +30,7 @@ TABLES: dict[int, str] = {
     1: "Class-wise forgetting on CIFAR-100 and ImageNet",
     2: "Random forgetting on CIFAR-100 and Tiny-ImageNet",
     3: "Group forgetting on CIFAR-20 (subclass) and CelebA (identities)",
-    4: "Class-wise and random forgetting on CIFAR-10 with an additional attack (MIA)",
+    4: "Class-wise and random forgetting on CIFAR-10, with the additional MIA",
     5: "Notation",
     6: "Distance and threshold β of self-adaptive UGradSL, random forgetting on CIFAR-10",
     7: "Distance and threshold β of self-adaptive UGradSL+, random forgetting on CIFAR-10",
@@ -64,8 +64,8 @@ NOTES: dict[int, str] = {
     8: "Our copy shows eight backbones over seven values in each row, ResNet-18 twice under SVHN; "
     "the values are taken in order, one for each setting.",
     9: "The row RL of SVHN is printed twice; the second one has parameter `occurrence` = 2.",
-    18: "The block of 50 % prints TA before RA; its values stand here under the header as printed.",
-    19: "The values stand here under the headers as printed. Retrain is printed twice; the second "
+    18: "The block of 50 % prints TA before RA; its values are here under the header as printed.",
+    19: "The values are here under the headers as printed. Retrain is printed twice; the second "
     "row has parameter `occurrence` = 2.",
 }
 

@@ -47,7 +47,7 @@ LINES = (
             Place(loop.train, "for epoch in range(first_epoch, sgd.epochs):"),
             Place(mixed.run_mixed, 'if config.epoch_count == "E-1":', 2),
         ),
-        "As printed the loop makes E − 1 epochs; ours makes E unless told to do as printed.",
+        "As printed the loop makes E − 1 epochs; ours makes E unless told to follow the print.",
     ),
     Line(
         "3",
@@ -57,13 +57,13 @@ LINES = (
             Place(ugradsl, "return run_mixed("),
             Place(loop.train, "for batches in plan(epoch):"),
         ),
-        "UGradSL+ iterates D_r, UGradSL, in brackets, D_f.",
+        "UGradSL+ iterates over D_r; UGradSL, in brackets, over D_f.",
     ),
     Line(
         "4, 5",
         "Sample a batch B_r in D_r; sample a batch B_f from D_f where |B_f| = |B_r|",
         (Place(mixed._plan, "retain_order = shuffled(", 2),),
-        "The set that is not iterated is cycled; each batch of it is as large as the other one.",
+        "The other set is cycled, in batches of equal size.",
     ),
     Line(
         "6",

@@ -64,12 +64,12 @@ def ordered(labels: Sequence[str]) -> list[str]:
 
 
 def with_add_mia(paper: "pd.DataFrame") -> bool:
-    """Whether a paper table has the additional MIA, and takes it into its Avg. Gap."""
+    """Whether a paper table has the additional MIA, and includes it in its Avg. Gap."""
     return "add_MIA" in paper
 
 
 def leaders(preset: str, numbers: Sequence[int], count: int = 3) -> str:
-    """A sentence on who has the smallest Avg. Gap in the paper's tables, and who the largest."""
+    """A sentence on the smallest and the largest Avg. Gap in the paper's tables."""
     parts = []
     for number in numbers:
         paper = printed(preset, number).dropna(subset=["avg_gap"]).sort_values("avg_gap")
@@ -87,7 +87,7 @@ def beside(
     number: int,
     labels: Sequence[str] | None = None,
 ) -> str:
-    """Our version of a paper table: for each method our line, and the paper's below it.
+    """Our version of a paper table: for each method our row, and the paper's below it.
 
     Args:
         records: of one setting; none if it was not run.
@@ -146,7 +146,7 @@ def _our_cells(label: str, row: Row | None, names: Sequence[str], gap: str) -> l
 def _beside_data(
     ours: "pd.DataFrame | None", paper: "pd.DataFrame", names: Sequence[str], gap: str, number: int
 ) -> "pd.DataFrame":
-    """The numbers of both, one line for each method and source."""
+    """The numbers of both, one row for each method and source."""
     import pandas as pd
 
     columns = ["label", "method", *(f"{n}{end}" for n in names for end in ("", "_std")), "avg_gap"]

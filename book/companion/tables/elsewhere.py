@@ -44,7 +44,7 @@ CLASS_WISE = (
 
 
 def elsewhere(places: Sequence[Place], scale: str = "bench", root: Path | None = None) -> str:
-    """One folded part for each setting: the paper's order, then ours, or that it is not run yet.
+    """One folded part for each setting: the paper's order, then ours or "not run yet".
 
     Args:
         places: the settings.

@@ -59,8 +59,9 @@ ON_TOP = (REFERENCE, FLOOR, NO_STEP)  # rows above the methods
 BAND = (0.1, 0.9)
 DRAWS = (4, 8, 16)
 NO_VERDICT = (
-    "<p>A run at the <strong>smoke</strong> scale bears no verdict: it shows that the code runs, "
-    "and its forget set is so small that the difference between two methods is mostly noise.</p>"
+    "<p>A run at the <strong>smoke</strong> scale supports no verdict: it shows that the code "
+    "runs, and its forget set is so small that the difference between two methods is mostly "
+    "noise.</p>"
 )
 
 
@@ -95,14 +96,14 @@ def coverage(evidence: Evidence) -> str:
     if missing:
         text += (
             f" Not run yet: {listed(missing)}; `{COMMAND}` goes on with them. Verdicts and ranks "
-            "are among the methods that are there."
+            "compare only the methods that have been run."
         )
     borrowed = transferred([*evidence.trials, *evidence.results])
     if borrowed:
         text += (
             f" The configurations of {listed([title_of(x) for x in natural_order(borrowed)])} were "
-            f"transferred from the search of {listed(sorted(set(borrowed.values())))}, and only "
-            "chosen among here."
+            f"transferred from the search of {listed(sorted(set(borrowed.values())))}; only the "
+            "choice among them was made here."
         )
     return f"<p>{code(text)}</p>"
 

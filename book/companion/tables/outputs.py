@@ -123,10 +123,10 @@ def stand_out_by_setting(
 
 
 def told_apart(table: "pd.DataFrame") -> str:
-    """Who stands out, ours first, and who cannot be told from Retrain, in a list made from a table.
+    """A list of the models that stand out and of those that cannot be told from Retrain.
 
-    A model of one seed in two is named with the number of its seeds. A smoke run is not to be read
-    so: its table bears no verdict.
+    A model of one seed in two is named with the number of its seeds. The table of a smoke run
+    supports no verdict and should not be read in this way.
     """
     groups = {str(label): rows for label, rows in table.groupby("label", sort=False)}
     ours = [label for label in PROPOSED if label in groups]
@@ -156,9 +156,9 @@ def _of_ours(label: str, rows: "pd.DataFrame") -> str:
         return text + "do not stand out from test samples, as the paper says."
     return (
         f"{text}stand out from test samples {count} (distance "
-        f"{rows['D_test'].min():.2f} to {rows['D_test'].max():.2f}), where the paper says that the "
-        "method makes them no more distinguishable"
-        + ("; their losses are larger." if above else ".")
+        f"{rows['D_test'].min():.2f} to {rows['D_test'].max():.2f}"
+        + ("; their losses are larger" if above else "")
+        + "), whereas the paper says that the method makes them no more distinguishable."
     )
 
 

@@ -94,7 +94,7 @@ def sweep(name: str, label: str, preset: str, scale: str, root: Path) -> Runs | 
 
 
 def all_runs(evidence: Evidence, root: Path) -> list[Runs]:
-    """Sweeps first, as a line leads somewhere, then trials, of every method that has them.
+    """The sweeps, whose lines show a direction, then the trials, of every method with any.
 
     Args:
         evidence: of the setting.

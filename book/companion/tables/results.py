@@ -71,7 +71,7 @@ def results_table(records: Sequence[Record], csv_name: str, *, brief: bool = Fal
             "Backward, thousands",
         ]
         caption += (
-            " “Avg. Gap (5)” takes the additional MIA in as a fifth metric. “Gap of means” is the "
+            " “Avg. Gap (5)” includes the additional MIA as a fifth metric. “Gap of means” is the "
             "other definition of Avg. Gap. Forward and backward count the "
             "samples passed."
         )

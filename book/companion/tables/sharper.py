@@ -58,7 +58,7 @@ def take_away(table: "pd.DataFrame", floor: float, models: int) -> str:
     Args:
         table: index label; columns ``gap`` (points), ``accuracy`` (0…1, of single samples),
             ``p`` (of the permutation test) and ``klom`` (nats, mean over D_f).
-        floor: what KLoM is in the mean for two samples of one law.
+        floor: what KLoM is on average for two samples of one law.
         models: of each kind.
     """
     control = table.loc[FLOOR]
@@ -69,7 +69,7 @@ def take_away(table: "pd.DataFrame", floor: float, models: int) -> str:
     sentences = [
         f"The control is where it should be: between two sets of {models} retrained models the "
         f"attack is right for {100 * control['accuracy']:.1f} % of the samples (chance is 50 %), "
-        f"and KLoM is {control['klom']:.2f} nats (two samples of one law: {floor:.2f} in the mean)."
+        f"and KLoM is {control['klom']:.2f} nats (two samples of one law: {floor:.2f} on average)."
         if control["p"] > ALPHA
         else "The control failed: the attack tells two sets of retrained models apart "
         f"({100 * control['accuracy']:.1f} %, p = {control['p']:.3f}), so read nothing into the "

@@ -23,7 +23,7 @@ UNITS = {
 
 
 def records_frame(records: Sequence[Record]) -> "pd.DataFrame":
-    """One row for each record and number, with all that a reader needs to use it alone.
+    """One row for each record and number, with all that a reader needs to use it by itself.
 
     Columns are ``setting`` (in words), ``setting_hash``, ``scale``, ``protocol``, ``kind``,
     ``label``, ``config`` (JSON), ``seed``, ``status``, ``quantity``, ``value`` (NaN for a run that

@@ -375,7 +375,7 @@ def control(records: Sequence[Record]) -> str:
     if not records:
         return not_yet("the control, the same rates shuffled over the samples of each batch")
     if any(record.scale == SMOKE for record in records):
-        raise DataError("records: are of the smoke scale, which bears no verdict")
+        raise DataError("records: are of the smoke scale, which supports no verdict")
     whole = sweeps.gap_table(records, ["rates"])
     labels = labels_in(sweeps.summary(records, ["rates"]))
     own, shuffled = (

@@ -31,7 +31,7 @@ IN_WORDS = {  # of a comparison of a method with what it is compared with
 
 
 def answer(evidence: Evidence) -> str:
-    """The answer to the title's claim and who comes nearest, as a paragraph."""
+    """The answer to the title's claim and the methods that come nearest, as a paragraph."""
     if not ties.seed_gaps(evidence.results):
         return not_yet(evidence, "the results")
     return f"<p>{code(' '.join([*_smoothing(evidence.results), *_best(evidence.results)]))}</p>"
@@ -67,7 +67,7 @@ def _smoothing(records: Sequence[Record]) -> list[str]:
                 )
                 clauses.setdefault(measure, []).append((pair.outcome, text))
     if not clauses:
-        return ["Whether the smoothing itself helps is open: its rows at α = 0 have not come yet."]
+        return ["Whether the smoothing itself helps is open: the rows at α = 0 are not run yet."]
     lead = (
         "Does the smoothing itself help? NegGrad+ is UGradSL+ at α = 0, and over D_f it is "
         "UGradSL. "
@@ -113,7 +113,7 @@ def _tied(found: Ranking) -> str:
 
 
 def _floor(records: Sequence[Record]) -> list[str]:
-    """How far two retrained models are apart, and who comes as near."""
+    """How far two retrained models are apart, and which methods come as near."""
     table = ties.gap_table(records)
     if math.isnan(table.floor):
         return ["The noise floor is not known yet: no second Retrain has been run."]
@@ -146,11 +146,11 @@ def _no_step(records: Sequence[Record]) -> list[str]:
         if len(found) == 1:
             return [f"{text}{title_of(found[0].first)} comes nearer to Retrain than that."]
         return [f"{text}All {len(found)} methods come nearer to Retrain than that."]
-    return [f"{text}Not shown to be any nearer: {listed(lost)}, of {len(found)} methods."]
+    return [f"{text}Not shown to come nearer: {listed(lost)} (of {len(found)} methods)."]
 
 
 def _tuning(evidence: Evidence) -> list[str]:
-    """Who is easy to tune, and who is not."""
+    """Which method is the easiest to tune, and which the hardest."""
     order = by_luck(luck_curves(evidence))
     order = {label: gap for label, gap in order.items() if label not in OUTSIDE}
     if len(order) < 2:

@@ -10,10 +10,14 @@ from torch import Tensor
 from companion.theory.risks import Product
 from companion.theory.spectrum import lanczos, random_start, ritz
 from ugradsl_core.config import Config
-from ugradsl_core.errors import ConfigError, CurvatureError
+from ugradsl_core.errors import ConfigError, UGradSLError
 
 DENSE_LIMIT = 4096
 NEEDS = "its inverse is needed in Eqs. (3), (4), (11) and (34)"
+
+
+class CurvatureError(UGradSLError, ArithmeticError):
+    """A Hessian has no inverse, or lacks the sign that a solver needs."""
 
 
 class SolverConfig(Config):
@@ -58,14 +62,15 @@ Solved = tuple[Tensor, list[float]]
 
 
 def _dense(product: Product, vector: Tensor, _: SolverConfig, __: Product) -> Solved:
-    values, vectors = torch.linalg.eigh(dense_matrix(product, vector))
+    matrix = dense_matrix(product, vector)
+    values = torch.linalg.eigvalsh(matrix)
     least, largest = float(values.abs().min()), float(values.abs().max())
     if not least > len(vector) * torch.finfo(vector.dtype).eps * largest:
         raise CurvatureError(
             f"hessian: is singular (|eigenvalues| from {least:.1e} to {largest:.1e}), but {NEEDS}; "
             "add a ridge l2 to the risk, or damping"
         )
-    return vectors @ ((vectors.T @ vector) / values), []
+    return torch.linalg.solve(matrix, vector), []
 
 
 def _cg(product: Product, vector: Tensor, config: SolverConfig, _: Product) -> Solved:

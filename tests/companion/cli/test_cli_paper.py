@@ -20,7 +20,7 @@ def test_the_audit_is_printed_by_severity(cli: Cli) -> None:
     assert [line for line in out.splitlines() if line[:4].isupper()] == [
         "SERIOUS: can change a conclusion: which method is best, or a gap by half a point or more",
         "MODERATE: a number, or a column, that cannot be right as printed",
-        "MINOR: a spread, a run time or a rounding; no mean is touched",
+        "MINOR: a standard deviation, a run time or a rounding; no mean is touched",
         "NOTE: an inference that helps to read a table; nothing is wrong",
     ]
     assert out.splitlines()[-1].startswith(f"{len(found)} findings; ")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benches import bench_of
 from cli_cases import SMALL, refusal, written
 from companion.cli import estimate
 from companion.experiments import data
@@ -103,13 +104,13 @@ def test_too_many_processes_for_a_part_of_the_data_are_refused() -> None:
     loaded = load_data(setting, Execution("cpu"))
     three, five = (Execution("cpu", world=World(0, size)) for size in (3, 500))
     with pytest.raises(ValueError, match="at most 2, the samples to forget; found 3"):
-        check_grid(setting, loaded, {}, three)
+        check_grid(bench_of(setting, loaded, execution=three), {})
     large = setting.replace(training={**setting.training.model_dump(), "batch_size": 600})
     with pytest.raises(ValueError, match="at most 100, the training samples; found 500"):
-        check_grid(large, loaded, {}, five)
+        check_grid(bench_of(large, loaded, execution=five), {})
     whole = large.replace(train_size=None, validation_size=0)
     with pytest.raises(ValueError, match="at most 449, the test samples; found 500"):
-        check_grid(whole, load_data(whole, Execution("cpu")), {}, five)
+        check_grid(bench_of(whole, load_data(whole, Execution("cpu")), execution=five), {})
 
 
 def test_a_class_that_holds_all_or_none_of_the_samples_says_which() -> None:
@@ -122,14 +123,14 @@ def test_a_class_that_holds_all_or_none_of_the_samples_says_which() -> None:
         )
         chosen = setting.replace(forgotten_class=wanted)
         with pytest.raises(DataError, match=f"class {wanted} holds {text} of D_tr$"):
-            check_grid(chosen, alone, {}, Execution("cpu"))
+            check_grid(bench_of(chosen, alone, execution=Execution("cpu")), {})
 
 
 UNPUBLISHED: list[tuple[str, str]] = [
     ("folder", "publish: folder is a folder; name a file"),
-    ("notes.txt", "publish: notes.txt holds something else than records (notes.txt, line 1"),
+    ("notes.txt", "publish: notes.txt holds something other than records (notes.txt, line 1"),
     ("notes.txt/x.jsonl", "publish: notes.txt/x.jsonl cannot be written, as"),
-    ("bytes.bin", "publish: bytes.bin holds something else than records (records: bytes.bin"),
+    ("bytes.bin", "publish: bytes.bin holds something other than records (records: bytes.bin"),
 ]
 
 
@@ -182,14 +183,14 @@ def test_other_files_are_not_replaced_either(
     (here / "list.json").write_text("[1, 2]")
     for target in ("notes.txt", "list.json"):
         run = ["original", "digits-random10", *SMALL, "--publish", target]
-        refusal(cli, run, f"publish: {target} holds something else than names of models")
-        refusal(cli, ["merge", target, "mine.jsonl"], f"merge: {target} holds something else than")
+        refusal(cli, run, f"publish: {target} holds something other than names of models")
+        refusal(cli, ["merge", target, "mine.jsonl"], f"merge: {target} holds something other than")
     monkeypatch.setattr("companion.files.NOTEBOOK_FOLDER", here)
     monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: pytest.fail("was run"))
     for name in ("quickstart", "random_forgetting"):
         (here / f"{name}.ipynb").write_text("{}")
     for target, message in (
-        ("notes.txt", "output: notes.txt holds something else than a notebook"),
+        ("notes.txt", "output: notes.txt holds something other than a notebook"),
         ("none/out.ipynb", "output: none does not exist; make this folder first"),
         ("random_forgetting.ipynb", "output: would overwrite the notebook itself"),
     ):

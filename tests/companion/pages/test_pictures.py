@@ -1,25 +1,64 @@
-"""Figures with a narrow rendering for phones."""
+"""Figures as a part of their page: text, ink, names, and a rendering for phones."""
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from companion.figures import style
+from companion.figures.theory import Curve, plot
 from companion.pages import landing, pictures
 
 BOOK = Path(__file__).parents[3] / "book"
+SVG = "{http://www.w3.org/2000/svg}"
+IMAGE = '<img alt="{}" class="dark-light" src="../_images/{}.svg" />'
 
 
-def test_a_figure_with_a_narrow_rendering_offers_it(tmp_path: Path) -> None:
-    sources, images = tmp_path / "sources", tmp_path / "html" / "_images"
-    sources.mkdir()
-    (sources / "a-narrow.svg").write_text("<svg/>")
-    one = '<img alt="A" class="dark-light" src="../_images/a.svg" />'
-    two = '<img alt="B" src="../_images/b.svg" />'
-    found = pictures.with_narrow(f"<p>{one}{two}</p>", sources, images)
-    source = '<source media="(max-width: 600px)" srcset="../_images/a-narrow.svg">'
-    assert found == f"<p><picture>{source}{one}</picture>{two}</p>"
-    assert (images / "a-narrow.svg").read_text() == "<svg/>"
-    assert not (images / "b-narrow.svg").exists()
+@pytest.fixture(scope="module")
+def svg() -> str:
+    curves = {"α = −1": Curve([1, 10, 100], [1e-3, 1, 1e3], "ga", "-", "o")}
+    return style.to_svg(plot(curves, "rate & more", "distance", xscale="log", yscale="log"))
+
+
+def test_text_of_a_figure_is_text_in_fonts_that_are_named_once(svg: str) -> None:
+    root = ElementTree.fromstring(svg)
+    said = {"".join(element.itertext()).strip() for element in root.iter(f"{SVG}text")}
+    assert {"α = −1", "rate & more", "distance"} <= said
+    assert root.attrib["font-family"] == style.FONTS
+    assert svg.count("font-family") == 1
+    assert svg.startswith("<svg ")
+    assert "<style" not in svg  # in a page it would be a rule of the page
+    assert root.attrib["stroke-linejoin"] == "round"
+
+
+def test_figures_become_parts_of_their_page(svg: str, tmp_path: Path) -> None:
+    for name in ("a", "b", "b-narrow"):
+        (tmp_path / f"{name}.svg").write_text(svg, "utf-8")
+    found = {path.name: path for path in tmp_path.iterdir()}
+    one, two, lost = IMAGE.format("A &lt; B", "a"), IMAGE.format("B", "b"), IMAGE.format("C", "c")
+    body = pictures.inlined(f"<div>{one}{two}{lost}</div>", found.get)
+    page = ElementTree.fromstring(body)
+    boxes = [span.attrib["class"] for span in page.iter("span")]
+    assert boxes == ["drawing", "drawing wide", "drawing narrow"]
+    drawings = [span[0] for span in page.iter("span")]
+    assert [each.attrib["aria-label"] for each in drawings] == ["A < B", "B", "B"]
+    assert all(each.attrib["role"] == "img" for each in drawings)
+    assert lost in body  # an image without a file stays
+    assert style.INK not in body
+    assert "currentcolor" in body
+    names = re.findall(r' id="([^"]+)"', body)
+    assert len(names) == len(set(names)) > 0
+    assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', body)) == set(names)
+
+
+def test_labels_are_never_smaller_than_can_be_read(svg: str) -> None:
+    (least,) = re.findall(r"--least: (\d+)px", pictures.drawing(svg, "", "x"))
+    sizes = [float(size) for size in re.findall(r"<text [^>]*?font-size: ([\d.]+)px", svg)]
+    width = 72 * style.WIDTH
+    assert min(sizes) * int(least) / width >= pictures.LEAST
+    assert min(sizes) * (int(least) - 1) / width < pictures.LEAST
+    assert int(least) <= width * 96 / 72  # never wider than it is by itself
 
 
 def test_the_landing_page_has_one_as_wide_as_a_phone() -> None:

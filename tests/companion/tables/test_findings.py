@@ -217,7 +217,7 @@ def test_what_to_take_away(whole: Evidence) -> None:
     assert "UGradSL cannot be told from NegGrad+ (over D_f)" in text
     assert "2 of 10 methods cannot be told from the best: UGradSL+ and SalUn, by either" in text
     assert "points apart, so smaller differences decide nothing. No method is as near." in text
-    assert "Not shown to be any nearer: FT, GA, " in text
+    assert "Not shown to come nearer: FT, GA, " in text
     assert "8 trials can be expected to reach" in text
     assert "in an epoch, and " in text
 
@@ -251,7 +251,7 @@ def test_measures_that_disagree_are_both_named() -> None:
 def test_a_smoke_run_gets_a_sentence() -> None:
     made = [replace(r, scale="smoke") for r in campaign.results({"ft": [1.0] * 3})]
     text = findings.verdicts(made)
-    assert "bears no verdict" in text
+    assert "supports no verdict" in text
     assert 'class="verdict' not in text
 
 

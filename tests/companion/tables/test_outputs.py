@@ -57,7 +57,7 @@ def test_ours_come_first_and_seeds_that_disagree_are_counted() -> None:
         '<ul class="take-away"><li><strong>UGradSL+</strong>: the forgotten stand'
     )
     assert "in 2 of 2 seeds" in text
-    assert "their losses are larger." in text
+    assert "their losses are larger)," in text
     assert "FT (in 1 of 2 seeds)" in text
     quiet = {(label, 0): model(label, 1.0, 1.0) for label in ("retrain", "ugradsl+")}
     assert "do not stand out from test samples, as the paper says." in told_apart(stand_out(quiet))

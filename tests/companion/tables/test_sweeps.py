@@ -114,7 +114,7 @@ def test_the_control_is_judged_by_the_protocol(
 
 def test_smoke_records_of_the_control_bear_no_verdict() -> None:
     records = [made.run("retrain", 0, 0.0, scale="smoke")]
-    with pytest.raises(DataError, match="smoke scale, which bears no verdict"):
+    with pytest.raises(DataError, match="smoke scale, which supports no verdict"):
         tables.control(records)
 
 

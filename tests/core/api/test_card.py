@@ -66,8 +66,8 @@ def test_scores_with_and_without_retrain(result: Any, scores: Comparison) -> Non
 def test_an_attack_without_a_signal_is_explained(result: Any, scores: Comparison) -> None:
     report = replace(scores.reports["unlearned"], MIA=math.nan)
     found = model_card(result, Comparison({**scores.reports, "unlearned": report}), forgotten=WHAT)
-    assert "A MIA of nan is no score" in found
-    assert "A MIA of nan" not in model_card(result, scores, forgotten=WHAT)
+    assert "An MIA of nan is not a score" in found
+    assert "An MIA of nan" not in model_card(result, scores, forgotten=WHAT)
 
 
 @pytest.mark.parametrize("choice", CHOICES)

@@ -138,7 +138,7 @@ def test_what_cannot_be_sent_is_refused_before_anything_starts(start_method: str
     for name in SETS:
         with pytest.raises(DataError, match=f"{name}: cannot be sent .*lambda") as caught:
             run(**{name: local}, workers=1)
-        assert "say workers=0" in str(caught.value)
+        assert "use workers=0" in str(caught.value)
         assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match=r"(retain|forget): cannot be sent"):
         run(collate_fn=lambda items: items, workers=1)

@@ -5,6 +5,7 @@ import types
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 from toys import CPU, same_bits
@@ -20,6 +21,7 @@ class Bar:
     """Stands in for tqdm and notes what it is told."""
 
     made: list["Bar"] = []  # noqa: RUF012
+    lines: list[str] = []  # noqa: RUF012
 
     def __init__(self, **options: Any) -> None:
         self.options, self.n, self.closed, self.said = options, options["initial"], False, ""
@@ -36,12 +38,17 @@ class Bar:
     def close(self) -> None:
         self.closed = True
 
+    @staticmethod
+    def write(line: str, file: Any) -> None:
+        assert file is sys.stderr
+        Bar.lines.append(line)
+
 
 @pytest.fixture
 def bars(monkeypatch: pytest.MonkeyPatch) -> list[Bar]:
     monkeypatch.setattr(progress, "_tqdm", lambda: Bar)
     monkeypatch.setattr(progress, "REFRESH", 0.0)
-    Bar.made = []
+    Bar.made, Bar.lines = [], []
     return Bar.made
 
 
@@ -53,10 +60,24 @@ def small(method: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_counts_what_it_does(method: str, bars: list[Bar]) -> None:
+    said: list[list[str]] = []  # at each pass but the probes, which are of one or two samples
+
+    class Listening(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if len(x) > 2:
+                said.append(list(Bar.lines))
+            return super().forward(x)
+
     plain = unlearn(method, nn.Sequential(line()), **SETS, **small(method), progress=False)
     assert not bars
-    found = unlearn(method, nn.Sequential(line()), **SETS, **small(method), progress=True)
+    assert not Bar.lines
+    found = unlearn(method, Listening(line()), **SETS, **small(method), progress=True)
     assert same_bits(plain.model.state_dict(), found.model.state_dict())
+    (passes,) = Bar.lines  # named before they start
+    assert all(lines == [passes] for lines in said)
+    planned = METHODS[method].config(**small(method)).passes(24, 8, 4)
+    assert passes.startswith(f"{method}: ")
+    assert passes.endswith(str(planned))
     assert bars
     assert all(bar.closed for bar in bars)
     assert all(bar.options["desc"].startswith(method) for bar in bars)
@@ -143,7 +164,8 @@ def test_the_bar_of_a_terminal(
     monkeypatch.setattr(progress, "DELAY", 0.0)
     monkeypatch.setattr(progress, "REFRESH", 0.0)
     unlearn("ft", line(), **SETS, epochs=2, batch_size=8, progress=True)
-    shown = capsys.readouterr().err
+    said, shown = capsys.readouterr().err.split("\n", 1)
+    assert said == "ft: 2 epochs, 6 steps, 48 samples forward and 48 backward"
     assert "ft: " in shown
     assert "/6 [" in shown
     assert shown.endswith("\r")
@@ -151,8 +173,11 @@ def test_the_bar_of_a_terminal(
     assert not capsys.readouterr().err
 
 
-def test_what_is_over_soon_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_over_soon_shows_its_passes_alone(capsys: pytest.CaptureFixture[str]) -> None:
     unlearn("ugradsl", line(), **SETS, epochs=1, batch_size=8, progress=True)
+    said = "ugradsl: 1 epoch, 1 step, 16 samples forward and 16 backward"
+    assert capsys.readouterr().err.strip() == said
+    evaluate(line(), **SETS, test=Numbered(32, 10), progress=True)
     assert not capsys.readouterr().err.strip()
 
 

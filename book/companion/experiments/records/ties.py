@@ -307,7 +307,7 @@ PAIRS = (  # what the paper compares, and (first) what its title claims: smoothi
     ("ugradsl:adaptive-positive", "ugradsl"),
     ("ugradsl+:adaptive-positive", "ugradsl+"),
 )
-SMOKE = "smoke"  # the scale whose runs bear no verdict
+SMOKE = "smoke"  # the scale whose runs support no verdict
 
 
 @dataclass(frozen=True)
@@ -339,12 +339,12 @@ def verdicts(records: Sequence[Record], pairs: Sequence[tuple[str, str]] = PAIRS
     """A verdict on each pair; all pairs together are one family, for each measure.
 
     Raises:
-        DataError: the records are of the smoke scale, which bears no verdict.
+        DataError: the records are of the smoke scale, which supports no verdict.
     """
     if any(record.scale == SMOKE for record in records):
         raise DataError(
-            "records: are of the smoke scale, which shows that the code runs and bears no verdict; "
-            "use records of the bench or paper scale"
+            "records: are of the smoke scale, which shows that the code runs and supports no "
+            "verdict; use records of the bench or paper scale"
         )
     measures = measures_of(records) or list(MEASURES)[:1]
     by_measure = {}

@@ -44,7 +44,7 @@ class Winner:
         config: its values.
         gap: mean validation gap over the three search seeds, in percentage points.
         gaps: search seed → validation gap.
-        passed: samples passed forward and backward, in the mean over those seeds.
+        passed: samples passed forward and backward, on average over those seeds.
         first: its place among the trials of the design, from 1 for the smallest gap.
     """
 

@@ -1,4 +1,4 @@
-"""Lines that should agree and do not, and lines that agree and should not."""
+"""Rows that should agree and do not, and rows that agree and should not."""
 
 import itertools
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -38,7 +38,7 @@ def title(line: Line) -> str:
 def printed_twice(lines: Sequence[Line]) -> list[Finding]:
     """Experiments for which two tables print different numbers.
 
-    Where RA and TA appear to stand in exchanged columns, they are read the other way round.
+    Where RA and TA appear to be in exchanged columns, they are read the other way round.
     """
     groups: dict[tuple[str, ...], list[Line]] = {}
     for line in straightened(lines):
@@ -61,7 +61,7 @@ def _disagreement(group: Sequence[Line]) -> Finding | None:
                 means += 1
                 largest = max(largest, max(values) - min(values))
         elif len(spreads) > 1 and metric != "RTE":
-            parts.append(f"the spread of {metric} {_where(spreads)}")
+            parts.append(f"the standard deviation of {metric} {_where(spreads)}")
         if len(values) > 1 or len(spreads) > 1:
             cells += [line.cell(metric) for line in group if metric in line.mean]
     if not parts:
@@ -161,7 +161,11 @@ def copied_spreads(lines: Sequence[Line]) -> list[Finding]:
         text = listed(f"{m} ± {sample.spread[m]:.2f}" for m in most)
         found.append(
             _of_group(
-                "copied-spread", "minor", group, f"share spreads but not means: {text}", metrics
+                "copied-spread",
+                "minor",
+                group,
+                f"share standard deviations but not means: {text}",
+                metrics,
             )
         )
     return found

@@ -10,7 +10,7 @@ Severity = Literal["serious", "moderate", "minor", "note"]
 SEVERITIES: dict[str, str] = {
     "serious": "can change a conclusion: which method is best, or a gap by half a point or more",
     "moderate": "a number, or a column, that cannot be right as printed",
-    "minor": "a spread, a run time or a rounding; no mean is touched",
+    "minor": "a standard deviation, a run time or a rounding; no mean is touched",
     "note": "an inference that helps to read a table; nothing is wrong",
 }
 MATERIAL = 0.5  # percentage points
@@ -33,18 +33,18 @@ KINDS: dict[str, tuple[str, str]] = {  # kind → title, rule
     ),
     "gap-misprint": (
         "A gap that one digit would mend",
-        "One digit of one cell changed, left out, added or exchanged with its neighbour makes the "
-        "gap fit, and does so by chance for at most a tenth of the gaps as far off.",
+        "One digit of one cell, changed, left out, added or exchanged with its neighbour, makes "
+        "the gap fit, and would do so by chance for at most a tenth of the gaps as far off.",
     ),
     "gap-unexplained": (
-        "A gap that does not follow from its line",
+        "A gap that does not follow from its row",
         "Neither rounding, nor per-seed gaps, nor another Retrain value, nor another table, nor "
         "a convincing misprint explains the difference.",
     ),
     "gap-per-seed": (
         "Gaps that can be means of per-seed gaps",
         "The printed gap is larger than the gap of the means, by no more than Jensen's inequality "
-        "and the printed spreads allow.",
+        "and the printed standard deviations allow.",
     ),
     "printed-twice": (
         "One experiment, two numbers",
@@ -52,37 +52,37 @@ KINDS: dict[str, tuple[str, str]] = {  # kind → title, rule
         "size of D_f and parameters.",
     ),
     "copied-line": (
-        "One line, two experiments",
-        "Every mean of two lines agrees, at least three of them other than 0 and 100, though the "
+        "One row, two experiments",
+        "All means of two rows agree, at least three of them other than 0 and 100, though the "
         "experiments differ.",
     ),
     "copied-spread": (
-        "The same spreads with other means",
-        "Every spread of two lines agrees, at least three of them not zero, or three agree in two "
-        "lines of one method, though the experiments and the means differ.",
+        "The same standard deviations with other means",
+        "All standard deviations of two rows agree, at least three of them not zero, or three "
+        "agree in two rows of one method, though the experiments and the means differ.",
     ),
     "crossed-cell": (
         "One method's TA is another's RA",
-        "Mean and spread of a cell under RA and of a cell under TA in the same table agree, the "
-        "mean at least half a point from 0 and 100.",
+        "A cell under RA and one under TA in the same table agree in mean and standard deviation, "
+        "the mean at least half a point from 0 and 100.",
     ),
     "spread-is-gap": (
-        "A spread that is a distance",
-        "In every metric of a line the number after ± is the distance of the mean to Retrain's, "
+        "A standard deviation that is a distance",
+        "In every metric of a row the number after ± is the distance of the mean to Retrain's, "
         "up to rounding, and at least three of these distances exceed a tenth of a point.",
     ),
     "impossible-spread": (
-        "A spread that is too large",
-        "No number of runs between 0 and 100 can have this mean and this sample standard "
-        "deviation, or only more than five runs can.",
+        "A standard deviation that is too large",
+        "No number of runs with values between 0 and 100 can have this mean and this sample "
+        "standard deviation, or only more than five runs can.",
     ),
     "swapped-columns": (
         "RA and TA in exchanged columns",
-        "TA exceeds RA in Retrain's line and in at least four fifths of the block's lines.",
+        "TA exceeds RA in Retrain's row and in at least four fifths of the block's rows.",
     ),
     "weak-reference": (
         "A reference that fits its data less than the methods do",
-        "Some lines have a retain accuracy more than ten points above Retrain's.",
+        "Some rows have a retain accuracy more than ten points above Retrain's.",
     ),
     "run-time": (
         "Run times that do not fit each other",
@@ -91,7 +91,7 @@ KINDS: dict[str, tuple[str, str]] = {  # kind → title, rule
     ),
     "lost-cell": (
         "What a lost cell was",
-        "A value of the illegible cell exists with which at least two printed gaps fit, and all.",
+        "There is a value of the illegible cell with which all printed gaps fit, at least two.",
     ),
 }
 

@@ -149,7 +149,7 @@ def _explain_block(
             text = f"Retrain's {fit.metric} of {fit.low:.2f} to {fit.high:.2f}"
             found = ("other-retrain", f"{text} in place of {fit.reference.mean[fit.metric]:.2f}")
         elif fits_per_seed(check, tolerance):
-            limit = "a spread that would bound it is not printed"
+            limit = "no ± is printed that would bound it"
             if check.largest is not None:
                 limit = f"it may be up to {check.largest:.2f}"
             found = ("per-seed", limit)

@@ -83,7 +83,7 @@ def _per_seed(seeds: Sequence[GapCheck], block: Sequence[GapCheck]) -> Finding:
         f"printed means, by up to {most:.2f} points"
     )
     text += (
-        f"; for {unknown} of them no spread is printed that would bound means of per-seed gaps."
+        f"; for {unknown} of them no ± is printed that would bound means of per-seed gaps."
         if unknown
         else ", as means of per-seed gaps can be."
     )

@@ -13,7 +13,7 @@ class Slips:
     """Changes of one digit with which a line's printed gap would follow from its means.
 
     Attributes:
-        cells: the metric and the number that would stand there.
+        cells: the metric and the number that would be there.
         chance: the share of gaps, at most as far from the recomputed one, that some change of one
             digit in a mean would make fit. The smaller it is, the more a fit says.
     """

@@ -74,7 +74,7 @@ def spread_is_gap(lines: Sequence[Line]) -> list[Finding]:
         if sizes[0][-1]:
             where += f" ({listed(spaced(block[-1]) for block in sizes)})"
         text = (
-            f"{where}: in {len(own)} of {len(own) + len(others)} lines the number after ± is the "
+            f"{where}: in {len(own)} of {len(own) + len(others)} rows the number after ± is the "
             "distance of the mean to Retrain's, in every metric"
         )
         kept = list(dict.fromkeys(name(line.method) for line in others))
@@ -132,7 +132,7 @@ def swapped_columns(lines: Sequence[Line]) -> list[Finding]:
         if reference is None or reference not in above or len(above) < MOST * len(both):
             continue
         text = (
-            f"{describe(key)}: TA exceeds RA in {len(above)} of {len(both)} lines, Retrain's "
+            f"{describe(key)}: TA exceeds RA in {len(above)} of {len(both)} rows, Retrain's "
             f"among them ({reference.mean['TA']:.2f} against {reference.mean['RA']:.2f}). A model "
             "is rarely better on unseen data than on its own training data; the two columns "
             "appear to be exchanged. Avg. Gap does not depend on their order."
@@ -209,7 +209,7 @@ def weak_references(lines: Sequence[Line]) -> list[Finding]:
         text = (
             f"{describe(key)}: {listed(name(line.method) for line in above)} {verb} {best:.2f}, "
             f"while Retrain's is {own:.2f}. Either Retrain was trained less than the original "
-            "model, and a small gap is then a distance to an unfinished model, or these lines "
+            "model, and a small gap is then a distance to an unfinished model, or these rows "
             "belong to another network."
         )
         found.append(

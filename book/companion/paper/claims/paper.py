@@ -218,7 +218,7 @@ def plus(audit: Audit) -> Judgement:
 
 
 def not_conspicuous(audit: Audit) -> Judgement:
-    """The additional attack's accuracy for random forgetting, against Retrain's."""
+    """The additional MIA for random forgetting, against Retrain's."""
     held, parts = [], []
     for block in blocks(audit.lines).values():
         reference = reference_of(block)
@@ -231,8 +231,8 @@ def not_conspicuous(audit: Audit) -> Judgement:
                 number = f"{line.mean['add_MIA']:.2f} with Retrain at {own:.2f}"
                 parts.append(f"{name(line.method)} {number} (Table {line.table})")
     if not held:
-        return nothing("No table prints the additional attack.")
-    text = f"Accuracy of the additional attack in %: {'; '.join(parts)}."
+        return nothing("No table prints the additional MIA.")
+    text = f"Additional MIA in %: {'; '.join(parts)}."
     return judgement(all_or_some(held), text, 1)
 
 

@@ -425,7 +425,7 @@ def plus(published: Published) -> Judgement:
 
 
 def not_conspicuous(published: Published) -> Judgement:
-    """The additional attack's accuracy for random forgetting, above Retrain's, by seed."""
+    """The additional MIA for random forgetting, above Retrain's, by seed."""
     samples, parts, seeds = [], [], []
     for name, records in _of_paradigm(published, "random"):
         for label in PROPOSED:
@@ -436,8 +436,8 @@ def not_conspicuous(published: Published) -> Judgement:
                 where = marked(published, name, label)
                 parts.append(f"{where}, {title_of(label)} {signed(sum(apart) / len(apart))}")
     if not samples:
-        return not_run("No published setting has the additional attack.")
-    text = f"Accuracy of the additional attack, in points above Retrain's: {'; '.join(parts)}."
+        return not_run("No published setting has the additional MIA.")
+    text = f"Additional MIA, in points above Retrain's: {'; '.join(parts)}."
     return judgement(combined(within(samples)), text, seeds, borrowed(published, PROPOSED))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 MARGINAL = 1.25  # times the cost of the method that is improved
 STABLE = 2.0  # largest over smallest Avg. Gap of a sweep
 DROP = 1.0  # percentage points of RA or TA
-APART = 2.0  # percentage points of the additional attack's accuracy above Retrain's
+APART = 2.0  # percentage points of the additional MIA above Retrain's
 COLLAPSED = 0.5  # of Retrain's TA
 ALWAYS = 0.95  # share of forget sets for "partly"
 TOP = 3

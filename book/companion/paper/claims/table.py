@@ -253,7 +253,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Forgetting does not make the forgotten data conspicuous",
         "Appendix E.6; Figure 5",
         "our method will not lead to the extra hint of D_f",
-        "Accuracy of the additional attack that separates D_f from D_te, random forgetting",
+        "Additional MIA, the accuracy of an attack that separates D_f from D_te; random forgetting",
         f"For every method at most two points above Retrain's; partly: for some. {MARGIN}",
         (AUDIT, RANDOM),
         paper.not_conspicuous,

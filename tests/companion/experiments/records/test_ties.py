@@ -357,5 +357,5 @@ def test_lost_runs_and_the_floor_are_said() -> None:
 
 def test_smoke_runs_bear_no_verdict() -> None:
     records = [replace(r, scale="smoke") for r in campaign.results({"ft": [1, 1, 1]})]
-    with pytest.raises(DataError, match=r"records: are of the smoke scale, .* bears no verdict"):
+    with pytest.raises(DataError, match=r"records: are of the smoke scale, .* supports no verdict"):
         verdicts(records)

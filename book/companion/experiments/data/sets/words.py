@@ -20,7 +20,7 @@ def make_words(seed: int = 0) -> tuple[Texts, Texts]:
 
     A text has 10 words. Each is, with probability 0.4, one of the 12 words of its group; with
     0.15, one of a group drawn at random; else one of 80 common words. So no word decides alone,
-    and a model that fits every training text has learnt some by heart.
+    and a model that fits every training text has memorised some.
     """
     draw = np.random.RandomState(seed)  # its numbers are the same in every version of NumPy
     groups = 2 * len(CLASSES)

@@ -60,7 +60,7 @@ def klom(unlearned: Tensor, retrained: Tensor) -> Tensor:
 
     Each of the two distributions of margins over models is taken to be normal. The authors count
     margins of a hundred models in twenty bins; with fewer models most bins would be empty.
-    Two samples of the same law are not at zero but, in the mean, at :func:`klom_floor`.
+    Two samples of the same law are not at zero but, on average, at :func:`klom_floor`.
 
     Args:
         unlearned: margins (N, n) of N ≥ 2 unlearned models.
@@ -79,7 +79,7 @@ def klom(unlearned: Tensor, retrained: Tensor) -> Tensor:
 
 
 def klom_floor(unlearned: int, retrained: int) -> float:
-    """What :func:`klom` is in the mean where both distributions are the same normal one, in nats.
+    """The mean of :func:`klom`, in nats, where both distributions are the same normal one.
 
     From E log s² = log σ² + ψ(ν/2) − log(ν/2) and E 1/s² = ν/((ν − 2) σ²) for a sample variance
     with ν degrees of freedom; it falls to 0 as the numbers of models grow.
@@ -122,7 +122,7 @@ def lira_ratios(unlearned: Tensor, retrained: Tensor) -> Tensor:
     distribution is fitted to the margins of the other unlearned models and one to those of the
     other retrained models; the two held-out models are then judged by log p_u − log p_r. Leaving
     out one of *either* kind keeps the attack fair: if both kinds have the same law, what it gains
-    on the one it loses on the other, and it is right half of the time in the mean.
+    on the one it loses on the other, and on average it is right half of the time.
 
     Args:
         unlearned: margins (N, n) of N ≥ 3 unlearned models.
