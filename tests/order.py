@@ -1,14 +1,18 @@
-"""What ``make test`` adds to pytest: what takes long starts first, notebooks run with one seed.
+"""What ``make test`` adds to pytest: what takes long starts first, notebooks' live runs are short.
 
-The cells whose outputs nbval compares show published records and theory, and know nothing of
-``seeds``; the cells of live runs, whose outputs are not compared, run all their methods once.
-``make book`` runs each notebook as it is, with all its seeds.
+The cells whose outputs nbval compares show published records and theory, and know nothing of the
+seeds and of the grids of sweeps. The cells of live runs, whose outputs are not compared, run all
+their methods with the first seed, and the ends of their grids. ``make book`` runs each notebook as
+it is.
 """
 
 import re
 
 import pytest
 
+GRID = re.compile(
+    r'^((?:seeds|fractions|p_values|alpha_values|beta_values|epochs): str = ")([^"]+)"', re.M
+)
 LONGEST = (
     # unit tests that start processes or train, though they are few
     "test_gpu",
@@ -44,4 +48,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         cell = getattr(item, "cell", None)  # of a notebook
         if cell is not None and "parameters" in cell.metadata.get("tags", []):
-            cell.source = re.sub(r'^(seeds: str = )"[^"]*"', r'\1"0"', cell.source, flags=re.M)
+            cell.source = GRID.sub(_shorter, cell.source)
+
+
+def _shorter(found: re.Match[str]) -> str:
+    first, *others = found[2].split(",")
+    ends = [first] if found[1].startswith("seeds") else [first, *others[-1:]]
+    return f'{found[1]}{",".join(ends)}"'

@@ -1,5 +1,6 @@
 """The notebooks of sweeps run by papermill with parameters other than their own."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from companion.files import NOTEBOOK_FOLDER
 
-SMALL: dict[str, Any] = {"seeds": "3", "fraction": 0.2}
+SMALL: dict[str, Any] = {"seeds": "3", "fraction": 0.2}  # all have seed 3 or 2: two originals
 CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     (
         "stability",
@@ -28,7 +29,12 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     ),
     (
         "adaptive_rate",
-        {"methods": "retrain,ugradsl:adaptive", "beta_values": "0,1", "distances": "cosine"},
+        {
+            "methods": "retrain,ugradsl:adaptive",
+            "seeds": "2",
+            "beta_values": "0,1",
+            "distances": "cosine",
+        },
         ["UGradSL (adaptive)", "UGradSL (adaptive, positive)"],
     ),
     (
@@ -38,18 +44,23 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     ),
     (
         "forget_fraction",
-        {"methods": "retrain,no-step,scrub,neggrad+", "fractions": "0.3,0.6"},
+        {"seeds": "2", "methods": "retrain,no-step,scrub,neggrad+", "fractions": "0.3,0.6"},
         ["SCRUB", "NegGrad+"],
     ),
     ("epochs", {**SMALL, "methods": "retrain,ga,bs", "epochs": "0,4"}, ["GA", "BS"]),
-    ("epochs", {"seeds": "1", "methods": "retrain,no-step,rl", "epochs": "2"}, ["RL"]),
+    ("epochs", {"seeds": "2", "methods": "retrain,no-step,rl", "epochs": "2"}, ["RL"]),
 ]
 
 
 @pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads of two kernels on two cores would wait for each other."""
+def _one_thread_and_shared_models(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Threads of two kernels on two cores would wait for each other; all train a model once."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    run = tmp_path_factory.getbasetemp()
+    run = run.parent if "PYTEST_XDIST_WORKER" in os.environ else run  # of all its processes
+    monkeypatch.setenv("UGRADSL_MODELS", str(run / "models"))
 
 
 @pytest.mark.parametrize(("notebook", "parameters", "titles"), CASES)

@@ -7,6 +7,7 @@ import threading
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import pytest
@@ -37,6 +38,17 @@ every = pytest.mark.parametrize("method", METHODS)
 
 def judged(network: nn.Module) -> Any:
     return evaluate(network, retain=RETAIN, forget=FORGET, test=TEST, execution=CPU)
+
+
+@cache
+def _usual(method: str, changes: tuple[tuple[str, Any], ...]) -> tuple[nn.Module, Any]:
+    found = run(method, **dict(changes)).model
+    return found, judged(found)
+
+
+def usual(method: str, changes: dict[str, Any]) -> tuple[nn.Module, Any]:
+    """What a method makes of the usual model, and its report: computed once for all tests."""
+    return _usual(method, tuple(changes.items()))
 
 
 # --- wrappers -----------------------------------------------------------------------------------
@@ -89,7 +101,7 @@ def test_wrapped_models_give_the_result_of_what_is_inside(
         assert list(found.model.state_dict()) == list(before)
         assert same_bits(before, network.state_dict())
         assert same_bits(found.model.state_dict(), found.result.state_dict)
-        expected = run(method, **changes).model.state_dict()
+        expected = usual(method, changes)[0].state_dict()
         plain = {
             name.replace("_orig_mod.", ""): value
             for name, value in core_of(found.model).state_dict().items()
@@ -255,8 +267,9 @@ def test_logits_beside_other_outputs(kind: type[CNN], method: str, changes: dict
     network.load_state_dict(model().state_dict())
     found = run(method, network, **changes)
     assert type(found.model) is kind
-    assert same_bits(found.model.state_dict(), run(method, **changes).model.state_dict())
-    assert judged(found.model) == judged(run(method, **changes).model)
+    expected, report = usual(method, changes)
+    assert same_bits(found.model.state_dict(), expected.state_dict())
+    assert judged(found.model) == report
 
 
 class Pair(CNN):
@@ -526,14 +539,14 @@ def test_modes_of_the_caller_do_not_matter(
     mode: Callable[[], Any], method: str, changes: dict[str, Any]
 ) -> None:
     network = model()
-    expected = run(method, network, **changes).model
+    expected, expected_report = usual(method, changes)
     with mode():
         found = run(method, network, **changes).model
     assert same_bits(found.state_dict(), expected.state_dict())
     assert all(p.requires_grad and not p.is_inference() for p in found.parameters())
     with mode():
         report = judged(found)
-    assert report == judged(expected)
+    assert report == expected_report
 
 
 def test_a_model_and_data_made_in_inference_mode() -> None:

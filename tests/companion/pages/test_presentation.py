@@ -124,12 +124,17 @@ def test_the_landing_page_shows_a_selection_and_leads_to_the_rest(tmp_path: Path
     assert ":alt: Average gap to Retrain in percentage points, smallest first. Ours" in page
 
 
-def test_fragments_are_written_once(tmp_path: Path) -> None:
+def test_fragments_are_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fragments.write(BOOK, tmp_path)
     times = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert sorted(times) == sorted(fragments.FRAGMENTS)
+    texts = {path.name: path.read_text("utf-8") for path in tmp_path.iterdir()}
+    texts["notation.md"] += "more\n"
+    same = {name: (lambda _, text=text: text) for name, text in texts.items()}
+    monkeypatch.setattr(fragments, "FRAGMENTS", same)
     fragments.write(BOOK, tmp_path)
-    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == times
+    now = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert [name for name in now if now[name] != times.get(name)] == ["notation.md"]
 
 
 def test_live_parameters_change_the_preset() -> None:
