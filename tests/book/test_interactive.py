@@ -174,6 +174,50 @@ def test_the_surface_reads_the_published_plane(page: Page) -> None:
     assert f"{record.metrics['plane'][middle][-1]:.4f}" in words.inner_text()
 
 
+def test_the_address_keeps_the_state_of_a_figure(figure: str, page: Page) -> None:
+    found = opened(page, figure)
+    before = states(found)
+    for control in found.locator("input[type=range]").all():
+        control.focus()
+        page.keyboard.press("ArrowLeft" if at_its_end(control) else "ArrowRight")
+    page.wait_for_function("name => location.hash.startsWith(`#${name}?`)", arg=figure)
+    page.wait_for_timeout(400)
+    after, link = states(found), page.url
+    assert after != before
+    page.goto("about:blank")
+    page.goto(link, wait_until="load")
+    again = page.locator(f'.ugs-figure[data-figure="{figure}"][data-ready="true"]')
+    again.wait_for()
+    assert states(again) == after
+
+
+def states(figure: Locator) -> list[str]:
+    """The places of its controls, and what its drawings say of themselves."""
+    places = [control.input_value() for control in figure.locator("input[type=range]").all()]
+    drawings = [str(svg.get_attribute("aria-label")) for svg in figure.locator("svg").all()]
+    return [*places, *drawings]
+
+
+@pytest.mark.parametrize("query", ["alpha=", "alpha=x&K=ten", "nothing=1", ""])
+def test_an_address_that_says_nothing_changes_nothing(query: str, page: Page) -> None:
+    before = states(opened(page, "gls"))
+    page.goto("about:blank")
+    page.goto(f"{(HTML / PAGES['gls']).as_uri()}#gls?{query}", wait_until="load")
+    found = page.locator('.ugs-figure[data-figure="gls"][data-ready="true"]')
+    found.wait_for()
+    assert states(found) == before
+
+
+def test_turning_the_surface_is_said(page: Page) -> None:
+    found = opened(page, "landscape")
+    words = found.locator(".ugs-words")
+    before = words.inner_text()
+    found.get_by_label("turn (degrees)").focus()
+    page.keyboard.press("ArrowRight")
+    assert words.inner_text() != before
+    assert "Turned by 40 degrees" in words.inner_text()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_words_can_be_read(figure: str, scheme: str, browser: Browser) -> None:
     context = browser.new_context(color_scheme=scheme)

@@ -122,12 +122,12 @@ def _levels(
             axis.axhline(rows[0][metric], color=INK, lw=1, ls=dash)
             axis.annotate(
                 name, (1, rows[0][metric]), xycoords=("axes fraction", "data"), ha="right",
-                va="bottom", fontsize=7.5, color=INK,
+                va="bottom", fontsize=8.5, color=INK,
             )  # fmt: skip
         elif rows:
             found = sorted((places[row[x]], row[metric]) for row in rows if row[x] in places)
             axis.plot(*zip(*found, strict=True), color=INK, lw=1, ls=dash)
-            axis.annotate(name, found[-1], ha="right", va="bottom", fontsize=7.5, color=INK)
+            axis.annotate(name, found[-1], ha="right", va="bottom", fontsize=8.5, color=INK)
 
 
 @styled
@@ -197,7 +197,7 @@ def pareto(panels: "Mapping[str, pd.DataFrame]", x: str) -> "Figure":
         for row in best.to_dict(orient="records"):
             axis.annotate(
                 _text(row[x]), (row["passes"], row["gap"]), xytext=(3, 4),
-                textcoords="offset points", fontsize=7.5, color=INK,
+                textcoords="offset points", fontsize=8.5, color=INK,
             )  # fmt: skip
         for label, (name, dash) in LEVELS.items():
             level = table[(table["label"] == label) & table["gap"].notna()]
@@ -205,7 +205,7 @@ def pareto(panels: "Mapping[str, pd.DataFrame]", x: str) -> "Figure":
                 axis.axhline(level["gap"].mean(), color=INK, lw=1, ls=dash)
                 axis.annotate(
                     name, (0, level["gap"].mean()), xycoords=("axes fraction", "data"),
-                    va="bottom", fontsize=7.5, color=INK,
+                    va="bottom", fontsize=8.5, color=INK,
                 )  # fmt: skip
         axis.set_xscale("log")
         axis.set_yscale("log")

@@ -102,7 +102,7 @@ class TheoryTheorem2(Config):
     fraction: float = Field(0.1, gt=0, lt=1, description="share of D_tr to forget")
     alpha: float = Field(-0.4, le=1, description="smoothing rate α that is marked")
     hidden: int = Field(8, ge=1, le=64, description="units of the network")
-    forget_sets: int = Field(12, ge=2, le=200, description="forget sets of the live Figure 6")
+    forget_sets: int = Field(6, ge=2, le=200, description="forget sets of the live Figure 6")
     seed: int = Field(0, ge=0)
 
 

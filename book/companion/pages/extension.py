@@ -9,6 +9,7 @@
 * A light page has its formulas as MathML instead (`companion.pages.mathematics`).
 * The core's docstrings become API pages, and `code` words link to them
   (`companion.pages.reference`).
+* Folded code comes below what it shows (`companion.pages.cells`).
 * Figures become a part of their page (`companion.pages.pictures`).
 * Every page carries its stamp (`companion.pages.stamp`), and what the theme leaves inaccessible
   is mended (`companion.pages.accessible`).
@@ -26,7 +27,16 @@ from sphinx.application import Sphinx
 from sphinx.builders.html._assets import _CascadingStyleSheet, _JavaScript
 from sphinx.util.fileutil import copy_asset
 
-from companion.pages import accessible, bundles, comparator, fragments, head, mathematics, pictures
+from companion.pages import (
+    accessible,
+    bundles,
+    cells,
+    comparator,
+    fragments,
+    head,
+    mathematics,
+    pictures,
+)
 from companion.pages.reference import api, links
 from companion.pages.stamp import stamp_of
 
@@ -109,6 +119,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("missing-reference", links.resolve)
     app.add_post_transform(links.LinkCode)
     app.add_post_transform(mathematics.NativeMath)
+    app.add_post_transform(cells.CodeBelow)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", write_outputs)
     app.connect("build-finished", drop_images)

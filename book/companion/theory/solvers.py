@@ -62,14 +62,15 @@ Solved = tuple[Tensor, list[float]]
 
 
 def _dense(product: Product, vector: Tensor, _: SolverConfig, __: Product) -> Solved:
-    values, vectors = torch.linalg.eigh(dense_matrix(product, vector))
+    matrix = dense_matrix(product, vector)
+    values = torch.linalg.eigvalsh(matrix)
     least, largest = float(values.abs().min()), float(values.abs().max())
     if not least > len(vector) * torch.finfo(vector.dtype).eps * largest:
         raise CurvatureError(
             f"hessian: is singular (|eigenvalues| from {least:.1e} to {largest:.1e}), but {NEEDS}; "
             "add a ridge l2 to the risk, or damping"
         )
-    return vectors @ ((vectors.T @ vector) / values), []
+    return torch.linalg.solve(matrix, vector), []
 
 
 def _cg(product: Product, vector: Tensor, config: SolverConfig, _: Product) -> Solved:
