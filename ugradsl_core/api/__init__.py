@@ -278,7 +278,7 @@ def evaluate(
         progress: a bar for what takes more than two seconds.
         batch_size: of forward passes.
         solver: of the membership attack, see ``metrics.mia``.
-        seed: of the retain samples that the attack is fitted on.
+        seed: of the retained samples that the attack is fitted on.
 
     Raises:
         DataError: empty or overlapping sets, items that cannot be read or joined, or labels

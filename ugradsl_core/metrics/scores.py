@@ -131,11 +131,11 @@ def mia(
 ) -> MIAScores:
     """The MIA score of Section 5.1: true-negative rate on D_f, for five scalars.
 
-    An attack model is fitted on the unlearned model's outputs with retain samples as members and
+    An attack model is fitted on the unlearned model's outputs with retained samples as members and
     test samples as non-members; the score is the share of D_f that it calls non-member.
 
     Args:
-        member_logits: (n, K), retain samples; as many as test samples in the literature.
+        member_logits: (n, K), retained samples; as many as test samples in the literature.
         member_labels: (n,).
         nonmember_logits: (m, K), test samples.
         nonmember_labels: (m,).
