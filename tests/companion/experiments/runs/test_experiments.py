@@ -359,6 +359,7 @@ def test_a_full_disk_stops_the_grid_and_loses_nothing(
 KILLED = [
     "experiment", "digits-random10", "--scale", "smoke", "--methods", "retrain,ft,ugradsl",
     "--seeds", "0,1", "-p", "train_size", "120", "-p", "training.epochs", "2",
+    "-p", "model.width", "4",
 ]  # fmt: skip
 
 
@@ -398,6 +399,7 @@ def test_a_killed_experiment_resumes_to_the_same_records(tmp_path: Path, cli: Cl
 LONG = [
     "experiment", "digits-random10", "--scale", "smoke", "--methods", "retrain",
     "--seeds", "0", "-p", "train_size", "100", "-p", "training.epochs", "25",
+    "-p", "model.width", "4",
 ]  # fmt: skip
 
 
