@@ -276,7 +276,7 @@ def in_step(model: nn.Module, device: torch.device, world: World) -> Iterator[No
 
 
 def other_noise(world: World, seed: int, epoch: int) -> None:
-    """Layers that draw random numbers draw others in every process but the first.
+    """Give every process but the first its own dropout noise.
 
     Torch's global state is set anew in each epoch, so that a resumed run draws the same.
     """

@@ -17,6 +17,7 @@ from companion.pages.references import references
 from companion.paper.statements import statements, tables_with
 from companion.tables.config_text import Parameter, parameters, shown, summary_of
 from companion.tables.presets import places_text, source_text
+from ugradsl_core.config import Config
 from ugradsl_core.methods import METHODS
 from ugradsl_core.training import SGDConfig
 
@@ -80,19 +81,20 @@ def _meaning(parameter: Parameter) -> str:
 def _by_scale(label: str) -> str:
     """One row for the defaults and for the presets of a scale that agree, with what differs."""
     default: Mapping[str, Any] = METHODS[label].config().model_dump()
-    same: dict[tuple[str, str], tuple[Mapping[str, Any], list[tuple[str, str]]]] = {}
+    same: dict[tuple[str, Config, str], list[tuple[str, str]]] = {}
     for scale in SCALES:
         for preset in load_presets(scale):
-            config: Mapping[str, Any] = preset_config(label, preset, scale).model_dump()
-            source = _source(label, preset, scale)
-            key = f"{scale}: {config}", source
-            same.setdefault(key, (config, []))[1].append((scale, preset))
+            config = preset_config(label, preset, scale)
+            row = scale, config, _source(label, preset, scale)
+            same.setdefault(row, []).append((scale, preset))
     places: list[tuple[str, Mapping[str, Any], str]] = [("the code's own", default, "")]
-    for (_, source), (config, presets) in same.items():
-        places.append((places_text(presets), config, source))
+    for (_, config, source), presets in same.items():
+        places.append((places_text(presets), config.model_dump(), source))
     fixed_rate = all(values.get("alpha") is not None for _, values, _ in places)
     names = [name for name in default if not (fixed_rate and name in OF_ADAPTIVE_RATES)]
-    differing = [name for name in names if len({str(values[name]) for _, values, _ in places}) > 1]
+    differing = [
+        name for name in names if len({shown(values[name]) for _, values, _ in places}) > 1
+    ]
     rows = [
         [where, *(shown(values[name]) for name in differing), source]
         for where, values, source in places

@@ -105,7 +105,6 @@ Method = Literal[
 Parameter = Literal["", "p", "alpha", "beta;distance", "epochs", "forget_fraction", "occurrence"]
 Metric = Literal["UA", "MIA", "RA", "TA", "add_MIA", "avg_gap", "RTE"]
 
-PARADIGMS: tuple[str, ...] = get_args(Paradigm)
 METHODS: tuple[str, ...] = get_args(Method)
 METRICS: tuple[str, ...] = get_args(Metric)
 TIME_UNITS = {"minute": "min", "hour": "h"}

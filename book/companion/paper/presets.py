@@ -164,7 +164,7 @@ def _stated(method: str, dataset: str, root: Path | None) -> Stated:
         of_imagenet = row.quantity.endswith("ImageNet")
         if of_imagenet and dataset != "imagenet":
             continue
-        for field in QUANTITIES.get((method, row.quantity), QUANTITIES[row.quantity]):
+        for field in QUANTITIES.get((method, row.quantity)) or QUANTITIES[row.quantity]:
             if field not in found or of_imagenet:
                 found[field] = quote(row)
     return found

@@ -1,5 +1,6 @@
 """How much data a setting has: of data that are there, or of a data set whose sizes are known."""
 
+import math
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from companion.experiments.runs.problems import Bench, Judge, training_size
 from companion.experiments.settings.setting import Setting
 from ugradsl_core.errors import DataError
 
+TOKEN_BYTES = 8  # of an id, an int64; a stored pixel has one
 BERT_TOKENS = 30_522  # of the tokenizer that BERT-base was published with
 CONFIG_NAMES = {  # of a model's sizes in its config.json
     "width": "hidden_size",
@@ -94,15 +96,13 @@ def known_sizes(setting: Setting) -> Sizes:
     judged = source.test
     if setting.paradigm == "class-wise":
         judged -= judged // source.classes
-    shape, vocabulary, width = source.shape, None, 1
+    shape, vocabulary, each = source.shape, None, 1
     if source.kind == "text":
-        shape, width = (setting.max_length or source.shape[0],), 8
+        shape, each = (setting.max_length or source.shape[0],), TOKEN_BYTES
         vocabulary = WORDS if setting.tokenizer is None else BERT_TOKENS
     elif setting.image_size is not None:
         shape = (shape[0], setting.image_size, setting.image_size)
-    each = width
-    for side in shape:
-        each *= side
+    each *= math.prod(shape)
     stored = 0 if source.kind == "streamed images" else each * (source.train + source.test)
     return Sizes(total - forget, forget, judged, source.classes, shape, vocabulary, stored)
 

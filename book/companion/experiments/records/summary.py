@@ -11,7 +11,6 @@ import numpy as np
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import read_records
 from companion.experiments.settings.labels import label_of, place_of, title_of
-from companion.experiments.settings.setting import is_retrained
 from companion.files import RESULTS
 from ugradsl_core.errors import DataError
 from ugradsl_core.metrics import FIVE_METRICS, GAP_METRICS, average_gap, gap_of_means
@@ -230,10 +229,3 @@ def one_setting(records: Sequence[Record]) -> Record:
     if len({(record.setting_hash, record.scale) for record in records}) > 1:
         raise DataError("records: are of several settings; a table compares methods in one")
     return records[0]
-
-
-def best_in(table: "pd.DataFrame") -> str:
-    """The label with the smallest mean of gaps; Retrain again, the noise floor, is no rival."""
-    judged = table.dropna(subset=["mean_of_gaps"])
-    judged = judged[~judged["label"].map(is_retrained)]
-    return str(judged.sort_values("mean_of_gaps")["label"].iloc[0])

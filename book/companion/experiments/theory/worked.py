@@ -214,11 +214,6 @@ def random_rows(original: TrainedExample, size: int, generator: Generator) -> Te
     return torch.randperm(len(original.train[0][1]), generator=generator)[:size]
 
 
-def class_rows(original: TrainedExample, label: int) -> Tensor:
-    """All samples of one class in D_tr."""
-    return (original.train[0][1] == label).nonzero().flatten()
-
-
 def ascend(risk: Risk, theta: Tensor, lr: float, steps: int) -> list[Tensor]:
     """The path of plain gradient ascent on R_f: θ, θ + η∇R_f(θ), …; steps + 1 points."""
     path = [theta]

@@ -72,9 +72,7 @@ def test_ascent_follows_the_gradient(original: worked.TrainedExample) -> None:
         torch.testing.assert_close(after, before + 0.1 * risks.gradient(forget, before))
 
 
-def test_forget_sets_are_what_they_say(original: worked.TrainedExample) -> None:
-    labels = original.train[0][1]
-    assert labels[worked.class_rows(original, 3)].unique().tolist() == [3]
+def test_a_random_forget_set_names_no_sample_twice(original: worked.TrainedExample) -> None:
     drawn = worked.random_rows(original, 9, torch.Generator().manual_seed(0))
     assert len(drawn.unique()) == 9
 
