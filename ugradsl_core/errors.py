@@ -35,10 +35,6 @@ class DivergenceError(UGradSLError, ArithmeticError):
     """The loss or the weights became infinite or NaN."""
 
 
-class CurvatureError(UGradSLError, ArithmeticError):
-    """A Hessian has no inverse, or lacks the sign that a solver needs."""
-
-
 def unknown_name(kind: str, name: object, valid: Iterable[str]) -> ConfigError:
     """The error for a name of some kind, such as "method", that is not among the valid ones.
 

@@ -132,9 +132,9 @@ def adaptive_alpha(
 ) -> Tensor:
     """Self-adaptive smoothing rates α_j = c_j / |B_f| (Algorithm 1, lines 7–10; Appendix D).
 
-    c_j counts the retain samples closer than β to forget sample j. The listing of Appendix D.4
-    sums over the other axis, which counts forget samples for each retain sample; Algorithm 1 is
-    followed here.
+    c_j counts the retained samples closer than β to forgotten sample j. The listing of Appendix
+    D.4 sums over the other axis, which counts forgotten samples for each retained sample;
+    Algorithm 1 is followed here.
 
     Args:
         forget_features: (n_f, d), features of B_f.

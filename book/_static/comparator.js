@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const { node, svgNode, format, slider, canvasOf, fresh, path, mount, frame } = window.UGS;
-  const SETS = { retain: "D_r, kept", forget: "D_f, forgotten", test: "D_te, test" };
+  const SETS = { retain: "D_r, retained", forget: "D_f, forgotten", test: "D_te, test" };
   const NAMES = ["A", "B"];
   const here = document.currentScript ? document.currentScript.src : "../_static/comparator.js";
   const root = here.slice(0, here.lastIndexOf("/") + 1);
@@ -301,7 +301,7 @@
         status.textContent = `The file ${error.message} could not be loaded.`;
         return;
       }
-      status.textContent = `${sets[0].forget.labels.length} forgotten, ${sets[0].retain.labels.length} kept and ${sets[0].test.labels.length} test samples.`;
+      status.textContent = `${sets[0].forget.labels.length} forgotten, ${sets[0].retain.labels.length} retained and ${sets[0].test.labels.length} test samples.`;
       draw();
       remember();
       box.dataset.shown = asked;

@@ -12,6 +12,7 @@ import torch
 from subjects import REHEARSAL, SIDE, STEPS, distance, make_model, make_problem, on_cpu, run
 from torch.utils.data import TensorDataset
 
+from benches import bench_of
 from companion.experiments.records.store import open_store
 from companion.experiments.runs.problems import load_data
 from companion.experiments.runs.problems import make_model as of_setting
@@ -154,11 +155,12 @@ def test_a_store_of_the_device_goes_on_on_the_cpu(tmp_path: Path, device: torch.
     retrain = preset_config("retrain", "digits-random10", "smoke", **training)
     ft = preset_config("ft", "digits-random10", "smoke", epochs=1)
     here, cpu = Execution(device=str(device)), Execution(device="cpu")
-    first = run_one(setting, load_data(setting, here), "retrain", retrain, 0, store, here)
+    first = run_one(bench_of(setting, load_data(setting, here), store, here), "retrain", retrain, 0)
     elsewhere = load_data(setting, cpu)
-    again = run_one(setting, elsewhere, "retrain", retrain, 0, store, cpu)
+    again = run_one(bench_of(setting, elsewhere, store, cpu), "retrain", retrain, 0)
     assert again == first  # read, not computed
-    record = run_one(setting, elsewhere, "ft", ft, 0, store, cpu)  # the original is the store's
+    # the original is the store's
+    record = run_one(bench_of(setting, elsewhere, store, cpu), "ft", ft, 0)
     assert record.status == "ok"
     assert record.hardware["device"] == "cpu"
     originals = [path for path in tmp_path.rglob("*original*") if path.is_file()]

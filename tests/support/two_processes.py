@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
+from benches import bench_of
 from companion.experiments.records.store import load_state, open_store, save_state
-from companion.experiments.runs.problems import load_data, make_problem
+from companion.experiments.runs.problems import load_data
 from companion.experiments.runs.run import evaluate_state
 from companion.experiments.settings.preset import preset_setting
 from toys import METHODS, problem, replaced, unlearned
@@ -56,7 +57,7 @@ def few_steps(world: World) -> dict[str, torch.Tensor]:
     loaded = load_data(setting, execution)
     folder = Path(tempfile.mkdtemp()) if world.is_first else None
     store = open_store(world.from_first(lambda: str(folder)), world)
-    subject = make_problem(setting.replace(training={"epochs": 0}), loaded, 0, store, execution)
+    subject = bench_of(setting.replace(training={"epochs": 0}), loaded, store, execution).problem(0)
     found = {}
     for name, changes in (("retrain", {}), ("ugradsl", {"alpha": -0.4, "p": 0.9})):
         config = make_config(name, lr=1e-3, epochs=2, batch_size=32, **changes)

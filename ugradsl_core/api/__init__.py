@@ -145,13 +145,7 @@ def unlearn(
     core = core_of(model)
     check_trainable(core)
     given = {"retain": retain, "forget": forget}
-    reading = opened(
-        given,
-        execution.progress,
-        workers=workers,
-        collate_fn=collate_fn,
-        check_overlap=check_overlap,
-    )
+    reading = opened(given, workers, collate_fn, check_overlap, execution.progress)
     with usual_modes(model, execution), reading as sets:
         samples, execution, interface = prepare(core, sets, execution, reads, training=trains)
 
@@ -284,7 +278,7 @@ def evaluate(
         progress: a bar for what takes more than two seconds.
         batch_size: of forward passes.
         solver: of the membership attack, see ``metrics.mia``.
-        seed: of the retain samples that the attack is fitted on.
+        seed: of the retained samples that the attack is fitted on.
 
     Raises:
         DataError: empty or overlapping sets, items that cannot be read or joined, or labels
@@ -296,13 +290,7 @@ def evaluate(
     given = {"retain": retain, "forget": forget, "test": test}
     execution = replace(execution or Execution(), progress=Progress(progress, "evaluate"))
     core = core_of(model)
-    reading = opened(
-        given,
-        execution.progress,
-        workers=workers,
-        collate_fn=collate_fn,
-        check_overlap=check_overlap,
-    )
+    reading = opened(given, workers, collate_fn, check_overlap, execution.progress)
     with usual_modes(model, execution), reading as sets:
         samples, execution, interface = prepare(core, sets, execution, training=False)
         placed = interface.adapted(copied(core)).to(execution.resolve())

@@ -47,10 +47,7 @@ class Comparison:
             row |= {metric: scores[metric] for metric in GAP_METRICS}
             if reference is not None and name != RETRAINED:
                 row |= {f"gap_{m}": row[m] - getattr(reference, m) for m in GAP_METRICS}
-                row["avg_gap"] = average_gap(
-                    {m: row[m] for m in GAP_METRICS},
-                    {m: getattr(reference, m) for m in GAP_METRICS},
-                )
+                row["avg_gap"] = average_gap(row, vars(reference))
             rows.append(row)
         return rows
 

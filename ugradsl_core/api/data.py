@@ -217,11 +217,10 @@ class UserSamples:
 @contextmanager
 def opened(
     sets: Mapping[str, object],
-    progress: Progress,
-    *,
     workers: int | None,
     collate_fn: Collate | None,
     check_overlap: CheckOverlap,
+    progress: Progress,
 ) -> Iterator[Workers]:
     """The sets, data sets or loaders of them, until the block ends and with it their processes.
 

@@ -293,11 +293,7 @@ class Interface:
 
 
 def probe(
-    model: nn.Module,
-    inputs: Mapping[str, Inputs],
-    device: torch.device,
-    *,
-    training: bool,
+    model: nn.Module, inputs: Mapping[str, Inputs], device: torch.device, *, training: bool
 ) -> Interface:
     """Call a copy of a user's model with one input of each set, in each mode that is needed.
 

@@ -146,11 +146,7 @@ def _moved_embeddings(model: nn.Module, inputs: Inputs, labels: Tensor, step: fl
 
 
 def _relabelled(
-    problem: Problem,
-    model: nn.Module,
-    config: UnlearnConfig,
-    labels: Tensor,
-    generator: Generator,
+    problem: Problem, model: nn.Module, config: UnlearnConfig, labels: Tensor, generator: Generator
 ) -> UnlearnResult:
     """Minimise the cross-entropy of D_f with other labels."""
     _, stream, model_stream = spawn(generator)

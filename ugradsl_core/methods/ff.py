@@ -8,12 +8,7 @@ from torch import Generator, Tensor, nn
 
 from ugradsl_core.config import Config
 from ugradsl_core.errors import DivergenceError
-from ugradsl_core.methods.common import (
-    evaluation_model,
-    first_input,
-    state_of,
-    stopwatch,
-)
+from ugradsl_core.methods.common import evaluation_model, first_input, state_of, stopwatch
 from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import find_head
@@ -29,14 +24,14 @@ class FFConfig(Config):
 
     Attributes:
         alpha: α, scale of the variance of the noise.
-        samples: retain samples in the Fisher, drawn at random; None is all of D_r.
+        samples: retained samples in the Fisher, drawn at random; None is all of D_r.
         variant: ``exact``: the classification layer is found by its place. ``upstream``: by its
             shape, whatever parameter has K rows; and where D_f is as large as a class of D_tr, a
             row is set to noise around zero, see :func:`erased_row`.
     """
 
     alpha: float = Field(1e-7, ge=0, description="α, scale of the noise's variance")
-    samples: int | None = Field(None, ge=1, description="retain samples in the Fisher; None is all")
+    samples: int | None = Field(None, ge=1, description="retained samples to read; None is all")
     batch_size: int = Field(256, ge=1, description="samples that are read at a time")
     variant: Literal["exact", "upstream"] = "exact"
 

@@ -17,13 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ugradsl_core.config import Config
 from ugradsl_core.errors import DivergenceError, ModelError
-from ugradsl_core.methods.common import (
-    evaluation_model,
-    gradient_sum,
-    shaped,
-    state_of,
-    stopwatch,
-)
+from ugradsl_core.methods.common import evaluation_model, gradient_sum, shaped, state_of, stopwatch
 from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models.modes import trainable
@@ -37,7 +31,7 @@ class IUConfig(Config):
 
     Attributes:
         alpha: s, the length of the step (``alpha`` in the public code).
-        samples: N, single retain samples whose gradients make up the Fisher.
+        samples: N, single retained samples whose gradients make up the Fisher.
         damping: λ of the Fisher's start λI; the public code has 1.
         tolerance: of the relative residual of conjugate gradients, for ``exact``.
         max_iterations: of conjugate gradients.
@@ -46,7 +40,7 @@ class IUConfig(Config):
     """
 
     alpha: float = Field(1.0, ge=0, description="s, length of the step")
-    samples: int = Field(1000, ge=1, description="N, retain samples in the Fisher")
+    samples: int = Field(1000, ge=1, description="N, retained samples in the Fisher")
     damping: float = Field(1.0, gt=0, description="λ of the Fisher's start λI")
     batch_size: int = Field(256, ge=1, description="samples in a batch")
     tolerance: float = Field(1e-3, gt=0, lt=1)

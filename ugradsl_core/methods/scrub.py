@@ -30,8 +30,8 @@ class SCRUBConfig(UnlearnConfig):
 
     lr: float = Field(5e-4, gt=0, description="learning rate")
     epochs: int = Field(3, ge=0, description="E")
-    batch_size: int = Field(128, ge=1, description="retain samples in a batch")
-    forget_batch_size: int = Field(32, ge=1, description="forget samples in a batch")
+    batch_size: int = Field(128, ge=1, description="retained samples in a batch")
+    forget_batch_size: int = Field(32, ge=1, description="forgotten samples in a batch")
     gamma: float = Field(0.99, ge=0, description="γ, weight of the cross-entropy of D_r")
     alpha: float = Field(0.001, ge=0, description="α, weight of d on D_r")
     temperature: float = Field(4.0, gt=0, description="T of the softmax in d")

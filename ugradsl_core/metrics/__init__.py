@@ -1,15 +1,5 @@
-"""UA, MIA, RA and TA, the membership attack, gaps to Retrain, and measures of many models."""
+"""UA, MIA, RA and TA, the membership attack, and gaps to Retrain."""
 
-from ugradsl_core.metrics.populations import (
-    klom,
-    klom_floor,
-    linear_cka,
-    lira_p_value,
-    lira_ratios,
-    lira_right,
-    margins,
-    relearning_time,
-)
 from ugradsl_core.metrics.scores import (
     FIVE_METRICS,
     GAP_METRICS,
@@ -24,10 +14,8 @@ from ugradsl_core.metrics.scores import (
     average_gap,
     collapsed,
     gap_of_means,
-    mean_of_gaps,
     mia,
     report,
-    signal_note,
     unlearning_accuracy,
 )
 
@@ -45,17 +33,7 @@ __all__ = [
     "average_gap",
     "collapsed",
     "gap_of_means",
-    "klom",
-    "klom_floor",
-    "linear_cka",
-    "lira_p_value",
-    "lira_ratios",
-    "lira_right",
-    "margins",
-    "mean_of_gaps",
     "mia",
-    "relearning_time",
     "report",
-    "signal_note",
     "unlearning_accuracy",
 ]

@@ -131,11 +131,11 @@ def mia(
 ) -> MIAScores:
     """The MIA score of Section 5.1: true-negative rate on D_f, for five scalars.
 
-    An attack model is fitted on the unlearned model's outputs with retain samples as members and
+    An attack model is fitted on the unlearned model's outputs with retained samples as members and
     test samples as non-members; the score is the share of D_f that it calls non-member.
 
     Args:
-        member_logits: (n, K), retain samples; as many as test samples in the literature.
+        member_logits: (n, K), retained samples; as many as test samples in the literature.
         member_labels: (n,).
         nonmember_logits: (m, K), test samples.
         nonmember_labels: (m,).
@@ -296,12 +296,6 @@ def report(
     )
 
 
-def signal_note(found: Report) -> str:
-    """A record's note on attacks without a signal: one sentence, or nothing."""
-    names = [name for name in ("MIA", "add_MIA") if math.isnan(getattr(found, name))]
-    return f"no signal in {' and '.join(names)}: the attack has nothing to learn from" * bool(names)
-
-
 def average_gap(
     metrics: Mapping[str, float],
     reference: Mapping[str, float],
@@ -324,6 +318,9 @@ def gap_of_means(
 ) -> float:
     """Avg. Gap between the seed means of a method and those of Retrain.
 
+    Never above the mean over seeds of each seed's :func:`average_gap` (Jensen) where every attack
+    has a signal.
+
     A metric without a signal in any of the runs counts as in :func:`average_gap`.
     """
     means = [
@@ -331,16 +328,3 @@ def gap_of_means(
         for group in (runs, references)
     ]
     return average_gap(means[0], means[1], names)
-
-
-def mean_of_gaps(
-    runs: Sequence[Mapping[str, float]],
-    references: Sequence[Mapping[str, float]],
-    names: Sequence[str] = GAP_METRICS,
-) -> float:
-    """Mean over seeds of each seed's Avg. Gap.
-
-    Never below :func:`gap_of_means` (Jensen) where every attack has a signal.
-    """
-    pairs = zip(runs, references, strict=True)
-    return float(np.mean([average_gap(run, reference, names) for run, reference in pairs]))

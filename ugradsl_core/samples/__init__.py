@@ -3,10 +3,4 @@
 from ugradsl_core.samples.protocol import Augmentation, Batch, Samples, StateDict
 from ugradsl_core.samples.reading import MapStyle
 
-__all__ = [
-    "Augmentation",
-    "Batch",
-    "MapStyle",
-    "Samples",
-    "StateDict",
-]
+__all__ = ["Augmentation", "Batch", "MapStyle", "Samples", "StateDict"]

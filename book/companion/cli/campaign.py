@@ -16,9 +16,9 @@ from tqdm import tqdm
 from companion.cli.options import DataRoot, ResultsFolder, StoreFolder
 from companion.experiments.campaign.campaign import (
     DEADLINE,
-    Bench,
     Job,
     Plan,
+    Worker,
     find_job,
     job_done,
     jobs_of,
@@ -88,7 +88,7 @@ def campaign(
         opened = open_campaign_store(store)
         with tqdm(total=job.runs, unit="run", file=sys.stderr, disable=None) as bar:
             told = bar.set_postfix_str
-            run_job(Bench(read, job, opened, publish, data_root, told, bar.update))
+            run_job(Worker(read, job, opened, publish, data_root, told, bar.update))
         return
     jobs = jobs_of(read)
     if dry_run:
@@ -130,13 +130,13 @@ def campaign(
 def _fill_outputs(
     plan: Plan, jobs: list[Job], store: Store, publish: Path, data_root: str | None
 ) -> None:
-    benches = [Bench(plan, job, store, publish, data_root) for job in jobs]
-    missing = [(bench, record) for bench in benches for record in bench.outputs_missing()]
-    for bench, record in tqdm(missing, unit="run", file=sys.stderr, disable=None):
-        if not bench.fill_outputs(record):
+    workers = [Worker(plan, job, store, publish, data_root) for job in jobs]
+    missing = [(worker, record) for worker in workers for record in worker.outputs_missing()]
+    for worker, record in tqdm(missing, unit="run", file=sys.stderr, disable=None):
+        if not worker.fill_outputs(record):
             print(
-                f"{bench.job.setting} {bench.job.label}, seed {record.seed}: came out differently "
-                "on this machine, so nothing was written"
+                f"{worker.job.setting} {worker.job.label}, seed {record.seed}: came out "
+                "differently on this machine, so nothing was written"
             )
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,9 +30,9 @@ from companion.cli.options import (
 )
 from companion.cli.printing import aligned
 from companion.experiments.costs.sizes import is_absent, is_to_be_fetched, with_fresh_weights
-from companion.experiments.records.store import Store, open_store
+from companion.experiments.records.store import open_store
 from companion.experiments.runs.checks import check_methods, check_model
-from companion.experiments.runs.problems import Data
+from companion.experiments.runs.problems import Bench, Judge
 from companion.experiments.runs.run import check_grid
 from companion.experiments.settings import changes
 from companion.experiments.settings.setting import Setting
@@ -129,8 +130,9 @@ def estimate(
     to_fetch = is_to_be_fetched(setting.model)
     if to_fetch:
         print(f"{setting.model.pretrained}: {NOT_FETCHED}", file=sys.stderr)
-    checked, loaded = fresh if to_fetch else setting, None
-    if is_absent(setting.dataset, data_root):
+    checked = fresh if to_fetch else setting
+    absent = is_absent(setting.dataset, data_root)
+    if absent:
         sizes = costing.known_sizes(setting)
         check_methods(setting, configs, sizes.vocabulary, execution)
         spec = (
@@ -140,11 +142,12 @@ def estimate(
         each = dict.fromkeys(["original", *configs], len(seed_list))
         runs = {**each, "evaluation": len(configs) * len(seed_list)}
     else:
-        loaded = load(setting, execution, data_root, download=False)
-        check_grid(checked, loaded, configs, execution, seed_list)
-        sizes = costing.loaded_sizes(setting, loaded)
-        opened = open_store(store) if (store / "store.json").exists() else None
-        runs = costing.missing_runs(setting, loaded, configs, seed_list, opened, execution)
+        bench = load(setting, execution, store, data_root, download=False)
+        check_grid(replace(bench, setting=checked), configs, seed_list)
+        sizes = costing.loaded_sizes(bench)
+        if (store / "store.json").exists():
+            open_store(store)
+        runs = costing.missing_runs(bench, configs, seed_list)
     speed = _calibrated(fresh, sizes, execution, configs, 10.0) if calibrate else None
     rows = costing.costs(fresh, configs, sizes, execution, speed=speed, runs=runs)
     flops, seconds = costing.total_flops(rows), costing.total_seconds(rows)
@@ -152,7 +155,7 @@ def estimate(
         facts = {
             "setting": setting.identity(),
             "scale": scale,
-            "sizes": {**sizes.__dict__, "from_data": loaded is not None},
+            "sizes": {**sizes.__dict__, "from_data": not absent},
             "rows": [as_dict(row) for row in rows],
             "total": {"flops": flops, "seconds": seconds},
         }
@@ -160,7 +163,7 @@ def estimate(
         return
     print(
         f"{name}, scale {scale}: {sizes.retain} samples to keep, {sizes.forget} to forget, "
-        f"{sizes.judged} to judge by" + ("" if loaded else "; data not read, store not looked at")
+        f"{sizes.judged} to judge by" + ("; data not read, store not looked at" if absent else "")
     )
     for line in aligned([HEADERS, *map(_cells, rows)], str.rjust):
         print(line.rstrip())
@@ -193,36 +196,26 @@ def _calibrated(
         return calibrate(setting, sizes, execution, budget=budget, fisher=fisher, progress=progress)
 
 
-def announce(
-    setting: Setting,
-    loaded: Data,
-    configs: Mapping[str, Config],
-    seeds: Sequence[int],
-    store: Store,
-    execution: Execution,
-) -> None:
+def announce(bench: Bench, configs: Mapping[str, Config], seeds: Sequence[int]) -> None:
     """One line on stderr before a run of more than a minute: how long, and for how many runs."""
     from companion.experiments.costs import estimate as costing
 
-    runs = costing.missing_runs(setting, loaded, configs, seeds, store, execution)
-    _announce(setting, loaded, configs, runs, execution, "test")
+    _announce(bench, configs, costing.missing_runs(bench, configs, seeds), "test")
 
 
-def announce_search(
-    setting: Setting, loaded: Data, designs: Mapping[str, Sequence[Config]], execution: Execution
-) -> None:
+def announce_search(bench: Bench, designs: Mapping[str, Sequence[Config]]) -> None:
     """As :func:`announce`, for a search; every trial is taken to be as long as the dearest one."""
     from companion.experiments.runs.protocol import SEARCH_SEEDS, trials_of
 
     seeds = len(SEARCH_SEEDS)
     configs: dict[str, Config] = {
-        "retrain": get_method("retrain").config(**setting.training.model_dump()),
+        "retrain": get_method("retrain").config(**bench.setting.training.model_dump()),
         **{label: max(tried, key=_epochs) for label, tried in designs.items()},
     }
     runs = {"original": seeds, "retrain": seeds}
     runs |= {label: trials_of(len(tried)) for label, tried in designs.items()}
     runs["evaluation"] = sum(runs.values()) - seeds
-    _announce(setting, loaded, configs, runs, execution, "validation")
+    _announce(bench, configs, runs, "validation")
 
 
 def _epochs(config: Config) -> int:
@@ -230,23 +223,19 @@ def _epochs(config: Config) -> int:
 
 
 def _announce(
-    setting: Setting,
-    loaded: Data,
-    configs: Mapping[str, Config],
-    runs: Mapping[str, int],
-    execution: Execution,
-    judge: Any,
+    bench: Bench, configs: Mapping[str, Config], runs: Mapping[str, int], judge: Judge
 ) -> None:
     from companion.experiments.costs import estimate as costing
 
+    execution, dataset = bench.execution, bench.setting.dataset
     if not any(runs.values()) or not execution.world.is_first:
         return
-    sizes = costing.loaded_sizes(setting, loaded, judge)
-    setting = with_fresh_weights(setting)
+    sizes = costing.loaded_sizes(bench, judge)
+    setting = with_fresh_weights(bench.setting)
     rows = costing.costs(setting, configs, sizes, execution, runs=runs)
     free = costing.free_memory(execution.resolve())
     if free is not None:
-        costing.check_memory(setting.dataset, rows, free)
+        costing.check_memory(dataset, rows, free)
     if costing.total_flops(rows) < LONG_FLOPS:
         return
     speed = _calibrated(setting, sizes, execution, configs, 2.0)

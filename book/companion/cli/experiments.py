@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ from companion.cli.options import (
     make_execution,
     pairs,
     read_plan,
+    to_stderr,
 )
 from companion.cli.printing import print_summary
 from companion.cli.targets import check_publish
@@ -64,26 +66,20 @@ def experiment(
     from companion.experiments.runs import run
 
     plan = read_plan(name, scale, methods, pairs(parameter))
-    setting, configs = plan.setting, plan.configs
     seed_list = changes.parse_seeds(seeds)
     execution = make_execution(device, amp, compile_model, channels_last, accumulate)
     quiet = not execution.world.is_first
     check_publish(publish, quiet=quiet)
-    loaded = load(setting, execution, data_root, download)
-    run.check_grid(setting, loaded, configs, execution, seed_list)
-    opened = open_store(store, execution.world)
-    announce(setting, loaded, configs, seed_list, opened, execution)
-    with tqdm(
-        total=len(configs) * len(seed_list), unit="run", file=sys.stderr, disable=quiet
-    ) as bar:
+    bench = load(plan.setting, execution, store, data_root, download)
+    run.check_grid(bench, plan.configs, seed_list)
+    open_store(store, execution.world)
+    announce(bench, plan.configs, seed_list)
+    total = len(plan.configs) * len(seed_list)
+    with tqdm(total=total, unit="run", file=sys.stderr, disable=quiet) as bar:
         records = run.run_grid(
-            setting,
-            loaded,
-            configs,
+            replace(bench, progress=bar.set_postfix_str),
+            plan.configs,
             seed_list,
-            opened,
-            execution,
-            progress=bar.set_postfix_str,
             on_record=lambda _: bar.update(),
         )
     if publish is not None and not quiet:
@@ -133,22 +129,23 @@ def tune(
     execution = make_execution(device, amp, compile_model, channels_last, accumulate)
     quiet = not execution.world.is_first
     check_publish(publish, quiet=quiet)
-    loaded = load(setting, execution, data_root, download)
-    search.check_validation(setting, loaded)
-    sizes = search.sizes_of(setting, loaded)
+    bench = load(setting, execution, store, data_root, download)
+    bench.judged("validation")
+    sizes = search.sizes_of(bench)
     designs = {label: protocol.design(label, setting, sizes) for label in labels}
     firsts = {label: configs[0] for label, configs in designs.items()}
-    run.check_grid(setting, loaded, firsts, execution, protocol.SEARCH_SEEDS, "validation")
-    opened = open_store(store, execution.world)
-    announce_search(setting, loaded, designs, execution)
+    run.check_grid(bench, firsts, protocol.SEARCH_SEEDS, "validation")
+    open_store(store, execution.world)
+    announce_search(bench, designs)
     total = sum(protocol.trials_of(len(configs)) for configs in designs.values())
     with tqdm(total=total, unit="trial", file=sys.stderr, disable=quiet) as bar:
-        bench = search.Search(setting, loaded, opened, execution, bar.set_postfix_str, bar.update)
-        records = list(bench.references.values())
+        told = replace(bench, progress=bar.set_postfix_str)
+        tried = search.Search(told, on_trial=bar.update)
+        records = list(tried.references.values())
         for label, configs in designs.items():
-            trials = bench.run(label, configs)
+            trials = tried.run(label, configs)
             records += trials
-            best, gap = protocol.winner(trials, bench.references)
+            best, gap = protocol.winner(trials, tried.references)
             if not quiet:
                 bar.write(f"{label}: validation gap {gap:.2f} with {best.config}", file=sys.stderr)
             if save and not quiet:
@@ -175,7 +172,6 @@ def regime(
     """
     from companion.experiments.records.store import open_store
     from companion.experiments.runs import regime as regimes
-    from companion.experiments.runs.problems import load_data
     from companion.experiments.runs.run import check_grid
     from ugradsl_core.training import Execution
 
@@ -191,17 +187,15 @@ def regime(
     execution = Execution(device=device)
     check_publish(publish, added_to=regimes.KIND)
     for setting in found.values():  # all of them first: the last one's data may be missing
-        loaded = load_data(setting, execution, data_root, download=download)
-        check_grid(setting, loaded, {}, execution, [seed])
-    opened = open_store(store)
+        bench = load(setting, execution, store, data_root, download)
+        check_grid(bench, {}, [seed])
+    open_store(store)
     width = max(map(len, chosen))
     print(f"{'':{width}}  model     " + "".join(f"{metric:>11}" for metric in GAP_METRICS))
     for name, setting in found.items():
         if len(found) > 1:
-            loaded = load_data(setting, execution, data_root)
-        record = regimes.regime_record(
-            setting, loaded, seed, opened, execution, lambda text: print(text, file=sys.stderr)
-        )
+            bench = load(setting, execution, store, data_root, download=False)
+        record = regimes.regime_record(replace(bench, progress=to_stderr), seed)
         if publish is not None:
             regimes.publish(publish, record)
         for model, metrics in (

@@ -21,6 +21,7 @@ from companion.experiments.campaign.here import (
     run_here,
 )
 from companion.experiments.grid.grid import WORKFLOW
+from companion.experiments.records.store import Store
 from companion.files import BOOK
 from ugradsl_core.errors import ConfigError, UGradSLError
 
@@ -62,7 +63,7 @@ def gpu(
     chosen = plan or WORKFLOW / ("rehearsal.yaml" if rehearse else "full.yaml")
     read = read_plan(chosen)
     jobs = jobs_of(read)
-    places = prepare(read, jobs, device, data_root)
+    places = prepare(read, jobs, Store(store), device, data_root)
     check_minutes(minutes, read, in_order(jobs), places)
     del places
     end = start + 60 * minutes

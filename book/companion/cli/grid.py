@@ -4,6 +4,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -55,7 +56,6 @@ def original(
     from tqdm import tqdm
 
     from companion.experiments.records.store import open_store
-    from companion.experiments.runs.problems import model_key, original_state
     from companion.experiments.runs.run import check_grid
 
     given = pairs(parameter)
@@ -63,15 +63,16 @@ def original(
     seed_list = changes.parse_seeds(seeds)
     execution = make_execution(device, amp, compile_model, channels_last, accumulate)
     check_models(publish)
-    loaded = load(setting, execution, data_root, download)
-    check_grid(setting, loaded, {}, execution, seed_list)
-    opened = open_store(store, execution.world)
+    bench = load(setting, execution, store, data_root, download)
+    check_grid(bench, {}, seed_list)
+    open_store(store, execution.world)
     quiet = not execution.world.is_first
     keys = {}
     with tqdm(total=len(seed_list), unit="model", file=sys.stderr, disable=quiet) as bar:
+        bench = replace(bench, progress=bar.set_postfix_str)
         for seed in seed_list:
-            original_state(setting, loaded, seed, opened, execution, bar.set_postfix_str)
-            keys[str(seed)] = model_key(setting, loaded, seed, "original", execution)
+            bench.original(seed)
+            keys[str(seed)] = bench.model_key("original", seed)
             bar.update()
     if publish is not None and not quiet:
         write_text(publish, json.dumps({"setting": setting.identity(), "models": keys}) + "\n")

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from companion.experiments.runs.problems import Data
+from companion.experiments.records.store import Store
+from companion.experiments.runs.problems import Bench
 from companion.experiments.settings import preset
 from companion.experiments.settings.changes import Plan, known_preset, make_plan, read_labels
 from companion.experiments.settings.setting import Setting, is_retrained
@@ -96,20 +97,30 @@ def prints_unicode() -> bool:
     return (sys.stdout.encoding or "utf8").lower().replace("-", "") in {"utf8", "utf16", "utf32"}
 
 
+def to_stderr(text: str) -> None:
+    """Progress of a command that prints its results."""
+    print(text, file=sys.stderr)
+
+
 def print_json(value: Any) -> None:
     """Print JSON, with escapes where the console has no Unicode; they mean the same."""
     print(json.dumps(value, indent=2, ensure_ascii=not prints_unicode()))
 
 
-def load(setting: Setting, execution: Execution, root: str | None, download: bool) -> Data:
-    """The setting's data; of several processes the first downloads, before the others read."""
+def load(
+    setting: Setting, execution: Execution, store: Path, root: str | None, download: bool
+) -> Bench:
+    """The setting with its data; of several processes the first downloads, before the others read.
+
+    The store is not opened, so that nothing is written before everything is checked.
+    """
     from companion.experiments.runs.problems import load_data
 
-    if download and execution.world.size > 1:
-        execution.world.from_first(
-            lambda: len(load_data(setting, execution, root, download=True).train)
-        )
-    return load_data(setting, execution, root, download=download)
+    world = execution.world
+    if download and world.size > 1:
+        world.from_first(lambda: len(load_data(setting, execution, root, download=True).train))
+    data = load_data(setting, execution, root, download=download)
+    return Bench(setting, data, Store(store, world), execution)
 
 
 def read_plan(name: str, scale: str, methods: str, given: list[tuple[str, str]]) -> Plan:

@@ -1,6 +1,7 @@
 """Commands that measure what the theorems say, as records: Figure 6, Label-LDP, the landscape."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,9 @@ from companion.cli.options import (
     Scale,
     SettingName,
     StoreFolder,
+    load,
     pairs,
+    to_stderr,
 )
 from companion.cli.targets import check_publish
 from companion.experiments.settings import preset
@@ -111,7 +114,6 @@ def landscape(
     -p points 31 or -p samples None change what is computed.
     """
     from companion.experiments.records.store import open_store, write_records
-    from companion.experiments.runs import run
     from companion.experiments.theory.landscape import LandscapeConfig, landscape_record
     from ugradsl_core.training import Execution
 
@@ -120,17 +122,10 @@ def landscape(
     setting = preset.preset_setting(name, scale)
     execution = Execution(device=device)
     check_publish(publish)
-    loaded = run.load_data(setting, execution, data_root, download=download)
-    record = landscape_record(
-        setting,
-        loaded,
-        preset.preset_config("retrain", name, scale),
-        config,
-        seed,
-        open_store(store),
-        execution,
-        lambda text: print(text, file=sys.stderr),
-    )
+    bench = load(setting, execution, store, data_root, download)
+    open_store(store)
+    retrain = preset.preset_config("retrain", name, scale)
+    record = landscape_record(replace(bench, progress=to_stderr), retrain, config, seed)
     if publish is not None:
         write_records(publish, [record])
     values = record.metrics["spectra"][0]["values"]

@@ -15,15 +15,14 @@ from filelock import FileLock
 from companion.experiments.records.outputs import Outputs
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import Store, open_store, parse_record, record_line
+from companion.experiments.records.summary import record_label
 from companion.experiments.runs import run as experiments
 from companion.experiments.runs.outputs import Pairs, State, take_outputs
-from companion.experiments.runs.problems import Data, model_key, original_state
-from companion.experiments.runs.run import record_key
-from companion.experiments.settings import labels
+from companion.experiments.runs.problems import Bench, load_data
 from companion.experiments.settings import preset as presets
-from companion.experiments.settings.changes import parse_seeds, split_list
-from companion.experiments.settings.labels import split_label
-from companion.experiments.settings.setting import Setting
+from companion.experiments.settings.changes import Plan, parse_seeds, split_list
+from companion.experiments.settings.labels import title_of
+from companion.experiments.settings.setting import Setting, is_retrained
 from companion.notebooks.parameters import Experiment, MethodComparison, preset_name
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
@@ -38,61 +37,57 @@ SHARED = "UGRADSL_MODELS"  # a store for the notebooks of one build: each model 
 
 
 @contextmanager
-def opened_store(named: str | None = None) -> Iterator[Store]:
-    """The store of a live run: the one named, the one all notebooks share, or a temporary one.
-
-    Raises:
-        StoreError: the directory holds something else.
-    """
+def store_folder(named: str | None = None) -> Iterator[Path]:
+    """The store of a live run: the one named, the one all notebooks share, or a temporary one."""
     place = named or os.environ.get(SHARED)
     if place:
-        yield open_store(place)
+        yield Path(place)
         return
     with tempfile.TemporaryDirectory() as folder:
-        yield open_store(folder)
+        yield Path(folder)
 
 
-def train_once(
-    setting: Setting,
-    loaded: Data,
-    configs: Mapping[str, Config],
-    seeds: Sequence[int],
-    store: Store,
-    execution: Execution,
-) -> None:
+def train_once(bench: Bench, configs: Mapping[str, Config], seeds: Sequence[int]) -> None:
     """Put the original and the retrained models into the store, each by one notebook alone.
 
     Another one that needs the same model at the same time waits for it.
     """
-    locks = store.root / "locks"
+    locks = bench.store.root / "locks"
     locks.mkdir(exist_ok=True)
     for seed in seeds:
-        data = loaded.of_seed(seed)
-        with FileLock(locks / model_key(setting, data, seed, "original", execution)):
-            original_state(setting, loaded, seed, store, execution)
+        with FileLock(locks / bench.model_key("original", seed)):
+            bench.original(seed)
         for label, config in configs.items():
-            if split_label(label)[0] == "retrain":
-                key = record_key(setting, data, label, config, seed, "test", execution)
-                with FileLock(locks / key):
-                    experiments.run_one(setting, loaded, label, config, seed, store, execution)
+            if is_retrained(label):
+                with FileLock(locks / bench.record_key(label, config, seed)):
+                    experiments.run_one(bench, label, config, seed)
 
 
-def setting_of(parameters: Experiment) -> Setting:
-    """The preset's setting with the parameters' forget set.
+def plan_of(parameters: Experiment) -> Plan:
+    """The preset's setting with the parameters' forget set, and the configs of their methods.
+
+    α changes methods with a fixed rate only; p all methods of Eq. (8).
 
     Raises:
-        ConfigError: the scale has no preset for the data set.
+        ConfigError: the scale has no preset for the data set, or no searched methods.
     """
-    setting = presets.preset_setting(preset_name(parameters), parameters.scale)
+    name, scale = preset_name(parameters), parameters.scale
+    setting = presets.preset_setting(name, scale)
     group = getattr(parameters, "forgotten_group", None)
     if group is not None:
-        return setting.replace(forgotten_group=group, group_fraction=None)
-    changes = {
-        name: getattr(parameters, name)
-        for name in ("fraction", "forgotten_class")
-        if hasattr(parameters, name)
-    }
-    return setting.replace(**changes)
+        setting = setting.replace(forgotten_group=group, group_fraction=None)
+    for field in {"fraction", "forgotten_class"} & set(type(parameters).model_fields):
+        setting = setting.replace(**{field: getattr(parameters, field)})
+    configs = {}
+    for label in labels_of(parameters):
+        config = presets.preset_config(label, name, scale)
+        if isinstance(config, MixedConfig) and parameters.p is not None:
+            config = config.replace(p=parameters.p)
+        fixed_rate = isinstance(config, SmoothedConfig) and config.alpha is not None
+        if fixed_rate and parameters.alpha is not None:
+            config = config.replace(alpha=parameters.alpha)
+        configs[label] = config
+    return Plan(name, setting, configs)
 
 
 def labels_of(parameters: Experiment) -> list[str]:
@@ -119,56 +114,38 @@ def _every(parameters: Experiment) -> list[str]:
     return ["retrain", *preset["methods"]]
 
 
-def configs_of(parameters: Experiment) -> dict[str, Config]:
-    """The preset's config of each method, with α and p changed where they are given.
-
-    α changes methods with a fixed rate only; p all methods of Eq. (8).
-    """
-    configs = {}
-    for label in labels_of(parameters):
-        config = presets.preset_config(label, preset_name(parameters), parameters.scale)
-        changes: dict[str, Any] = {}
-        if isinstance(config, MixedConfig) and parameters.p is not None:
-            changes["p"] = parameters.p
-        fixed_rate = isinstance(config, SmoothedConfig) and config.alpha is not None
-        if fixed_rate and parameters.alpha is not None:
-            changes["alpha"] = parameters.alpha
-        configs[label] = config.replace(**changes)
-    return configs
+def load_bench(setting: Setting, store: Path, data_root: str | None) -> Bench:
+    """A setting with its data; the store is not opened."""
+    execution = Execution()
+    return Bench(setting, load_data(setting, execution, data_root), Store(store), execution)
 
 
 def run(parameters: Experiment, *, verbose: bool = True) -> list[Record]:
     """Records of all methods and seeds; a line for each as it ends."""
-    setting, configs = setting_of(parameters), configs_of(parameters)
-    seeds: Sequence[int] = parse_seeds(parameters.seeds)
-    execution = Execution()
-    loaded = experiments.load_data(setting, execution, parameters.data_root)
-    total, done = len(configs) * len(seeds), 0
+    plan, seeds = plan_of(parameters), parse_seeds(parameters.seeds)
+    total, done = len(plan.configs) * len(seeds), 0
 
     def report(record: Record) -> None:
         nonlocal done
         done += 1
-        title = labels.title_of(labels.label_of(record.method, dict(record.config)))
+        title = title_of(record_label(record))
         if verbose:
             print(
                 f"{done:3}/{total}  {title:29} seed {record.seed}  {record.status}  "
                 f"{record.seconds:.1f} s"
             )
 
-    experiments.check_grid(setting, loaded, configs, execution, seeds)
-    with opened_store(parameters.store) as store:
-        train_once(setting, loaded, configs, seeds, store, execution)
-        return experiments.run_grid(
-            setting, loaded, configs, seeds, store, execution, on_record=report
-        )
+    with store_folder(parameters.store) as folder:
+        bench = load_bench(plan.setting, folder, parameters.data_root)
+        experiments.check_grid(bench, plan.configs, seeds)
+        open_store(folder)
+        train_once(bench, plan.configs, seeds)
+        return experiments.run_grid(bench, plan.configs, seeds, on_record=report)
 
 
 def run_outputs(parameters: Experiment) -> Mapping[tuple[str, int], Outputs]:
     """(label, seed) → what the models of all methods and the original said of every sample."""
-    setting, configs = setting_of(parameters), configs_of(parameters)
-    execution = Execution()
-    loaded = experiments.load_data(setting, execution, parameters.data_root)
-    experiments.check_grid(setting, loaded, configs, execution)
+    plan = plan_of(parameters)
     found: dict[tuple[str, int], Outputs] = {}
 
     def keep(
@@ -183,18 +160,19 @@ def run_outputs(parameters: Experiment) -> Mapping[tuple[str, int], Outputs]:
             found["original", seed] = take_outputs(problem, weights, judged, said, {}, facts)
 
     with tempfile.TemporaryDirectory() as folder:
-        store = open_store(folder)  # its own: a run that a shared one had would say nothing
+        # its own store: a run that a shared one had would say nothing
+        bench = load_bench(plan.setting, Path(folder), parameters.data_root)
+        experiments.check_grid(bench, plan.configs)
+        open_store(folder)
         for seed in parse_seeds(parameters.seeds):
-            for label, config in configs.items():
-                experiments.run_one(
-                    setting, loaded, label, config, seed, store, execution,
-                    on_model=partial(keep, label, seed),
-                )  # fmt: skip
+            for label, config in plan.configs.items():
+                on_model = partial(keep, label, seed)
+                experiments.run_one(bench, label, config, seed, on_model=on_model)
     return found
 
 
 @dataclass(frozen=True)
-class Kept:
+class EmbeddedRecords:
     """Records as an output of a notebook, from where :func:`kept_records` reads them."""
 
     records: Sequence[Record]

@@ -4,9 +4,11 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from companion.experiments.records.record import Record
+from companion.experiments.records.store import open_store
 from companion.experiments.records.summary import record_label
 from companion.experiments.records.sweeps import OF_SETTINGS, REFERENCES, text_of, value_of
 from companion.experiments.runs import run as experiments
+from companion.experiments.runs.problems import Bench
 from companion.experiments.settings.changes import parse_seeds
 from companion.experiments.settings.labels import title_of
 from companion.experiments.settings.setting import Setting, digest
@@ -14,7 +16,6 @@ from companion.notebooks import live
 from companion.notebooks.parameters import Sweep, Value
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.training import Execution
 
 Grid = Mapping[str, Sequence[Value]]
 
@@ -28,13 +29,13 @@ def runs_of(parameters: Sweep, grid: Grid) -> list[tuple[Setting, str, Config]]:
     empty = [name for name, values in grid.items() if not values]
     if empty or not grid:
         raise ConfigError(f"grid: should have a value for {' and '.join(empty) or 'a parameter'}")
-    setting, configs = live.setting_of(parameters), live.configs_of(parameters)
+    plan = live.plan_of(parameters)
     found: list[tuple[Setting, str, Config]] = []
     for values in itertools.product(*grid.values()):
         chosen = dict(zip(grid, values, strict=True))
-        here = setting.replace(**{n: v for n, v in chosen.items() if n in OF_SETTINGS})
+        here = plan.setting.replace(**{n: v for n, v in chosen.items() if n in OF_SETTINGS})
         own = {name: value for name, value in chosen.items() if name not in OF_SETTINGS}
-        for label, config in configs.items():
+        for label, config in plan.configs.items():
             each = (here, label, config if label in REFERENCES else config.replace(**own))
             found += [] if each in found else [each]
     return found
@@ -53,26 +54,23 @@ def run(parameters: Sweep, *grids: Grid, verbose: bool = True) -> list[list[Reco
         DataError: data that cannot be had, or an empty forget set.
     """
     plans, seeds = [runs_of(parameters, grid) for grid in grids], parse_seeds(parameters.seeds)
-    execution, loaded = Execution(), {}
-    for setting, label, config in itertools.chain(*plans):
-        place = digest(setting.identity())
-        if place not in loaded:
-            loaded[place] = experiments.load_data(setting, execution, parameters.data_root)
-        experiments.check_grid(setting, loaded[place], {label: config}, execution, seeds)
-    found: list[list[Record]] = []
-    with live.opened_store(parameters.store) as store:
+    with live.store_folder(parameters.store) as folder:
+        benches: dict[str, Bench] = {}
+        for setting, label, config in itertools.chain(*plans):
+            place = digest(setting.identity())
+            if place not in benches:
+                benches[place] = live.load_bench(setting, folder, parameters.data_root)
+            experiments.check_grid(benches[place], {label: config}, seeds)
+        open_store(folder)
         for setting, label, config in itertools.chain(*plans):
             if label in REFERENCES:
-                data = loaded[digest(setting.identity())]
-                live.train_once(setting, data, {label: config}, seeds, store, execution)
+                live.train_once(benches[digest(setting.identity())], {label: config}, seeds)
+        found: list[list[Record]] = []
         for grid, runs in zip(grids, plans, strict=True):
             records: list[Record] = []
             for seed, (setting, label, config) in itertools.product(seeds, runs):
-                data = loaded[digest(setting.identity())]
-                record = experiments.run_one(
-                    setting, data, label, config, seed, store, execution,
-                    warm=bool(found or records),
-                )  # fmt: skip
+                bench, warm = benches[digest(setting.identity())], bool(found or records)
+                record = experiments.run_one(bench, label, config, seed, warm=warm)
                 records.append(record)
                 if verbose:
                     print(_line(record, list(grid), len(records), len(runs) * len(seeds)))

@@ -12,6 +12,7 @@ from companion.experiments.data import (
     loader_options,
 )
 from companion.experiments.data.sets import celeba, newsgroups
+from companion.experiments.data.sources import in_records
 from companion.experiments.records.summary import published
 from companion.experiments.settings.preset import load_presets
 from companion.experiments.settings.setting import digest
@@ -28,29 +29,6 @@ CAPTION = (
     "numbers of the tables that print results for it."
 )
 TABLE_CLASS = "results-table data-table"
-LISTED = "The checksum of each original file is compared before it is read:"
-IN_RECORDS = "the SHA-256 of {} enters the data checksum of every record."
-# What is verified where it is not, or not only, each original file
-VERIFIED = {
-    "mnist-m": f"No checksum is published; {IN_RECORDS.format('values and labels')}",
-    "celeba": (
-        "The checksums of the lists are compared before they are read, that of the archive when "
-        "torchvision downloads it. None is published for the single images; "
-        + IN_RECORDS.format("values, labels and identities")
-    ),
-    "tiny-imagenet": (
-        f"No checksum is published; {IN_RECORDS.format('all paths, sizes and labels')}"
-    ),
-    "imagenet": (
-        "Checksums are published only for the archives, which are not read here; "
-        + IN_RECORDS.format("all paths, sizes and labels")
-    ),
-    "20newsgroups": (
-        "The checksum of the archive is compared when it is downloaded; those of the texts and "
-        "labels of each part whenever they are read, be it from the folders or from "
-        "scikit-learn's cache. No checksums of these are published; this package keeps its own:"
-    ),
-}
 CONTENTS = (
     ' With `checksum="contents"` what the files hold takes the place of their sizes, and is '
     "compared with a `SHA256SUMS` in the folder, where there is one."
@@ -137,14 +115,12 @@ def _inputs(transform: Transform) -> str:
 def _verified(name: str, source: DataSource) -> str:
     """What is compared with which checksum: a sentence, and a list inside a list."""
     sums = [(f"`{file}`", checksum) for file, checksum in source.checksums]
-    said = VERIFIED.get(name, LISTED)
+    said = source.verified
     if SOURCES[name].computed:
         bundle = load(name)
         stored = "token ids" if source.kind == "text" else "values"
         what = f"{stored}, labels and groups" if source.groups else f"{stored} and labels"
-        said = (
-            f"No checksum is published; {IN_RECORDS.format(what)} Computed when this page was made:"
-        )
+        said = f"No checksum is published; {in_records(what)} Computed when this page was made:"
         sums = [
             (part, f"sha256:{samples.checksum}")
             for part, samples in (("training", bundle.train), ("test", bundle.test))

@@ -30,7 +30,7 @@ def path(book: Path) -> str:
     return "\n\n".join(
         [
             f"The plane is small enough to watch. For a real network ({training}), each dot is one "
-            "recorded run, placed by its unlearning accuracy (UA) and its accuracy on the kept "
+            "recorded run, placed by its unlearning accuracy (UA) and its accuracy on the retained "
             "data (RA): the goal is Retrain, the diamond, and not a corner. In the trials of the "
             "search all hyperparameters vary at once, so two neighbouring dots may have little in "
             f"common. {joined}The gap also counts TA and MIA, so the dot that looks nearest need "

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from companion.theory.influence import inverse_hvp
 from companion.theory.risks import Risk, gradient, hessian, value_and_gradient
-from companion.theory.solvers import SolverConfig, dense_matrix
-from ugradsl_core.errors import CurvatureError, DivergenceError
+from companion.theory.solvers import CurvatureError, SolverConfig, dense_matrix
+from ugradsl_core.errors import DivergenceError
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """Label-LDP of gradient ascent with negative label smoothing: Theorem 3, and its measurement.
 
-On one forget sample the risk of Theorem 3 is
+On one forgotten sample the risk of Theorem 3 is
 
     γ₁ℓ(y) − γ₂ℓ^{GLS,α} = [γ₁ − γ₂(1 + (1−K)/K·α)]·ℓ(y) − (α/K)γ₂·Σ_{y'≠y}ℓ(y')
                          = (γ₁ − γ₂)·ℓ^{GLS,α'},   α' = α/(1 − γ₁/γ₂),
@@ -101,7 +101,7 @@ def effective_rate(alpha: float, gamma1: float, gamma2: float, num_classes: int)
 
 
 def best_prediction(alpha: float, gamma1: float, gamma2: float, num_classes: int) -> Tensor:
-    """P(M(y) = y^pred), row y, that minimises a forget sample's risk (Appendix C.4).
+    """P(M(y) = y^pred), row y, that minimises a forgotten sample's risk (Appendix C.4).
 
     Returns:
         float64, (K, K), rows summing to 1.

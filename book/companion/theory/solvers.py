@@ -10,10 +10,14 @@ from torch import Tensor
 from companion.theory.risks import Product
 from companion.theory.spectrum import lanczos, random_start, ritz
 from ugradsl_core.config import Config
-from ugradsl_core.errors import ConfigError, CurvatureError
+from ugradsl_core.errors import ConfigError, UGradSLError
 
 DENSE_LIMIT = 4096
 NEEDS = "its inverse is needed in Eqs. (3), (4), (11) and (34)"
+
+
+class CurvatureError(UGradSLError, ArithmeticError):
+    """A Hessian has no inverse, or lacks the sign that a solver needs."""
 
 
 class SolverConfig(Config):

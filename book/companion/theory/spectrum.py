@@ -132,9 +132,9 @@ def ritz_vector(space: Krylov, found: Ritz, which: int) -> Tensor:
 
 
 def share_below(found: Sequence[Ritz], threshold: float) -> tuple[float, float]:
-    """Estimated share of eigenvalues below ``threshold``: mean and spread over random starts.
+    """Estimated share of eigenvalues below ``threshold``: mean and error over random starts.
 
-    Stochastic Lanczos quadrature. The spread is the standard error, NaN for a single start.
+    Stochastic Lanczos quadrature. The error is the standard error, NaN for a single start.
     """
     shares = torch.stack([one.weights[one.values < threshold].sum() for one in found])
     if len(shares) < 2:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benches import bench_of
 from cli_cases import SMALL, refusal, written
 from companion.cli import estimate
 from companion.experiments import data
@@ -103,13 +104,13 @@ def test_too_many_processes_for_a_part_of_the_data_are_refused() -> None:
     loaded = load_data(setting, Execution("cpu"))
     three, five = (Execution("cpu", world=World(0, size)) for size in (3, 500))
     with pytest.raises(ValueError, match="at most 2, the samples to forget; found 3"):
-        check_grid(setting, loaded, {}, three)
+        check_grid(bench_of(setting, loaded, execution=three), {})
     large = setting.replace(training={**setting.training.model_dump(), "batch_size": 600})
     with pytest.raises(ValueError, match="at most 100, the training samples; found 500"):
-        check_grid(large, loaded, {}, five)
+        check_grid(bench_of(large, loaded, execution=five), {})
     whole = large.replace(train_size=None, validation_size=0)
     with pytest.raises(ValueError, match="at most 449, the test samples; found 500"):
-        check_grid(whole, load_data(whole, Execution("cpu")), {}, five)
+        check_grid(bench_of(whole, load_data(whole, Execution("cpu")), execution=five), {})
 
 
 def test_a_class_that_holds_all_or_none_of_the_samples_says_which() -> None:
@@ -122,7 +123,7 @@ def test_a_class_that_holds_all_or_none_of_the_samples_says_which() -> None:
         )
         chosen = setting.replace(forgotten_class=wanted)
         with pytest.raises(DataError, match=f"class {wanted} holds {text} of D_tr$"):
-            check_grid(chosen, alone, {}, Execution("cpu"))
+            check_grid(bench_of(chosen, alone, execution=Execution("cpu")), {})
 
 
 UNPUBLISHED: list[tuple[str, str]] = [

@@ -18,6 +18,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benches import UNUSED
 from companion.backbones.text import bert
 from companion.cli import gpu as cli_gpu
 from companion.experiments.campaign import campaign
@@ -27,7 +28,7 @@ from companion.experiments.costs import estimate
 from companion.experiments.costs.estimate import Speed
 from companion.experiments.grid.grid import WORKFLOW
 from companion.experiments.records.store import read_records
-from companion.experiments.runs.problems import load_data
+from companion.experiments.runs.problems import Bench, load_data
 from companion.experiments.settings.preset import load_presets, preset_setting
 from companion.experiments.settings.setting import digest
 from companion.pages import gpu as pages_gpu
@@ -64,9 +65,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What run_one was asked for; it computes nothing, and fails for what is named ``fail``."""
     seen: list[str] = []
 
-    def run(
-        setting: Any, _: Any, label: str, config: Any, seed: int, *__: Any, **known: Any
-    ) -> Any:
+    def run(bench: Bench, label: str, config: Any, seed: int, **known: Any) -> Any:
+        setting = bench.setting
         seen.append(f"{label}-{seed}")
         assert known["protocol"] == ""
         if "fail" in seen:
@@ -78,7 +78,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         )  # fmt: skip
 
     monkeypatch.setattr(campaign, "run_one", run)
-    monkeypatch.setattr(campaign, "original_state", lambda *_: seen.append("original"))
+    monkeypatch.setattr(Bench, "original", lambda *_: seen.append("original"))
     return seen
 
 
@@ -175,16 +175,16 @@ def test_nothing_begins_that_would_not_end_in_time(
     assert text.startswith("minutes: the first record, retrain of digits-random10, takes about ")
     assert text.endswith(" minutes here with the models that it needs; found 0.01")
     assert list(tmp_path.iterdir()) == []
-    places = gpu.prepare(plan, jobs_of(plan), "cpu", None)
+    places = gpu.prepare(plan, jobs_of(plan), UNUSED, "cpu", None)
     place = places["digits-random10", True]
-    both = 2 * place.seconds(place.setting.training)
+    both = 2 * place.seconds(place.bench.setting.training)
     clock = time.time
 
     def slow(*_: Any) -> None:
         calls.append("original")
         monkeypatch.setattr(time, "time", lambda: clock() + both)
 
-    monkeypatch.setattr(campaign, "original_state", slow)
+    monkeypatch.setattr(Bench, "original", slow)
     _run(tmp_path, plan, minutes=1.05 * both / 60)
     assert calls == ["original"]  # then Retrain does not fit, and the others wait for it
     told = (tmp_path / "told").read_text().splitlines()[1:]

@@ -73,15 +73,14 @@ def test_outputs_are_taken_though_others_had_the_run(
 
 def test_a_named_store_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(live.SHARED, str(tmp_path / "shared"))
-    with live.opened_store(str(tmp_path / "named")) as store:
-        assert store.root == tmp_path / "named"
-    with live.opened_store() as store:
-        assert store.root == tmp_path / "shared"
+    with live.store_folder(str(tmp_path / "named")) as folder:
+        assert folder == tmp_path / "named"
+    with live.store_folder() as folder:
+        assert folder == tmp_path / "shared"
     monkeypatch.delenv(live.SHARED)
-    with live.opened_store() as store:
-        root = store.root
-        assert root.is_dir()
-    assert not root.exists()
+    with live.store_folder() as folder:
+        assert folder.is_dir()
+    assert not folder.exists()
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError), live.opened_store(str(tmp_path / "file")):
-        pass
+    with pytest.raises(StoreError):
+        live.run(small(store=str(tmp_path / "file")))

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
+from benches import bench_of
 from companion.experiments.records.store import open_store
 from companion.experiments.records.summary import record_label
 from companion.experiments.records.sweeps import summary, varied
-from companion.experiments.runs.problems import load_data, make_problem
-from companion.experiments.runs.run import stream
-from companion.notebooks import sweeps
-from companion.notebooks.live import configs_of, setting_of
+from companion.experiments.runs.problems import load_data
+from companion.experiments.settings.seeds import stream
+from companion.notebooks import live, sweeps
 from companion.notebooks.parameters import Sweep, check_parameters
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.methods import get_method
@@ -90,11 +90,11 @@ def test_metrics_of_a_run_of_two_epochs_are_those_after_the_second_of_three(
     """Where the rate is constant, a sweep of epochs shows the metrics after each epoch."""
 
     parameters = small("epochs", methods="retrain,ugradsl", epochs="2,3")
-    setting = setting_of(parameters)
-    setting = setting.replace(training=setting.training.replace(epochs=1))
-    config = configs_of(parameters)["ugradsl"].replace(schedule="constant")
+    plan = live.plan_of(parameters)
+    setting = plan.setting.replace(training=plan.setting.training.replace(epochs=1))
+    config = plan.configs["ugradsl"].replace(schedule="constant")
     loaded, store = load_data(setting, Execution()), open_store(tmp_path)
-    problem = make_problem(setting, loaded, 0, store, Execution())
+    problem = bench_of(setting, loaded, store, Execution()).problem(0)
     seen = {}
 
     def heard(model: torch.nn.Module, epoch: int, _: float) -> bool:

@@ -223,7 +223,7 @@ def test_the_guarantee_on_the_card_is_computed() -> None:
 def test_live_rows_come_from_the_records_that_the_notebook_keeps(tmp_path: Path) -> None:
     records = live.kept_records(ROOT / "notebooks" / card_runs.NOTEBOOK)
     assert STATED <= {record.method for record in records} <= set(METHODS)
-    bundle = live.Kept(records[:2])._repr_mimebundle_()
+    bundle = live.EmbeddedRecords(records[:2])._repr_mimebundle_()
     output = nbformat.v4.new_output("display_data", data=bundle)
     cell = nbformat.v4.new_code_cell("kept", outputs=[output])
     path = tmp_path / "notebooks" / card_runs.NOTEBOOK

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benches import bench_of
 from companion.experiments.records.store import open_store, read_records, write_records
 from companion.experiments.runs import regime
 from companion.experiments.runs.problems import load_data
@@ -213,8 +214,8 @@ def test_a_regime_is_retrains_record_with_the_original_beside_it(tmp_path: Path)
     setting = preset_setting("digits-random10", "smoke")
     setting = setting.replace(training={**setting.training.model_dump(), "epochs": 2})
     loaded, store = load_data(setting, CPU), open_store(tmp_path)
-    found = regime.regime_record(setting, loaded, 0, store, CPU)
-    again = regime.regime_record(setting, loaded, 0, store, CPU)
+    found = regime.regime_record(bench_of(setting, loaded, store), 0)
+    again = regime.regime_record(bench_of(setting, loaded, store), 0)
     assert found == again
     assert found.kind == "regime"
     before = regime.original_metrics(found)

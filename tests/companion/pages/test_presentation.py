@@ -134,16 +134,17 @@ def test_fragments_are_written_once(tmp_path: Path) -> None:
 
 def test_live_parameters_change_the_preset() -> None:
     parameters = RandomForgetting(fraction=0.2, alpha=-0.7, p=0.5)
-    assert live.setting_of(parameters).fraction == 0.2
-    configs = live.configs_of(parameters)
+    plan = live.plan_of(parameters)
+    configs = plan.configs
+    assert plan.setting.fraction == 0.2
     assert (configs["ugradsl"].alpha, configs["ugradsl"].p) == (-0.7, 0.5)
     assert configs["ugradsl:adaptive"].alpha is None
     for label in {*configs} - {"ugradsl", "ugradsl+"}:  # others have an α of another meaning
         stored = preset_config(label, "digits-random10", "smoke")
         assert configs[label] == (stored.replace(p=0.5) if hasattr(stored, "p") else stored)
-    chosen = ClassWiseForgetting(forgotten_class=7, methods="retrain,ga")
-    assert live.setting_of(chosen).forgotten_class == 7
-    assert list(live.configs_of(chosen)) == ["retrain", "ga"]
+    chosen = live.plan_of(ClassWiseForgetting(forgotten_class=7, methods="retrain,ga"))
+    assert chosen.setting.forgotten_class == 7
+    assert list(chosen.configs) == ["retrain", "ga"]
 
 
 def test_a_live_run_makes_records_of_every_method_and_seed(

@@ -12,7 +12,7 @@ from companion.theory import influence, minima, risks
 from companion.theory.influence import ConvergenceWarning, inverse_hvp, unlearning_directions
 from companion.theory.losses import SquaredLoss
 from companion.theory.risks import Risk
-from companion.theory.solvers import SolverConfig, spectral_norm
+from companion.theory.solvers import CurvatureError, SolverConfig, spectral_norm
 from quadratics import (
     K,
     linear,
@@ -22,7 +22,7 @@ from quadratics import (
     samples,
     softmax_hessian,
 )
-from ugradsl_core.errors import ConfigError, CurvatureError
+from ugradsl_core.errors import ConfigError
 
 DATA = samples(40)
 DENSE = SolverConfig(solver="dense")

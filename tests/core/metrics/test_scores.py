@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ugradsl_core import metrics
 from ugradsl_core.errors import DataError
 from ugradsl_core.metrics import (
     GAP_METRICS,
@@ -19,7 +18,6 @@ from ugradsl_core.metrics import (
     attack_scalars,
     average_gap,
     gap_of_means,
-    mean_of_gaps,
     mia,
     report,
     unlearning_accuracy,
@@ -121,10 +119,8 @@ def test_the_mia_of_a_collapsed_model_has_no_signal(solver: Solver) -> None:
     found = report(constant(90, 0), constant(30, 2), constant(80, 1), solver=solver)
     assert math.isnan(found.MIA)
     assert math.isnan(found.add_MIA)
-    assert "MIA and add_MIA" in metrics.signal_note(found)
     varied = report(constant(90, 0, 0.5), constant(30, 2, 0.5), constant(80, 1, 0.5))
     assert not math.isnan(varied.MIA + varied.add_MIA)
-    assert metrics.signal_note(varied) == ""
 
 
 def test_a_saturated_model_keeps_the_signal_that_its_logarithms_have() -> None:
@@ -318,7 +314,7 @@ def test_gaps_by_hand() -> None:
     # ±4 around Retrain in UA: the means agree, each seed does not
     runs = [run_of(34, 50, 100, 70), run_of(26, 50, 100, 70)]
     assert gap_of_means(runs, [retrain] * 2) == 0
-    assert mean_of_gaps(runs, [retrain] * 2) == pytest.approx(1)
+    assert [average_gap(run, retrain) for run in runs] == [1, 1]
 
 
 percents = st.tuples(*[st.floats(0, 100)] * 4).map(lambda values: run_of(*values))
@@ -329,9 +325,5 @@ def test_the_gap_of_means_never_exceeds_the_mean_of_gaps(
     pairs: list[tuple[dict[str, float], dict[str, float]]],
 ) -> None:
     runs, references = [a for a, _ in pairs], [b for _, b in pairs]
-    assert gap_of_means(runs, references) <= mean_of_gaps(runs, references) + 1e-9
-
-
-def test_mean_of_gaps_pairs_every_run_with_its_own_reference() -> None:
-    with pytest.raises(ValueError, match="argument 2 is shorter"):
-        mean_of_gaps([run_of(1, 2, 3, 4)] * 2, [run_of(1, 2, 3, 4)])
+    gaps = [average_gap(run, reference) for run, reference in pairs]
+    assert gap_of_means(runs, references) <= sum(gaps) / len(gaps) + 1e-9

@@ -34,17 +34,7 @@ from companion.experiments.records.store import (
 from companion.experiments.records.summary import PROTOCOL, SWEEP, record_label
 from companion.experiments.runs import protocol
 from companion.experiments.runs.outputs import Pairs, State, retrained_at_hand, take_outputs
-from companion.experiments.runs.problems import (
-    Data,
-    Judge,
-    Progress,
-    judged_set,
-    load_data,
-    make_problem,
-    model_key,
-    original_state,
-    silent,
-)
+from companion.experiments.runs.problems import Bench, Data, Judge, Progress, load_data, silent
 from companion.experiments.runs.run import predict_state, run_one, unlearned
 from companion.experiments.runs.search import sizes_of
 from companion.experiments.settings.changes import known_preset
@@ -73,7 +63,7 @@ SEARCHED = tuple(protocol.SPACES)
 JUDGED_LATER = 2  # methods that are searched before the first one is judged on the test set
 
 
-__all__ = ["WORKFLOW", "Bench", "Job", "Plan"]
+__all__ = ["WORKFLOW", "Job", "Plan", "Worker"]
 
 
 class OutOfTimeError(UGradSLError):
@@ -422,8 +412,8 @@ def publish(path: Path, record: Record) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
-    """What every run of a job has in common.
+class Worker:
+    """A job and what its runs have in common.
 
     Attributes:
         plan: of the campaign.
@@ -457,21 +447,16 @@ class Bench:
         return self.plan.setting(self.job.setting, fixed=self.job.fixed)
 
     @cached_property
-    def execution(self) -> Execution:
-        """The switches of all runs."""
-        return Execution(self.device, amp=self.plan.amp)
-
-    @cached_property
-    def loaded(self) -> Data:
-        """The setting's data."""
-        if self.data is not None:
-            return self.data
-        return load_data(self.setting, self.execution, self.data_root)
+    def bench(self) -> Bench:
+        """The setting with its data and the switches of all runs."""
+        execution = Execution(self.device, amp=self.plan.amp)
+        data = self.data or load_data(self.setting, execution, self.data_root)
+        return Bench(self.setting, data, self.store, execution, self.progress)
 
     @cached_property
     def sizes(self) -> protocol.Sizes:
         """What costs depend on; the forget set's size is that of the first search seed."""
-        return sizes_of(self.setting, self.loaded)
+        return sizes_of(self.bench)
 
     @cached_property
     def path(self) -> Path:
@@ -488,9 +473,9 @@ class Bench:
         Raises:
             OutOfTimeError: it would not end before the deadline.
         """
-        label, setting = self.job.label, self.setting
+        label = self.job.label
         kind = "result" if judge == "test" else "trial"
-        hashes = digest(setting.identity()), digest(config.key_fields())
+        hashes = digest(self.setting.identity()), digest(config.key_fields())
         known = self._known.get((kind, *hashes, seed, split_label(label)[0]))
         if known is not None:
             self.on_run()
@@ -499,8 +484,7 @@ class Bench:
         start = time.monotonic()
         keep = judge == "test" and self.job.kind != "sweep" and seed in OUTPUT_SEEDS
         record = run_one(
-            setting, self.loaded, label, config, seed, self.store, self.execution,
-            judge=judge, progress=self.progress, warm=bool(self.rates),
+            self.bench, label, config, seed, judge=judge, warm=bool(self.rates),
             protocol="" if self.job.fixed else PROTOCOL,
             on_model=partial(self._keep_outputs, label, seed) if keep else None,
         )  # fmt: skip
@@ -515,8 +499,7 @@ class Bench:
         self, label: str, seed: int, problem: Problem, state: State, judged: Samples, pairs: Pairs
     ) -> None:
         """Write a model's outputs beside its record, and the original's with those of Retrain."""
-        loaded = self.loaded.of_seed(seed)
-        retrained = retrained_at_hand(problem, self.setting, loaded, seed, self.store)
+        retrained = retrained_at_hand(self.bench, seed)
         models = [(label, state, pairs)]
         if label == REFERENCES[0]:
             original = problem.trained_state
@@ -549,12 +532,10 @@ class Bench:
         The same seeds give other digits on another kind of processor, and outputs that do not
         belong to the published numbers are not written.
         """
-        label, seed, setting = self.job.label, published.seed, self.setting
-        loaded = self.loaded.of_seed(seed)
-        problem = make_problem(setting, loaded, seed, self.store, self.execution, self.progress)
-        config = _config_of(self, published)
-        result = unlearned(problem, label, config, setting, loaded, seed, self.store)
-        judged = judged_set(setting, loaded, "test")
+        label, seed = self.job.label, published.seed
+        bench = self.bench.of_seed(seed)
+        problem, judged = bench.problem(seed), bench.judged("test")
+        result = unlearned(bench, problem, label, _config_of(published), seed)
         pairs = predict_state(problem, result.state_dict, judged)
         found = metrics.report(*pairs).as_dict()
         if any(found[name] != published.metrics[name] for name in ("UA", "RA", "TA")):
@@ -592,62 +573,61 @@ def trials_of(plan: Plan, setting: str, label: str, root: Path) -> list[Record]:
     return [r for r in records if r.kind == "trial" and record_label(r) == label]
 
 
-def run_job(bench: Bench) -> None:
+def run_job(worker: Worker) -> None:
     """Compute what of a job is not published yet.
 
     Raises:
         OutOfTimeError: the deadline came first; the job goes on at the next call.
     """
-    path = bench.store.root / "running" / bench.job.name
+    path = worker.store.root / "running" / worker.job.name
     write_text(path, f"{os.getpid()}\n")
     try:
-        _RUNS[bench.job.kind](bench)
+        _RUNS[worker.job.kind](worker)
     finally:
         path.unlink(missing_ok=True)
 
 
-def _config_of(bench: Bench, record: Record) -> Config:
+def _config_of(record: Record) -> Config:
     return get_method(record.method).config(**record.config)
 
 
-def _original(bench: Bench) -> None:
-    (seed,) = bench.job.seeds
-    key = model_key(bench.setting, bench.loaded.of_seed(seed), seed, "original", bench.execution)
-    if not has_state(bench.store, key):
-        bench.check_time(bench.setting.training)
-    original_state(bench.setting, bench.loaded, seed, bench.store, bench.execution, bench.progress)
+def _original(worker: Worker) -> None:
+    (seed,) = worker.job.seeds
+    if not has_state(worker.store, worker.bench.model_key("original", seed)):
+        worker.check_time(worker.setting.training)
+    worker.bench.original(seed)
 
 
-def _reference(bench: Bench) -> None:
-    (seed,) = bench.job.seeds
-    method, variant = split_label(bench.job.label)
-    training = bench.setting.training.model_dump()
+def _reference(worker: Worker) -> None:
+    (seed,) = worker.job.seeds
+    method, variant = split_label(worker.job.label)
+    training = worker.setting.training.model_dump()
     if method == "retrain":
         config = get_method(method).config(**{**training, **variant})
     else:
         shared = {name: training[name] for name in ("batch_size", "augment")}
         config = get_method(method).config(**shared, **variant)
     judge: Judge = "validation" if seed in protocol.SEARCH_SEEDS else "test"
-    bench.run(config, seed, judge)
+    worker.run(config, seed, judge)
 
 
-def _search(bench: Bench) -> None:
-    job = bench.job
-    references = references_of(bench.plan, job.setting, protocol.SEARCH_SEEDS, bench.root)
-    configs = protocol.design(job.label, bench.setting, bench.sizes)
-    protocol.search(configs, references, lambda config, seed: bench.run(config, seed, "validation"))
+def _search(worker: Worker) -> None:
+    job = worker.job
+    references = references_of(worker.plan, job.setting, protocol.SEARCH_SEEDS, worker.root)
+    configs = protocol.design(job.label, worker.setting, worker.sizes)
+    protocol.search(
+        configs, references, lambda config, seed: worker.run(config, seed, "validation")
+    )
 
 
-def _transfer(bench: Bench) -> None:
-    job, plan, first = bench.job, bench.plan, protocol.SEARCH_SEEDS[0]
-    references = references_of(plan, job.source, protocol.SEARCH_SEEDS, bench.root)
-    trials = trials_of(plan, job.source, job.label, bench.root)
-    factor = bench.setting.training.lr / plan.setting(job.source).training.lr
+def _transfer(worker: Worker) -> None:
+    job, plan, first = worker.job, worker.plan, protocol.SEARCH_SEEDS[0]
+    references = references_of(plan, job.source, protocol.SEARCH_SEEDS, worker.root)
+    trials = trials_of(plan, job.source, job.label, worker.root)
+    factor = worker.setting.training.lr / plan.setting(job.source).training.lr
     for trial in protocol.best_of_first(trials, references):
-        config = protocol.fitted(
-            _config_of(bench, trial), job.label, bench.setting, bench.sizes, factor
-        )
-        bench.run(config, first, "validation", f"{protocol.TRANSFERRED}{job.source}")
+        config = protocol.fitted(_config_of(trial), job.label, worker.setting, worker.sizes, factor)
+        worker.run(config, first, "validation", f"{protocol.TRANSFERRED}{job.source}")
 
 
 def winner_of(plan: Plan, setting: str, label: str, root: Path) -> tuple[Record, float]:
@@ -680,28 +660,28 @@ def save_winners(plan: Plan, root: Path) -> list[str]:
     return lines
 
 
-def _final(bench: Bench) -> None:
-    job = bench.job
-    chosen, _ = winner_of(bench.plan, job.setting, job.label, bench.root)
+def _final(worker: Worker) -> None:
+    job = worker.job
+    chosen, _ = winner_of(worker.plan, job.setting, job.label, worker.root)
     for seed in job.seeds:
-        bench.run(_config_of(bench, chosen), seed, "test", chosen.note)
+        worker.run(_config_of(chosen), seed, "test", chosen.note)
 
 
-def _sweep(bench: Bench) -> None:
-    job = bench.job
-    chosen, _ = winner_of(bench.plan, job.setting, job.label, bench.root)
-    config = _config_of(bench, chosen)
+def _sweep(worker: Worker) -> None:
+    job = worker.job
+    chosen, _ = winner_of(worker.plan, job.setting, job.label, worker.root)
+    config = _config_of(chosen)
     for seed in job.seeds:
         for values in job.combinations():
-            bench.run(config.replace(**values), seed, "test", "sweep")
+            worker.run(config.replace(**values), seed, "test", "sweep")
 
 
-def _fixed(bench: Bench) -> None:
-    (seed,) = bench.job.seeds
-    bench.run(preset_config(bench.job.label, bench.job.setting, bench.plan.scale), seed, "test")
+def _fixed(worker: Worker) -> None:
+    (seed,) = worker.job.seeds
+    worker.run(preset_config(worker.job.label, worker.job.setting, worker.plan.scale), seed, "test")
 
 
-_RUNS: dict[str, Callable[[Bench], None]] = {
+_RUNS: dict[str, Callable[[Worker], None]] = {
     "original": _original,
     "reference": _reference,
     "search": _search,

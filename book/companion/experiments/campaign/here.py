@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from companion.experiments.campaign.campaign import (
-    Bench,
     Job,
     OutOfTimeError,
     Plan,
+    Worker,
     job_done,
     locked,
     marker,
@@ -20,9 +20,9 @@ from companion.experiments.campaign.campaign import (
 )
 from companion.experiments.costs.calibration import calibrate
 from companion.experiments.costs.estimate import check_memory, costs, free_memory, loaded_sizes
-from companion.experiments.runs.problems import Data, load_data
+from companion.experiments.records.store import Store
+from companion.experiments.runs.problems import Bench, load_data
 from companion.experiments.settings.preset import preset_config
-from companion.experiments.settings.setting import Setting
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, UGradSLError
 from ugradsl_core.methods import passes
@@ -54,24 +54,22 @@ class Place:
     """What is known of a setting of a plan before its jobs run.
 
     Attributes:
-        setting: of the jobs.
-        data: loaded, on the device.
+        bench: its setting, data on the device, and the store, not opened yet.
         rate: seconds for each sample that passes, forward or backward, by a short calibration.
     """
 
-    setting: Setting
-    data: Data
+    bench: Bench
     rate: float
 
     def seconds(self, config: Config) -> float:
         """Seconds that a run of a method, or of training, will take."""
-        sizes = loaded_sizes(self.setting, self.data)
+        sizes = loaded_sizes(self.bench)
         counted = passes(config, sizes.retain, sizes.forget, sizes.classes)
         return self.rate * (counted.forward + counted.backward)
 
 
 def prepare(
-    plan: Plan, jobs: Sequence[Job], device: str, data_root: str | None
+    plan: Plan, jobs: Sequence[Job], store: Store, device: str, data_root: str | None
 ) -> dict[tuple[str, bool], Place]:
     """The places of all jobs, by setting and whether it is one of fixed values; nothing is written.
 
@@ -85,8 +83,8 @@ def prepare(
     rates: dict[tuple[object, ...], float] = {}
     for name, fixed in dict.fromkeys((job.setting, job.fixed) for job in jobs):
         setting = plan.setting(name, fixed=fixed)
-        data = load_data(setting, execution, data_root)
-        sizes = loaded_sizes(setting, data)
+        bench = Bench(setting, load_data(setting, execution, data_root), store, execution)
+        sizes = loaded_sizes(bench)
         labels = dict.fromkeys(job.label for job in jobs if job.setting == name and job.label)
         configs = {label: preset_config(label, name, plan.scale) for label in labels}
         if free is not None:
@@ -95,7 +93,7 @@ def prepare(
         if kind not in rates:
             speed = calibrate(setting, sizes, execution, budget=CALIBRATION_SECONDS)
             rates[kind] = (speed.forward + speed.backward) / 2
-        found[name, fixed] = Place(setting, data, rates[kind])
+        found[name, fixed] = Place(bench, rates[kind])
     return found
 
 
@@ -113,7 +111,7 @@ def check_minutes(
     needed = 0.0
     for job in jobs:
         place = places[job.setting, job.fixed]
-        config: Config = place.setting.training
+        config: Config = place.bench.setting.training
         if job.label:
             config = preset_config(job.label, job.setting, plan.scale)
         needed += place.seconds(config)
@@ -177,7 +175,7 @@ def run_here(
     if not missing:
         tell("campaign: nothing is missing")
         return []
-    places = prepare(plan, missing, device, data_root)
+    places = prepare(plan, missing, Store(store), device, data_root)
     if minutes is not None:
         new = [job for job in missing if not marker(job.name, store).exists()]
         check_minutes(minutes, plan, new, places)
@@ -189,12 +187,12 @@ def run_here(
             if any(name in left and name not in done for name in job.needs):
                 continue
             place, start = places[job.setting, job.fixed], time.perf_counter()
-            bench = Bench(
+            worker = Worker(
                 plan, job, opened, publish, data_root,
-                device=device, data=place.data, deadline=end, rates=[place.rate],
+                device=device, data=place.bench.data, deadline=end, rates=[place.rate],
             )  # fmt: skip
             try:
-                run_job(bench)
+                run_job(worker)
             except OutOfTimeError:
                 tell(f"campaign: no time for {job.name}")
                 continue

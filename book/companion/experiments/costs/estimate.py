@@ -7,10 +7,9 @@ import torch
 
 from companion.experiments.costs.footprint import Footprint, footprint
 from companion.experiments.costs.sizes import Sizes, known_sizes, loaded_sizes
-from companion.experiments.records.store import Store, has_record, has_state
-from companion.experiments.runs.problems import Data, Judge, model_key
-from companion.experiments.runs.run import record_key
-from companion.experiments.settings.setting import Setting, digest, is_retrained
+from companion.experiments.records.store import has_record, has_state
+from companion.experiments.runs.problems import Bench, Judge
+from companion.experiments.settings.setting import Setting, is_retrained
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.methods import Passes, passes
@@ -190,45 +189,20 @@ def total_seconds(rows: Sequence[Cost]) -> float | None:
 
 
 def missing_runs(
-    setting: Setting,
-    loaded: Data,
-    configs: Mapping[str, Config],
-    seeds: Sequence[int],
-    store: Store | None,
-    execution: Execution,
-    judge: Judge = "test",
+    bench: Bench, configs: Mapping[str, Config], seeds: Sequence[int], judge: Judge = "test"
 ) -> dict[str, int]:
     """How many originals, methods and evaluations the store does not have, by label."""
-    runs = dict.fromkeys(["original", *configs, "evaluation"], 0)
+    store, runs = bench.store, dict.fromkeys(["original", *configs, "evaluation"], 0)
     for seed in seeds:
         absent = [
             label
             for label, config in configs.items()
-            if store is None
-            or not has_record(
-                store, record_key(setting, loaded, label, config, seed, judge, execution)
-            )
+            if not has_record(store, bench.record_key(label, config, seed, judge))
         ]
         runs["evaluation"] += len(absent)
         for label in absent:
-            runs[label] += not _is_retrained(
-                setting, loaded, label, configs, seed, store, execution
-            )
-        key = model_key(setting, loaded, seed, "original", execution)
-        runs["original"] += bool(absent) and (store is None or not has_state(store, key))
+            key = bench.retrained_key(configs[label], seed)
+            runs[label] += not (is_retrained(label) and has_state(store, key))
+        original = has_state(store, bench.model_key("original", seed))
+        runs["original"] += bool(absent) and not original
     return runs
-
-
-def _is_retrained(
-    setting: Setting,
-    loaded: Data,
-    label: str,
-    configs: Mapping[str, Config],
-    seed: int,
-    store: Store | None,
-    execution: Execution,
-) -> bool:
-    if not is_retrained(label) or store is None:
-        return False
-    key = model_key(setting, loaded, seed, "retrain", execution)
-    return has_state(store, f"{key}-{digest(configs[label].key_fields())}")

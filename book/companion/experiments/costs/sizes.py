@@ -10,7 +10,7 @@ from companion.experiments.costs.footprint import replace_pretrained
 from companion.experiments.data import DATA_ROOT_VARIABLE, data_root
 from companion.experiments.data.sources import SOURCES
 from companion.experiments.data.text import WORDS
-from companion.experiments.runs.problems import Data, Judge, judged_set, training_size
+from companion.experiments.runs.problems import Bench, Judge, training_size
 from companion.experiments.settings.setting import Setting
 from ugradsl_core.errors import DataError
 
@@ -46,20 +46,19 @@ class Sizes:
     stored: int
 
 
-def loaded_sizes(setting: Setting, loaded: Data, judge: Judge = "test") -> Sizes:
+def loaded_sizes(bench: Bench, judge: Judge = "test") -> Sizes:
     """The sizes of data that are there."""
-    split = setting.split(loaded.train, 0, loaded.rows)
-    stored = sum(
-        getattr(getattr(part, "inputs", None), "nbytes", 0) for part in (loaded.train, loaded.test)
-    )
+    data, train = bench.data, bench.data.train
+    retain, forget = bench.split(0)
+    stored = (getattr(getattr(part, "inputs", None), "nbytes", 0) for part in (train, data.test))
     return Sizes(
-        len(split.retain),
-        len(split.forget),
-        len(judged_set(setting, loaded, judge)),
-        loaded.train.num_classes,
-        tuple(loaded.train.input_shape),
-        loaded.train.vocabulary,
-        stored,
+        len(retain),
+        len(forget),
+        len(bench.judged(judge)),
+        train.num_classes,
+        tuple(train.input_shape),
+        train.vocabulary,
+        sum(stored),
     )
 
 

@@ -45,7 +45,7 @@ class Seal:
 
 
 @dataclass(frozen=True)
-class Copy:
+class DecodedCopy:
     """The arrays of a data set, decoded just now or read from a copy.
 
     Attributes:
@@ -152,7 +152,7 @@ def read_copy(
     originals: Iterable[Path],
     decode: Callable[[], Arrays],
     missing: str,
-) -> Copy:
+) -> DecodedCopy:
     """The arrays of a data set: from its decoded copy while that is valid, else decoded anew.
 
     A copy whose originals have changed, or that no longer has its checksum, is decoded anew where
@@ -182,14 +182,16 @@ def read_copy(
                 "replaced it on purpose, delete that file"
             )
         held, given = read_arrays(path, name), checked.originals is None
-        return Copy(path, held, given, checked, sealed=checked == seal)
+        return DecodedCopy(path, held, given, checked, sealed=checked == seal)
     if exists and seal is not None and seal.originals == mark:
         checked = verified(path, seal)
         if checked is not None:
-            return Copy(path, read_arrays(path, name), False, checked, sealed=checked == seal)
+            return DecodedCopy(
+                path, read_arrays(path, name), False, checked, sealed=checked == seal
+            )
     arrays = decode()
     given = exists and (seal is None or seal.originals is None)
-    return Copy(path, arrays, False, None if given else write_copy(path, arrays, mark))
+    return DecodedCopy(path, arrays, False, None if given else write_copy(path, arrays, mark))
 
 
 def fingerprint(paths: Iterable[Path]) -> str | None:

@@ -1,7 +1,7 @@
 """Named data sets: what is known of them, and images in memory, on a device."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Protocol, Self
 
 import torch
@@ -29,15 +29,14 @@ class Transform:
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
-    """Images on a device, normalised and augmented batch by batch.
+class InMemory:
+    """Labelled samples in tensors on a device, which all views of them share.
 
     Attributes:
         name: the data set's name.
-        inputs: stored values, (N, H, W, C), uint8; shared by all views.
+        inputs: stored values, (N, …).
         all_labels: int64, (N,), on the CPU.
         num_classes: K.
-        transform: how stored values become model inputs.
         class_names: K names.
         source: where the data come from.
         checksum: SHA-256 of stored values and labels, and of the groups where there are any.
@@ -50,10 +49,10 @@ class Dataset:
     inputs: Tensor
     all_labels: Tensor
     num_classes: int
-    transform: Transform
     class_names: tuple[str, ...]
     source: str
     checksum: str
+    _: KW_ONLY
     index: Tensor | None = None
     all_groups: Tensor | None = None
     group_names: tuple[str, ...] = ()
@@ -73,6 +72,25 @@ class Dataset:
             return self.all_groups
         return self.all_groups[self.index]
 
+    def take(self, index: Tensor) -> Self:
+        """A view of the samples ``index`` of this one; nothing is copied."""
+        return replace(self, index=index if self.index is None else self.index[index])
+
+    def to(self, device: torch.device) -> Self:
+        """The same data set on ``device``."""
+        return replace(self, inputs=self.inputs.to(device))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dataset(InMemory):
+    """Images, (N, H, W, C) and uint8, normalised and augmented batch by batch.
+
+    Attributes:
+        transform: how stored values become model inputs.
+    """
+
+    transform: Transform
+
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input as a model sees it: (C, H, W)."""
@@ -91,14 +109,6 @@ class Dataset:
         device = self.inputs.device
         low, high = (((end - mean) / std).view(-1, 1, 1).to(device) for end in (0.0, 1.0))
         return low, high
-
-    def take(self, index: Tensor) -> "Dataset":
-        """A view of the samples ``index`` of this one; nothing is copied."""
-        return replace(self, index=index if self.index is None else self.index[index])
-
-    def to(self, device: torch.device) -> "Dataset":
-        """The same data set on ``device``."""
-        return replace(self, inputs=self.inputs.to(device))
 
     def batches(
         self,

@@ -42,6 +42,7 @@ class DataSource:
         url: home page of the original.
         checksums: original file → ``"md5:…"`` or ``"sha256:…"``, verified when it is read.
         get: how to get it and what the loader reads, as Markdown.
+        verified: what is compared with a checksum, as Markdown.
         note: what else a reader should know; empty for nothing.
         transform: how its images are normalised and augmented; None where a page need not say.
         places: patterns of what lies below the data root where the data set is there.
@@ -62,10 +63,16 @@ class DataSource:
     groups: str = ""
     group_names: tuple[str, ...] = ()
     checksums: tuple[tuple[str, str], ...] = ()
+    verified: str = "The checksum of each original file is compared before it is read:"
     note: str = ""
     transform: Transform | None = None
     places: tuple[str, ...] = ()
     computed: bool = False
+
+
+def in_records(what: str) -> str:
+    """The sentence of data without a published checksum: what the checksum of records covers."""
+    return f"the SHA-256 of {what} enters the data checksum of every record."
 
 
 DOWNLOADS = "`--download` fetches it by torchvision, or put the original files into "
@@ -243,6 +250,7 @@ SOURCES: dict[str, DataSource] = {
             "with their lists: `mnist_m/mnist_m_train/`, `mnist_m/mnist_m_train_labels.txt` and "
             "the same for `test`."
         ),
+        verified=f"No checksum is published; {in_records('values and labels')}",
         note=(
             "Handwritten digits in colour on photographs. Where SVHN is unavailable it stands in "
             "for it as a set of coloured digits, under its own name: its numbers are not SVHN's."
@@ -276,6 +284,11 @@ SOURCES: dict[str, DataSource] = {
             ("identity_CelebA.txt", "md5:32bd1bd63d3c78cd57e08160ec5ed1e2"),
             ("list_eval_partition.txt", "md5:d32c9cbf5e040fd4025c592c306e6668"),
         ),
+        verified=(
+            "The checksums of the lists are compared before they are read, that of the archive "
+            "when torchvision downloads it. None is published for the single images; "
+            + in_records("values, labels and identities")
+        ),
         note=(
             "The label is the attribute Smiling. The aligned faces are cropped to their central "
             "square and resized (Lanczos) to `image_size`, 64 unless told otherwise. Training and "
@@ -300,6 +313,7 @@ SOURCES: dict[str, DataSource] = {
             "Unpack `tiny-imagenet-200.zip` into the data root. The archive's own layout and an "
             "ImageFolder (`train/<wnid>/`, `val/<wnid>/`) are both read, with all classes or some."
         ),
+        verified=f"No checksum is published; {in_records('all paths, sizes and labels')}",
         note=(
             "The validation images are the test set, as the archive's test images have no labels. "
             "Decoded it takes 1.4 GB and is held in memory unless `stream=True`."
@@ -324,6 +338,10 @@ SOURCES: dict[str, DataSource] = {
         get=(
             "Put the images of ILSVRC 2012 into `imagenet/train/<wnid>/` and "
             "`imagenet/val/<wnid>/` below the data root."
+        ),
+        verified=(
+            "Checksums are published only for the archives, which are not read here; "
+            + in_records("all paths, sizes and labels")
         ),
         note=(
             "The validation images are the test set. The shorter side becomes 256 pixels and the "
@@ -358,6 +376,11 @@ SOURCES: dict[str, DataSource] = {
                 "20news-bydate.tar.gz",
                 "sha256:8f1b2514ca22a5ade8fbb9cfa5727df95fa587f4c87b786e15c759fa66d95610",
             ),
+        ),
+        verified=(
+            "The checksum of the archive is compared when it is downloaded; those of the texts and "
+            "labels of each part whenever they are read, be it from the folders or from "
+            "scikit-learn's cache. No checksums of these are published; this package keeps its own:"
         ),
         note=(
             "The by-date version, with headers, quotations and signatures. Each text is cut or "

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from companion.backbones import hub
+from companion.experiments.data.images import InMemory
 from companion.experiments.data.parts import DataBundle
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.samples import Augmentation, Batch
@@ -19,63 +20,20 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 WORDS = 8192
 
 
-@dataclass(frozen=True, eq=False)
-class TokenDataset:
-    """Rows of token ids on a device.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TokenDataset(InMemory):
+    """Rows of token ids, int64, (N, L), padded with the tokenizer's id.
 
     Attributes:
-        name: the data set's name.
-        inputs: int64, (N, L), padded with the tokenizer's id; shared by all views.
-        all_labels: int64, (N,), on the CPU.
-        num_classes: K.
         vocabulary: number of token ids.
-        class_names: K names.
-        source: where the texts come from.
-        checksum: SHA-256 of ids, labels and groups.
-        all_groups: int64, (N,), on the CPU: the group of each text, or None.
-        group_names: names of the groups.
-        index: the samples of this view, or None for all.
     """
 
-    name: str
-    inputs: Tensor
-    all_labels: Tensor
-    num_classes: int
     vocabulary: int
-    class_names: tuple[str, ...]
-    source: str
-    checksum: str
-    all_groups: Tensor | None = None
-    group_names: tuple[str, ...] = ()
-    index: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.all_labels) if self.index is None else len(self.index)
-
-    @property
-    def labels(self) -> Tensor:
-        """Labels of this view, int64, (N,)."""
-        return self.all_labels if self.index is None else self.all_labels[self.index]
-
-    @property
-    def groups(self) -> Tensor | None:
-        """Groups of this view, int64, (N,), or None."""
-        if self.all_groups is None or self.index is None:
-            return self.all_groups
-        return self.all_groups[self.index]
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """(L,)."""
         return tuple(self.inputs.shape[1:])
-
-    def take(self, index: Tensor) -> "TokenDataset":
-        """A view of the samples ``index`` of this one; nothing is copied."""
-        return replace(self, index=index if self.index is None else self.index[index])
-
-    def to(self, device: torch.device) -> "TokenDataset":
-        """The same data set on ``device``."""
-        return replace(self, inputs=self.inputs.to(device))
 
     def batches(
         self,

@@ -12,11 +12,10 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from companion.experiments.runs.checks import check_methods
 from companion.experiments.settings.changes import (
     PARTS,
+    Plan,
     known_preset,
     make_plan,
-    method_config,
     read_labels,
-    read_setting,
 )
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.setting import Scale, digest
@@ -90,9 +89,8 @@ class GridConfig(Config):
             known_preset(name, self.scale)
         except ConfigError as error:
             raise ConfigError(re.sub("^setting: ", "settings: ", str(error))) from None
-        labels = self.labels(name)
         try:
-            plan = make_plan(name, self.scale, labels, self._given())
+            plan = self.plan(name)
         except ConfigError as error:
             if not self.parameters or str(error).startswith("unknown method"):
                 raise
@@ -133,14 +131,13 @@ class GridConfig(Config):
             return read_labels("all", name, self.scale)
         return ["retrain", *(label for label in self.methods if label != "retrain")]
 
-    def method_config(self, name: str, label: str) -> Config:
-        """A method's config, with its parameters.
+    def plan(self, name: str) -> Plan:
+        """A setting and the configs of its methods, with all parameters.
 
         Raises:
             ConfigError: unknown names, or a value that breaks its rule.
         """
-        setting, changes = read_setting(name, self.scale, self._given())
-        return method_config(label, name, self.scale, setting, changes.get(label, {}))
+        return make_plan(name, self.scale, self.labels(name), self._given())
 
     def _check_job(self, label: str, config: Config) -> None:
         execution = Execution(accumulate=self.accumulate, world=World(0, self.job_processes(label)))
@@ -161,10 +158,10 @@ class GridConfig(Config):
     def identity(self, name: str, label: str = "original") -> str:
         """What determines a job's result; where it changes, the job runs again."""
         switches = Execution(amp=self.amp, accumulate=self.accumulate).identity()
-        setting, _ = read_setting(name, self.scale, self._given())
-        what = [setting.identity(), switches]
+        plan = self.plan(name)
+        what = [plan.setting.identity(), switches]
         if label != "original":
-            what.append(self.method_config(name, label).key_fields())
+            what.append(plan.configs[label].key_fields())
         return digest(what)
 
     def command(self, action: str, name: str, seed: object, target: object, label: str = "") -> str:

@@ -8,7 +8,7 @@ import torch
 from companion import backbones
 from companion.backbones import ModelSpec
 from companion.backbones.spec import is_own
-from companion.experiments.runs.problems import Data, Judge, judged_set, make_model
+from companion.experiments.runs.problems import Bench, Judge
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.setting import Setting
 from ugradsl_core.config import Config
@@ -42,28 +42,26 @@ def check_methods(
         get_method(split_label(label)[0]).check(config, execution)
 
 
-def rehearse_own(
-    setting: Setting, loaded: Data, configs: Mapping[str, Config], execution: Execution
-) -> None:
+def rehearse_own(bench: Bench, configs: Mapping[str, Config]) -> None:
     """Let every method of the user's own take an epoch on a few samples and fresh weights.
 
     Raises:
         ConfigError: it fails, or breaks the contract; nothing has been trained by then.
     """
     own = {label: config for label, config in configs.items() if is_own_method(label)}
-    if not own or execution.world.size > 1:
+    if not own or bench.execution.world.size > 1:
         return
     seed = 0
-    drawn = loaded.of_seed(seed)
-    split = setting.split(drawn.train, seed, drawn.rows)
-    state = make_model(setting, drawn.train).state_dict()
+    bench, few = bench.of_seed(seed), torch.arange(REHEARSED)
+    retain, forget = (part.take(few[: len(part)]) for part in bench.split(seed))
+    state = bench.make_model().state_dict()
     for label, config in own.items():
         problem = Problem(
-            make_model=lambda: make_model(setting, drawn.train),
+            make_model=bench.make_model,
             trained_state={name: value.clone() for name, value in state.items()},
-            retain=drawn.train.take(split.retain[:REHEARSED]),
-            forget=drawn.train.take(split.forget[:REHEARSED]),
-            execution=execution,
+            retain=retain,
+            forget=forget,
+            execution=bench.execution,
         )
         short = config.replace(epochs=1) if hasattr(config, "epochs") else config
         with suppress(DivergenceError):  # weights that were never trained may diverge
@@ -86,27 +84,23 @@ def check_model(
         )
 
 
-def check_problem(
-    setting: Setting, loaded: Data, seeds: Sequence[int], execution: Execution, judge: Judge
-) -> None:
+def check_problem(bench: Bench, seeds: Sequence[int], judge: Judge) -> None:
     """Raise where there is no model, or too few samples to keep, to forget or to judge by.
 
     Raises:
         ConfigError: no such model, or fewer samples than processes.
         DataError: an empty forget set, or nothing to judge by.
     """
-    judged = judged_set(setting, loaded, judge)
+    judged, train = bench.judged(judge), bench.data.train
     if len(judged) == 0:
         raise DataError(
-            f"forgotten_class: class {setting.forgotten_class} holds all of the {judge} set"
+            f"forgotten_class: class {bench.setting.forgotten_class} holds all of the {judge} set"
         )
-    world = execution.world
-    world.check_batch(len(loaded.train), "training samples")
+    world = bench.execution.world
+    world.check_batch(len(train), "training samples")
     world.check_batch(len(judged), f"{judge} samples")
     for seed in seeds:
-        own = loaded.of_seed(seed)
-        split = setting.split(own.train, seed, own.rows)
-        world.check_batch(len(split.retain), "samples to keep")
-        world.check_batch(len(split.forget), "samples to forget")
-    train = loaded.train
-    check_model(setting.model, train.num_classes, train.input_shape, train.vocabulary)
+        retain, forget = bench.split(seed)
+        world.check_batch(len(retain), "samples to keep")
+        world.check_batch(len(forget), "samples to forget")
+    check_model(bench.setting.model, train.num_classes, train.input_shape, train.vocabulary)

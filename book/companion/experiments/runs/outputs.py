@@ -7,12 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from companion.experiments.records.outputs import SETS, Outputs, SetOutputs
-from companion.experiments.records.store import Store, load_state
-from companion.experiments.runs.problems import Data, model_key
-from companion.experiments.settings.setting import Setting, digest
+from companion.experiments.records.store import load_state
+from companion.experiments.runs.problems import Bench
+from companion.theory.populations import linear_cka
 from ugradsl_core.methods import get_method
 from ugradsl_core.methods.problem import Problem
-from ugradsl_core.metrics import linear_cka
 from ugradsl_core.models import load_weights
 from ugradsl_core.samples import Samples
 from ugradsl_core.samples.inputs import Inputs, to_device
@@ -77,13 +76,10 @@ def similarity(
     return found
 
 
-def retrained_at_hand(
-    problem: Problem, setting: Setting, loaded: Data, seed: int, store: Store
-) -> dict[str, State]:
+def retrained_at_hand(bench: Bench, seed: int) -> dict[str, State]:
     """Retrain's weights of a seed, if the store has them; nothing is trained."""
-    config = get_method("retrain").config(**setting.training.model_dump())
-    key = model_key(setting, loaded, seed, "retrain", problem.execution)
-    stored = load_state(store, f"{key}-{digest(config.key_fields())}")
+    config = get_method("retrain").config(**bench.setting.training.model_dump())
+    stored = load_state(bench.store, bench.retrained_key(config, seed))
     return {} if stored is None else {"retrain": stored[0]}
 
 

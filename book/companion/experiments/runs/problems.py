@@ -17,8 +17,10 @@ from companion.experiments.records.store import (
     load_state,
     save_state,
 )
+from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.seeds import stream
 from companion.experiments.settings.setting import DATA_OPTIONS, Setting, digest
+from ugradsl_core.config import Config
 from ugradsl_core.errors import DataError
 from ugradsl_core.methods.common import cross_entropy, one_set_plan
 from ugradsl_core.methods.problem import Problem
@@ -102,107 +104,128 @@ def training_size(setting: Setting, total: int) -> int:
     return size
 
 
-def make_model(setting: Setting, train: NamedSamples) -> nn.Module:
-    """The setting's backbone with fresh weights."""
-    return backbones.build(
-        setting.model,
-        num_classes=train.num_classes,
-        input_shape=train.input_shape,
-        vocabulary=train.vocabulary,
-    )
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What every run in a setting has in common.
 
-
-def judged_set(setting: Setting, loaded: Data, judge: Judge) -> NamedSamples:
-    """The test or validation set; without the forgotten class in class-wise forgetting."""
-    chosen = loaded.test if judge == "test" else loaded.validation
-    if len(chosen) == 0:
-        raise DataError("validation_size: a search needs validation samples; found 0")
-    rows = setting.forget.judged(chosen.labels)
-    return chosen if rows is None else chosen.take(rows)
-
-
-def model_key(
-    setting: Setting,
-    loaded: Data,
-    seed: int,
-    kind: str,
-    execution: Execution | None = None,
-) -> str:
-    """The name under which an original or retrained model is stored.
-
-    An original model does not know what will be forgotten, unless D_tr was drawn with regard to
-    it.
+    Attributes:
+        setting: what is learnt and forgotten.
+        data: its data.
+        store: of models and records; it need not be open where nothing is read or computed.
+        execution: device and switches.
+        progress: told what is running.
     """
-    identity = setting.identity()
-    if kind == "original":
-        forget = setting.forget
-        for field in ("paradigm", *forget.identity()):
-            del identity[field]
-        part = setting.train_size is not None or setting.validation_size > 0
-        if part and forget.subset is not None:
-            identity["subset"] = forget.subset
-    switches = execution.identity() if execution else {}
-    return f"{kind}-{digest([identity, loaded.checksum, seed, *([switches] if switches else [])])}"
 
+    setting: Setting
+    data: Data
+    store: Store
+    execution: Execution
+    progress: Progress = silent
 
-def original_state(
-    setting: Setting,
-    loaded: Data,
-    seed: int,
-    store: Store,
-    execution: Execution,
-    progress: Progress = silent,
-) -> dict[str, torch.Tensor]:
-    """Weights of the original model of a seed: from the store, or trained and stored."""
-    loaded = loaded.of_seed(seed)
-    key = model_key(setting, loaded, seed, "original", execution)
-    stored = load_state(store, key)
-    if stored is not None:
-        return stored[0]
-    generator = stream(seed, "original")
-    with seeded(generator):
-        model = make_model(setting, loaded.train)
-    model.to(execution.resolve())
-    config = setting.training
-    plan, steps = one_set_plan(loaded.train, config, generator)
+    def of_seed(self, seed: int) -> "Bench":
+        """The same with the data that a seed has."""
+        return replace(self, data=self.data.of_seed(seed))
 
-    def report(epoch: int, loss: float) -> None:
-        progress(f"original, seed {seed}: epoch {epoch}/{config.epochs}, loss {loss:.3f}")
-
-    unfinished = f"{key}-partial"
-    with seeded(generator):
-        train(
-            model,
-            plan,
-            steps,
-            cross_entropy,
-            config,
-            execution,
-            on_epoch=report,
-            checkpoint=keep_checkpoint(store, unfinished, [generator]),
+    def make_model(self) -> nn.Module:
+        """The setting's backbone with fresh weights."""
+        train = self.data.train
+        return backbones.build(
+            self.setting.model,
+            num_classes=train.num_classes,
+            input_shape=train.input_shape,
+            vocabulary=train.vocabulary,
         )
-    state = {name: value.cpu() for name, value in model.state_dict().items()}
-    save_state(store, key, state, {"setting": setting.identity(), "seed": seed})
-    drop_state(store, unfinished)
-    return state
 
+    def split(self, seed: int) -> tuple[NamedSamples, NamedSamples]:
+        """D_r and D_f of a seed.
 
-def make_problem(
-    setting: Setting,
-    loaded: Data,
-    seed: int,
-    store: Store,
-    execution: Execution,
-    progress: Progress = silent,
-) -> Problem:
-    """The unlearning problem of a seed; trains the original model if the store has none."""
-    loaded = loaded.of_seed(seed)
-    state = original_state(setting, loaded, seed, store, execution, progress)
-    split = setting.split(loaded.train, seed, loaded.rows)
-    return Problem(
-        make_model=lambda: make_model(setting, loaded.train),
-        trained_state=state,
-        retain=loaded.train.take(split.retain),
-        forget=loaded.train.take(split.forget),
-        execution=execution,
-    )
+        Raises:
+            ConfigError: no such group.
+            DataError: no such class, or one of the two would be empty.
+        """
+        data = self.data.of_seed(seed)
+        split = self.setting.split(data.train, seed, data.rows)
+        return data.train.take(split.retain), data.train.take(split.forget)
+
+    def judged(self, judge: Judge) -> NamedSamples:
+        """The test or validation set; without the forgotten class in class-wise forgetting.
+
+        Raises:
+            DataError: there are no validation samples.
+        """
+        chosen = self.data.test if judge == "test" else self.data.validation
+        if len(chosen) == 0:
+            raise DataError("validation_size: a search needs validation samples; found 0")
+        rows = self.setting.forget.judged(chosen.labels)
+        return chosen if rows is None else chosen.take(rows)
+
+    def model_key(self, kind: str, seed: int) -> str:
+        """The name under which an original or retrained model is stored.
+
+        An original model does not know what will be forgotten, unless D_tr was drawn with regard
+        to it.
+        """
+        setting, identity = self.setting, self.setting.identity()
+        if kind == "original":
+            forget = setting.forget
+            for field in ("paradigm", *forget.identity()):
+                del identity[field]
+            part = setting.train_size is not None or setting.validation_size > 0
+            if part and forget.subset is not None:
+                identity["subset"] = forget.subset
+        switches = self.execution.identity()
+        parts = [identity, self.data.checksum, seed, *([switches] if switches else [])]
+        return f"{kind}-{digest(parts)}"
+
+    def retrained_key(self, config: Config, seed: int) -> str:
+        """The name under which the model that Retrain makes by ``config`` is stored."""
+        return f"{self.model_key('retrain', seed)}-{digest(config.key_fields())}"
+
+    def record_key(
+        self, label: str, config: Config, seed: int, judge: Judge = "test", protocol: str = ""
+    ) -> str:
+        """The name under which a record is stored: a hash of all that determines it."""
+        what = [self.setting.identity(), self.data.checksum, split_label(label)[0]]
+        more = [part for part in (self.execution.identity(), protocol) if part]
+        return digest([*what, config.key_fields(), seed, judge, *more])
+
+    def original(self, seed: int) -> dict[str, Tensor]:
+        """Weights of the original model of a seed: from the store, or trained and stored."""
+        key = self.model_key("original", seed)
+        stored = load_state(self.store, key)
+        if stored is not None:
+            return stored[0]
+        bench, generator = self.of_seed(seed), stream(seed, "original")
+        with seeded(generator):
+            model = bench.make_model()
+        model.to(self.execution.resolve())
+        config = self.setting.training
+        plan, steps = one_set_plan(bench.data.train, config, generator)
+
+        def report(epoch: int, loss: float) -> None:
+            self.progress(f"original, seed {seed}: epoch {epoch}/{config.epochs}, loss {loss:.3f}")
+
+        unfinished = f"{key}-partial"
+        with seeded(generator):
+            train(
+                model,
+                plan,
+                steps,
+                cross_entropy,
+                config,
+                self.execution,
+                on_epoch=report,
+                checkpoint=keep_checkpoint(self.store, unfinished, [generator]),
+            )
+        state = {name: value.cpu() for name, value in model.state_dict().items()}
+        facts = {"setting": self.setting.identity(), "seed": seed}
+        save_state(self.store, key, state, facts)
+        drop_state(self.store, unfinished)
+        return state
+
+    def problem(self, seed: int) -> Problem:
+        """The unlearning problem of a seed; trains the original model if the store has none."""
+        bench = self.of_seed(seed)
+        state = bench.original(seed)
+        retain, forget = bench.split(seed)
+        return Problem(bench.make_model, state, retain, forget, execution=self.execution)

@@ -5,36 +5,25 @@ from dataclasses import replace
 from pathlib import Path
 
 from companion.experiments.records.record import Record
-from companion.experiments.records.store import Store, read_records, write_records
-from companion.experiments.runs.problems import Data, Progress, judged_set, make_problem, silent
+from companion.experiments.records.store import read_records, write_records
+from companion.experiments.runs.problems import Bench
 from companion.experiments.runs.run import evaluate_state, run_one
-from companion.experiments.settings.setting import Setting
 from ugradsl_core.errors import ConfigError
 from ugradsl_core.methods import get_method
-from ugradsl_core.training import Execution
 
 KIND = "regime"
 ORIGINAL = "original"
 
 
-def regime_record(
-    setting: Setting,
-    loaded: Data,
-    seed: int,
-    store: Store,
-    execution: Execution,
-    progress: Progress = silent,
-) -> Record:
+def regime_record(bench: Bench, seed: int) -> Record:
     """Retrain's record of a seed, with the original model's metrics under ``"original"``.
 
     Both models are trained if the store does not have them. Of the original model UA and MIA say
     what it knows of D_f, RA and TA are those of the model before unlearning.
     """
-    config = get_method("retrain").config(**setting.training.model_dump())
-    record = run_one(setting, loaded, "retrain", config, seed, store, execution, progress=progress)
-    problem = make_problem(setting, loaded, seed, store, execution, progress)
-    judged = judged_set(setting, loaded, "test")
-    before = evaluate_state(problem, problem.trained_state, judged).as_dict()
+    config = get_method("retrain").config(**bench.setting.training.model_dump())
+    record, problem = run_one(bench, "retrain", config, seed), bench.problem(seed)
+    before = evaluate_state(problem, problem.trained_state, bench.judged("test")).as_dict()
     return replace(record, kind=KIND, metrics={**record.metrics, ORIGINAL: before})
 
 

@@ -1,5 +1,6 @@
 """One setting, method and seed to one record; models trained once and shared by all methods."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,7 +12,6 @@ from torch import nn
 from companion.experiments.records import provenance
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import (
-    Store,
     drop_state,
     keep_checkpoint,
     load_record,
@@ -21,19 +21,9 @@ from companion.experiments.records.store import (
 )
 from companion.experiments.runs.checks import check_methods, check_problem, rehearse_own
 from companion.experiments.runs.outputs import OnModel
-from companion.experiments.runs.problems import (
-    Data,
-    Judge,
-    Progress,
-    judged_set,
-    load_data,
-    make_problem,
-    model_key,
-    silent,
-)
+from companion.experiments.runs.problems import Bench, Judge
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.seeds import stream
-from companion.experiments.settings.setting import Setting, digest
 from ugradsl_core import metrics
 from ugradsl_core.config import Config
 from ugradsl_core.errors import DivergenceError
@@ -41,20 +31,8 @@ from ugradsl_core.methods import get_method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.models import load_weights
 from ugradsl_core.samples import Samples
-from ugradsl_core.training import Execution, predict
+from ugradsl_core.training import predict
 from ugradsl_core.training.loop import in_memory_format
-
-__all__ = [
-    "evaluate_state",
-    "load_data",
-    "predict_state",
-    "retrained_state",
-    "run_grid",
-    "run_one",
-    "stream",
-    "unlearned",
-    "warm_up",
-]
 
 
 def warm_up(problem: Problem, batch_size: int) -> None:
@@ -96,20 +74,13 @@ def evaluate_state(
 
 
 def unlearned(
-    problem: Problem,
-    label: str,
-    config: Config,
-    setting: Setting,
-    loaded: Data,
-    seed: int,
-    store: Store,
+    bench: Bench, problem: Problem, label: str, config: Config, seed: int
 ) -> UnlearnResult:
     """Run a method; the retrained model is kept in the store with its timings."""
     method, _ = split_label(label)
     if method != "retrain":
         return get_method(method)(problem, config, generator=stream(seed, "unlearn"))
-    key = model_key(setting, loaded, seed, "retrain", problem.execution)
-    key += f"-{digest(config.key_fields())}"
+    store, key = bench.store, bench.retrained_key(config, seed)
     stored = load_state(store, key)
     if stored is not None:
         return UnlearnResult(stored[0], **stored[1]["result"])
@@ -130,40 +101,25 @@ def unlearned(
 
 
 def retrained_state(
-    problem: Problem, setting: Setting, loaded: Data, config: Config, seed: int, store: Store
+    bench: Bench, problem: Problem, config: Config, seed: int
 ) -> dict[str, torch.Tensor]:
     """Weights θ_r of the retrained model of a seed: from the store, or trained and stored."""
-    return unlearned(problem, "retrain", config, setting, loaded, seed, store).state_dict
+    return unlearned(bench, problem, "retrain", config, seed).state_dict
 
 
-def record_key(
-    setting: Setting,
-    loaded: Data,
-    label: str,
-    config: Config,
-    seed: int,
-    judge: Judge,
-    execution: Execution | None = None,
-    protocol: str = "",
-) -> str:
-    """The name under which a record is stored: a hash of all that determines it."""
-    what = [setting.identity(), loaded.checksum, split_label(label)[0], config.key_fields()]
-    switches = execution.identity() if execution else {}
-    more = [part for part in (switches, protocol) if part]
-    return f"{digest([*what, seed, judge, *more])}"
+def signal_note(found: metrics.Report) -> str:
+    """A record's note on attacks without a signal: one sentence, or nothing."""
+    names = [name for name in ("MIA", "add_MIA") if math.isnan(getattr(found, name))]
+    return f"no signal in {' and '.join(names)}: the attack has nothing to learn from" * bool(names)
 
 
 def run_one(
-    setting: Setting,
-    loaded: Data,
+    bench: Bench,
     label: str,
     config: Config,
     seed: int,
-    store: Store,
-    execution: Execution,
     *,
     judge: Judge = "test",
-    progress: Progress = silent,
     protocol: str = "",
     warm: bool = False,
     on_model: OnModel | None = None,
@@ -174,31 +130,32 @@ def run_one(
     process that has made a run of the same model before. ``protocol`` is written into the record.
     ``on_model`` is given every model that is judged here, with its logits.
     """
-    key = record_key(setting, loaded, label, config, seed, judge, execution, protocol)
+    setting, store = bench.setting, bench.store
+    key = bench.record_key(label, config, seed, judge, protocol)
     known = load_record(store, key)
     if known is not None:
         return replace(known, scale=setting.scale)
-    loaded = loaded.of_seed(seed)
-    problem = make_problem(setting, loaded, seed, store, execution, progress)
+    bench = bench.of_seed(seed)
+    problem = bench.problem(seed)
     if not warm:
         warm_up(problem, getattr(config, "batch_size", 256))
-    progress(f"{label}, seed {seed}")
+    bench.progress(f"{label}, seed {seed}")
     status, note, report = "ok", "", {}
     result = UnlearnResult({}, 0, 0, 0, 0.0)
     try:
-        result = unlearned(problem, label, config, setting, loaded, seed, store)
-        judged = judged_set(setting, loaded, judge)
+        result = unlearned(bench, problem, label, config, seed)
+        judged = bench.judged(judge)
         pairs = predict_state(problem, result.state_dict, judged)
         found = metrics.report(*pairs)
-        report, note = found.as_dict(), metrics.signal_note(found)
+        report, note = found.as_dict(), signal_note(found)
         if on_model is not None:
             on_model(problem, result.state_dict, judged, pairs)
     except DivergenceError as error:
         status, note = "diverged", str(error)
     record = Record.stamped(
-        device=execution.resolve(),
+        device=bench.execution.resolve(),
         hashed=config.key_fields(),
-        switches=execution.switches(),
+        switches=bench.execution.switches(),
         kind="result" if judge == "test" else "trial",
         scale=setting.scale,
         setting=setting.identity(),
@@ -211,7 +168,7 @@ def run_one(
         steps=result.steps,
         forward_samples=result.forward_samples,
         backward_samples=result.backward_samples,
-        data_checksum=loaded.checksum,
+        data_checksum=bench.data.checksum,
         note=note,
         protocol=protocol,
     )
@@ -220,10 +177,8 @@ def run_one(
 
 
 def check_grid(
-    setting: Setting,
-    loaded: Data,
+    bench: Bench,
     configs: Mapping[str, Config],
-    execution: Execution,
     seeds: Sequence[int] = (0,),
     judge: Judge = "test",
 ) -> None:
@@ -234,31 +189,24 @@ def check_grid(
         DataError: an empty forget set, or nothing to judge by.
         ModelError: weights or a factory that do not fit.
     """
-    check_methods(setting, configs, loaded.train.vocabulary, execution)
-    check_problem(setting, loaded, seeds, execution, judge)
-    rehearse_own(setting, loaded, configs, execution)
+    check_methods(bench.setting, configs, bench.data.train.vocabulary, bench.execution)
+    check_problem(bench, seeds, judge)
+    rehearse_own(bench, configs)
 
 
 def run_grid(
-    setting: Setting,
-    loaded: Data,
+    bench: Bench,
     configs: Mapping[str, Config],
     seeds: Sequence[int],
-    store: Store,
-    execution: Execution,
     *,
-    progress: Progress = silent,
     on_record: Callable[[Record], Any] = lambda _: None,
 ) -> list[Record]:
     """Records of all methods and seeds, seed by seed; what the store has is not computed again."""
     provenance.commit()  # now, as the code that runs is the code of now
-    check_grid(setting, loaded, configs, execution)
+    check_grid(bench, configs)
     records = []
     for seed in seeds:
         for label, config in configs.items():
-            record = run_one(
-                setting, loaded, label, config, seed, store, execution, progress=progress
-            )
-            records.append(record)
-            on_record(record)
+            records.append(run_one(bench, label, config, seed))
+            on_record(records[-1])
     return records

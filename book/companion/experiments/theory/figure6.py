@@ -30,10 +30,10 @@ from companion.theory.influence import (
     newton_systems,
 )
 from companion.theory.risks import hessian
-from companion.theory.solvers import SolverConfig, spectral_norm
+from companion.theory.solvers import CurvatureError, SolverConfig, spectral_norm
 from companion.theory.theorems import best_alpha, theorem2_product
 from ugradsl_core.config import Config
-from ugradsl_core.errors import CurvatureError, unknown_name
+from ugradsl_core.errors import unknown_name
 from ugradsl_core.training import Execution
 
 KIND = "directions"
@@ -113,7 +113,7 @@ def get_setting(name: str, scale: str) -> Figure6Config:
     return SETTINGS[scale][name]
 
 
-def original_model(config: Figure6Config, data_root: str | None = None) -> worked.Worked:
+def original_model(config: Figure6Config, data_root: str | None = None) -> worked.TrainedExample:
     """θ_tr*, which all forget sets of a setting share."""
     return worked.worked(
         config.model,
@@ -176,7 +176,12 @@ def describe(directions: Directions | None) -> dict[str, Any]:
 
 
 def forget_set_record(
-    original: worked.Worked, config: Figure6Config, name: str, scale: str, number: int, store: Store
+    original: worked.TrainedExample,
+    config: Figure6Config,
+    name: str,
+    scale: str,
+    number: int,
+    store: Store,
 ) -> Record:
     """The record of forget set ``number``: from the store, or computed and stored."""
     key = f"figure6-{digest([config.model_dump(mode='json'), number])}"

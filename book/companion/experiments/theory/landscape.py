@@ -19,9 +19,9 @@ from companion.experiments.records.store import (
     save_state,
 )
 from companion.experiments.runs import run
-from companion.experiments.runs.problems import Data, Progress, make_problem, silent
+from companion.experiments.runs.problems import Bench, Progress
 from companion.experiments.settings.seeds import stream
-from companion.experiments.settings.setting import Setting, digest
+from companion.experiments.settings.setting import digest
 from companion.theory.landscape import (
     Direction,
     along,
@@ -73,46 +73,34 @@ class LandscapeConfig(Config):
         return value
 
 
-def landscape_record(
-    setting: Setting,
-    loaded: Data,
-    retrain: Config,
-    config: LandscapeConfig,
-    seed: int,
-    store: Store,
-    execution: Execution,
-    progress: Progress = silent,
-) -> Record:
+def landscape_record(bench: Bench, retrain: Config, config: LandscapeConfig, seed: int) -> Record:
     """The record of a landscape: from the store, or computed and stored.
 
     Rows of the plane and steps of Lanczos are kept in the store as they end; a killed run goes on
     from there and ends with the same numbers.
 
     Args:
-        setting: with its original and retrained model in the store, or they are trained.
-        loaded: the setting's data.
+        bench: with the original and the retrained model in its store, or they are trained.
         retrain: the config of Retrain.
         config: what to compute.
         seed: of the models, the samples and the directions.
-        store: where parts are kept.
-        execution: device and switches.
-        progress: told what is being done.
     """
-    what = [setting.identity(), loaded.checksum, retrain.key_fields(), config.model_dump(), seed]
+    setting, store, checksum = bench.setting, bench.store, bench.data.checksum
+    what = [setting.identity(), checksum, retrain.key_fields(), config.model_dump(), seed]
     key = f"landscape-{digest(what)}"
     known = load_record(store, key)
     if known is not None:
         return known
     begin = time.perf_counter()
-    problem = make_problem(setting, loaded, seed, store, execution, progress)
-    retrained = run.retrained_state(problem, setting, loaded, retrain, seed, store)
+    problem = bench.problem(seed)
+    retrained = run.retrained_state(bench, problem, retrain, seed)
     surface = _surface(problem, retrained, config, seed)
-    parts = _Parts(store, key, progress)
+    parts = _Parts(store, key, bench.progress)
     curvature, spaces = _curvature(surface, parts)
     places = coordinates(config.points, config.radius)
     plane = _plane(surface, places, parts)
     record = Record.stamped(
-        device=execution.resolve(),
+        device=bench.execution.resolve(),
         hashed=config.key_fields(),
         kind=KIND,
         scale=setting.scale,
@@ -136,7 +124,7 @@ def landscape_record(
         steps=0,
         forward_samples=len(surface.samples) * (config.points**2 + 3 * SLICE_POINTS),
         backward_samples=len(surface.samples) * sum(space.steps for space in spaces),
-        data_checksum=loaded.checksum,
+        data_checksum=checksum,
     )
     save_record(store, key, record)
     parts.drop(config.starts)

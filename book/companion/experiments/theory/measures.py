@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from companion.experiments.theory.worked import Removal, Worked
+from companion.experiments.theory.worked import RetrainedExample, TrainedExample
 from companion.theory.risks import model_at
 from ugradsl_core import metrics
 
@@ -19,7 +19,7 @@ class Outputs:
     test: Tensor
 
 
-def outputs(original: Worked, removal: Removal, theta: Tensor) -> Outputs:
+def outputs(original: TrainedExample, removal: RetrainedExample, theta: Tensor) -> Outputs:
     """What the model with parameters θ answers."""
     model = model_at(original.risk, theta)
     sets = (removal.retain.batches, removal.forget.batches, original.test)
@@ -27,7 +27,9 @@ def outputs(original: Worked, removal: Removal, theta: Tensor) -> Outputs:
         return Outputs(*(torch.cat([model(inputs) for inputs, _ in batches]) for batches in sets))
 
 
-def measures(original: Worked, removal: Removal, found: Outputs) -> dict[str, float]:
+def measures(
+    original: TrainedExample, removal: RetrainedExample, found: Outputs
+) -> dict[str, float]:
     """UA, MIA, RA and TA in percent."""
     labels = [
         torch.cat([labels for _, labels in batches])
@@ -64,8 +66,12 @@ def permuted(theta: Tensor, features: int, order: Tensor) -> Tensor:
     )
 
 
-def looked_up(original: Tensor, forget_labels: Tensor, other: Tensor, labels: Tensor) -> Tensor:
-    """Answers that hide nothing but a list: for each forget sample those for an unseen one.
+def lookup_table_answers(
+    original: Tensor, forget_labels: Tensor, other: Tensor, labels: Tensor
+) -> Tensor:
+    """Replace the answers on D_f by those for unseen samples of the same class.
+
+    Such a model passes the attack without having forgotten anything.
 
     Args:
         original: logits of a model on D_f, (n_f, K); where no unseen sample of a class is left,

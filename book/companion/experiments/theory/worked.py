@@ -63,7 +63,7 @@ def _settle(model: nn.Module, batches: list[Batch], generator: Generator) -> Non
 
 
 @dataclass(frozen=True, eq=False)
-class Worked:
+class TrainedExample:
     """A model at a minimum of R_tr.
 
     Attributes:
@@ -89,7 +89,7 @@ class Worked:
 
 
 @dataclass(frozen=True, eq=False)
-class Removal:
+class RetrainedExample:
     """A forget set and the model retrained without it.
 
     Attributes:
@@ -121,7 +121,7 @@ def worked(
     data_root: str | None = None,
     tolerance: float = 1e-6,
     max_iterations: int = 5000,
-) -> Worked:
+) -> TrainedExample:
     """Train a model on a stratified part of a data set until ‖∇R_tr‖ ≤ ``tolerance``.
 
     A network with BatchNorm is first trained by a few epochs of SGD; from then on, also where it
@@ -164,17 +164,17 @@ def worked(
     risk = Risk(model, batches, l2=l2)
     begin = parameter_vector(model)
     minimum = minimise(risk, begin, tolerance=tolerance, max_iterations=max_iterations)
-    return Worked(risk, start, minimum, batches, whole(bundle.test), bundle.train.checksum)
+    return TrainedExample(risk, start, minimum, batches, whole(bundle.test), bundle.train.checksum)
 
 
 def remove(
-    original: Worked,
+    original: TrainedExample,
     index: Tensor,
     *,
     fresh: bool = False,
     tolerance: float = 1e-6,
     max_iterations: int = 5000,
-) -> Removal:
+) -> RetrainedExample:
     """Retrain without the samples ``index`` of D_tr.
 
     Args:
@@ -199,22 +199,22 @@ def remove(
     forget = original.risk.on(rows(original.train, index), l2=0.0)
     begin = original.start if fresh else original.theta
     minimum = minimise(retain, begin, tolerance=tolerance, max_iterations=max_iterations)
-    return Removal(index, retain, forget, minimum)
+    return RetrainedExample(index, retain, forget, minimum)
 
 
-def reweigh(original: Worked, index: Tensor, epsilon: float) -> Risk:
+def reweigh(original: TrainedExample, index: Tensor, epsilon: float) -> Risk:
     """R_tr + ε·R_f: Eq. (2)'s risk for any ε; ε = −1 is R_r."""
     weights = torch.ones(len(original.train[0][1]), dtype=original.theta.dtype)
     weights[index] += epsilon
     return original.risk.on(original.train, loss=WeightedLoss(weights))
 
 
-def random_rows(original: Worked, size: int, generator: Generator) -> Tensor:
+def random_rows(original: TrainedExample, size: int, generator: Generator) -> Tensor:
     """``size`` samples of D_tr, drawn without regard to class."""
     return torch.randperm(len(original.train[0][1]), generator=generator)[:size]
 
 
-def class_rows(original: Worked, label: int) -> Tensor:
+def class_rows(original: TrainedExample, label: int) -> Tensor:
     """All samples of one class in D_tr."""
     return (original.train[0][1] == label).nonzero().flatten()
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from benches import UNUSED, bench_of
 from companion import backbones
 from companion.backbones import ModelSpec
 from companion.cli import estimate
@@ -211,7 +212,7 @@ SMALL = {"train_size": 60, "validation_size": 20, "model": {"width": 2}}
 def test_known_sizes_are_near_those_of_the_data(changes: dict[str, Any]) -> None:
     setting = Setting(**{**SMALL, **changes})
     loaded = load_data(setting, CPU)
-    known, found = known_sizes(setting), loaded_sizes(setting, loaded)
+    known, found = known_sizes(setting), loaded_sizes(bench_of(setting, loaded))
     whole = found.retain + found.forget
     assert abs(known.retain + known.forget - whole) <= (20 if "paradigm" in changes else 0)
     assert abs(known.forget - found.forget) <= (20 if "paradigm" in changes else 0)
@@ -399,8 +400,8 @@ def test_the_estimate_is_what_the_experiment_takes(cli: Cli, tmp_path: Path) -> 
 def test_switches_ask_for_other_runs(tmp_path: Path) -> None:
     setting = Setting(**SMALL)
     loaded, store = load_data(setting, CPU), open_store(tmp_path / "store")
-    for seen in (None, store):
-        runs = missing_runs(setting, loaded, CONFIGS, [0, 1], seen, CPU)
+    for seen in (UNUSED, store):
+        runs = missing_runs(bench_of(setting, loaded, seen), CONFIGS, [0, 1])
         assert runs == {"original": 2, "retrain": 2, "ft": 2, "ff": 2, "evaluation": 6}
 
 
@@ -493,7 +494,7 @@ def test_a_search_counts_its_trials(capsys: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(estimate, "LONG_SECONDS", 0)
     setting = Setting(**SMALL)
     designs = {label: [make_config(label, lr=lr) for lr in (0.1, 0.2)] for label in ("ft", "ga")}
-    estimate.announce_search(setting, load_data(setting, CPU), designs, CPU)
+    estimate.announce_search(bench_of(setting, load_data(setting, CPU)), designs)
     # the original and the retrained model of three seeds, and 2 + 2 · 2 trials of each method
     assert "for 18 runs" in capsys.readouterr().err
 

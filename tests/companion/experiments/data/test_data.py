@@ -68,7 +68,8 @@ def test_a_batch_is_value_over_scale_minus_mean_over_std() -> None:
     g = generator()
     stored = torch.randint(0, 256, (3, 4, 5, 2), generator=g, dtype=torch.uint8)
     transform = Transform(255.0, (0.2, 0.7), (0.3, 0.1))
-    samples = Dataset("x", stored, torch.tensor([0, 1, 0]), 2, transform, ("a", "b"), "", "")
+    labels = torch.tensor([0, 1, 0])
+    samples = Dataset("x", stored, labels, 2, ("a", "b"), "", "", transform=transform)
     inputs, labels = next(iter(samples.batches([torch.tensor([2, 0])])))
     for row, image in enumerate((2, 0)):
         for c, i, j in itertools.product(range(2), range(4), range(5)):
@@ -93,7 +94,7 @@ def plain(augmentable: bool = True, n: int = 300) -> Dataset:
     stored = torch.randint(1, 256, (n, 3, 4, 2), generator=generator(), dtype=torch.uint8)
     transform = Transform(1.0, (0.0, 0.0), (1.0, 1.0), int(augmentable), flip=augmentable)
     labels = torch.zeros(n, dtype=torch.long)
-    return Dataset("x", stored, labels, 2, transform, ("a", "b"), "", "")
+    return Dataset("x", stored, labels, 2, ("a", "b"), "", "", transform=transform)
 
 
 def versions(image: Tensor, pad: int, crop: bool) -> dict[tuple[bool, int, int], list[float]]:

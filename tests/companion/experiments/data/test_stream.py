@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Generator, Tensor
 
+from benches import bench_of
 from companion.experiments import data
 from companion.experiments.data import DataBundle, Dataset, StreamedDataset
 from companion.experiments.data.streamed.file_list import FileList, Folder, Framing
@@ -444,8 +445,8 @@ def test_a_whole_run_is_the_same_as_in_memory(folder: Path, tmp_path: Path, meth
     for stream in (True, False):
         loaded = part_of(setting, load(folder, stream=stream))
         store = open_store(tmp_path / str(stream))
-        record = run_one(setting, loaded, method, config, 0, store, execution)
-        key = problems.model_key(setting, loaded, 0, "original")
+        record = run_one(bench_of(setting, loaded, store, execution), method, config, 0)
+        key = bench_of(setting, loaded).model_key("original", 0)
         state = load_state(store, key)
         assert state is not None
         outcomes.append((record, state[0]))

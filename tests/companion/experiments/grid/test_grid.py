@@ -203,8 +203,8 @@ def test_the_parameters_of_a_grid_are_those_of_its_jobs() -> None:
 
     assert asked("original") == asked("experiment", "ugradsl") == shared
     assert asked("experiment", "ft") == [*shared[:2], "ft.lr=1e-3", shared[2]]
-    assert grid.method_config(name, "ft").lr == 0.001
-    assert grid.method_config(name, "retrain").epochs == 1
+    assert grid.plan(name).configs["ft"].lr == 0.001
+    assert grid.plan(name).configs["retrain"].epochs == 1
     plain = parse_grid({**SMALL, "methods": ["ft", "ugradsl"]})
     for label in ("original", "retrain", "ft", "ugradsl"):
         assert grid.identity(name, label) != plain.identity(name, label)

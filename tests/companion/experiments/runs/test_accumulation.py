@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from benches import bench_of
 from companion.experiments.records.store import all_records, open_store
-from companion.experiments.runs.problems import load_data, model_key
-from companion.experiments.runs.run import record_key, run_one
+from companion.experiments.runs.problems import load_data
+from companion.experiments.runs.run import run_one
 from companion.experiments.settings.setting import Setting
 from toys import CPU, METHODS, generator, images, problem, replaced, seeded_model, unlearned
 from ugradsl_core.errors import ConfigError
@@ -104,17 +105,17 @@ def test_switches_that_change_results_have_keys_and_records_of_their_own(tmp_pat
     amp = Execution(device="cpu", amp=True)
     cut = Execution(device="cpu", accumulate=2)
     plain = Execution(device="cpu", channels_last=False)
-    keys = [record_key(SETTING, loaded, "ft", config, 0, "test", e) for e in (CPU, amp, cut)]
+    benches = [bench_of(SETTING, loaded, execution=e) for e in (CPU, amp, cut, plain)]
+    keys = [bench.record_key("ft", config, 0) for bench in benches[:3]]
     assert len(set(keys)) == 3
-    assert keys[0] == record_key(SETTING, loaded, "ft", config, 0, "test")
-    assert keys[0] == record_key(SETTING, loaded, "ft", config, 0, "test", plain)
+    assert keys[0] == benches[3].record_key("ft", config, 0)
     for kind in ("original", "retrain"):
-        named = {model_key(SETTING, loaded, 0, kind, e) for e in (CPU, plain, amp, cut)}
-        assert len(named) == 3
-        assert model_key(SETTING, loaded, 0, kind) in named
+        named = [bench.model_key(kind, 0) for bench in benches]
+        assert len(set(named)) == 3
+        assert named[0] == named[3]
     store = open_store(tmp_path / "store")
-    first = run_one(SETTING, loaded, "ft", config, 0, store, CPU)
-    second = run_one(SETTING, loaded, "ft", config, 0, store, cut)
+    first = run_one(bench_of(SETTING, loaded, store), "ft", config, 0)
+    second = run_one(bench_of(SETTING, loaded, store, cut), "ft", config, 0)
     assert "accumulate" not in first.hardware
     assert second.hardware["accumulate"] == 2
     assert first.config_hash == second.config_hash
@@ -125,7 +126,7 @@ def test_the_command_hands_the_switches_over(cli: Cli, tmp_path, monkeypatch) ->
     from companion.experiments.runs import run
 
     seen = []
-    monkeypatch.setattr(run, "run_grid", lambda *a, **_: seen.append(a[5]))
+    monkeypatch.setattr(run, "run_grid", lambda bench, *_, **__: seen.append(bench.execution))
     monkeypatch.setattr("companion.cli.experiments.print_summary", lambda _: None)
     code, _, err = cli(
         "experiment", "digits-random10", "--methods", "ft", "--store", tmp_path / "s", "--amp",

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 
+from benches import bench_of
 from companion.backbones import BACKBONES, ModelSpec
 from companion.experiments.data import DATASETS
 from companion.experiments.records.store import Store, open_store
-from companion.experiments.runs.problems import judged_set, load_data, make_problem
+from companion.experiments.runs.problems import load_data
 from companion.experiments.runs.run import evaluate_state
 from companion.experiments.settings.seeds import stream
 from companion.experiments.settings.setting import Setting
@@ -77,8 +78,8 @@ def test_every_backbone_is_tried() -> None:
 def test_a_backbone_unlearns(name: str, paradigm: str, store: Store) -> None:
     chosen = setting(name, paradigm)
     loaded = load_data(chosen, CPU)
-    problem = make_problem(chosen, loaded, 0, store, CPU)
-    judged = judged_set(chosen, loaded, "test")
+    problem = bench_of(chosen, loaded, store).problem(0)
+    judged = bench_of(chosen, loaded).judged("test")
     before = problem.trained_state
     for method, values in RUNS.items():
         config = make_config(method, **values)
@@ -102,7 +103,7 @@ def test_a_backbone_unlearns(name: str, paradigm: str, store: Store) -> None:
 @every_backbone
 def test_one_whole_batch_of_fine_tuning_goes_down(name: str, store: Store) -> None:
     chosen = setting(name, "random")
-    problem = make_problem(chosen, load_data(chosen, CPU), 0, store, CPU)
+    problem = bench_of(chosen, load_data(chosen, CPU), store).problem(0)
     whole = {"batch_size": len(problem.retain), "epochs": 2, "momentum": 0.0, "weight_decay": 0.0}
     config = make_config("ft", lr=1e-3, **whole)
     first, second = METHODS["ft"](problem, config, generator=stream(0, "unlearn")).losses
@@ -113,7 +114,7 @@ def test_one_whole_batch_of_fine_tuning_goes_down(name: str, store: Store) -> No
 def test_the_adaptive_rate_takes_every_backbone(name: str, store: Store) -> None:
     chosen = setting(name, "random")
     loaded = load_data(chosen, CPU)
-    problem = make_problem(chosen, loaded, 0, store, CPU)
+    problem = bench_of(chosen, loaded, store).problem(0)
     config = make_config("ugradsl+", alpha=None, lr=0.01, epochs=1, batch_size=16)
     result = METHODS["ugradsl+"](problem, config, generator=stream(0, "unlearn"))
     assert all(bool(torch.isfinite(value).all()) for value in result.state_dict.values())
@@ -135,8 +136,8 @@ def test_a_users_own_factory_goes_where_a_name_goes(
     chosen = setting("bert", "group", model=ModelSpec(name="my_bag:bag"))
     assert chosen.identity()["model"] == {"name": "my_bag:bag"}
     loaded = load_data(chosen, CPU)
-    problem = make_problem(chosen, loaded, 0, store, CPU)
+    problem = bench_of(chosen, loaded, store).problem(0)
     config = make_config("ft", lr=0.1, epochs=1, batch_size=16)
     result = METHODS["ft"](problem, config, generator=stream(0, "unlearn"))
-    report = evaluate_state(problem, result.state_dict, judged_set(chosen, loaded, "test"))
+    report = evaluate_state(problem, result.state_dict, bench_of(chosen, loaded).judged("test"))
     assert 0 <= report.TA <= 100

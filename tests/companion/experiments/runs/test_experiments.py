@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import math
 import os
 import shutil
 import subprocess
@@ -16,20 +17,17 @@ from typing import Any
 import pytest
 import torch
 
+from benches import bench_of
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import DamagedFileWarning, Store, all_records, open_store
 from companion.experiments.records.summary import record_label
 from companion.experiments.runs import problems, protocol, run, search
 from companion.experiments.runs.problems import (
     Data,
-    judged_set,
     load_data,
-    make_problem,
-    model_key,
-    original_state,
 )
 from companion.experiments.runs.protocol import trial_gap
-from companion.experiments.runs.run import record_key, run_grid, run_one
+from companion.experiments.runs.run import run_grid, run_one
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.seeds import stream
 from companion.experiments.settings.setting import Setting, digest
@@ -37,6 +35,7 @@ from toys import CPU, same_bits
 from ugradsl_core.config import Config
 from ugradsl_core.errors import DataError, DivergenceError, StoreError
 from ugradsl_core.methods import METHODS, make_config
+from ugradsl_core.metrics import MIAScores, Report
 from ugradsl_core.training import SGDConfig, loop
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -81,7 +80,7 @@ def lasting(record: Record) -> dict[str, Any]:
 def grid(
     loaded: Data, store: Store, seeds: tuple[int, ...] = (0, 1), **options: Any
 ) -> list[Record]:
-    return run_grid(SETTING, loaded, CONFIGS, seeds, store, CPU, **options)
+    return run_grid(bench_of(SETTING, loaded, store), CONFIGS, seeds, **options)
 
 
 @pytest.fixture(scope="module")
@@ -163,10 +162,10 @@ def test_class_wise_forgetting_removes_the_class_from_every_judged_set(loaded: D
     split = CLASS_WISE.split(loaded.train, 0)
     assert split.forgotten_class == 3
     for judge, whole in (("test", loaded.test), ("validation", loaded.validation)):
-        judged = judged_set(CLASS_WISE, loaded, judge)
+        judged = bench_of(CLASS_WISE, loaded).judged(judge)
         assert set(judged.labels.tolist()) == set(range(10)) - {3}
         assert len(judged) == int((whole.labels != 3).sum())
-        assert judged_set(SETTING, loaded, judge) is whole
+        assert bench_of(SETTING, loaded).judged(judge) is whole
 
 
 def test_streams_of_different_purposes_and_seeds_differ() -> None:
@@ -180,7 +179,7 @@ def test_streams_of_different_purposes_and_seeds_differ() -> None:
 
 def test_the_original_is_shared_by_what_does_not_change_it(loaded: Data) -> None:
     def key(setting: Setting, kind: str, seed: int = 0) -> str:
-        return model_key(setting, loaded, seed, kind)
+        return bench_of(setting, loaded).model_key(kind, seed)
 
     other = SETTING.replace(fraction=0.2)
     longer = SETTING.replace(training={**SETTING.training.model_dump(), "epochs": 3})
@@ -194,7 +193,7 @@ def test_the_original_is_shared_by_what_does_not_change_it(loaded: Data) -> None
 def test_record_keys_are_unique(loaded: Data) -> None:
     other = dataclasses.replace(loaded, checksum="other")
     keys = [
-        run.record_key(setting, data, label, config_of(label, **changes), seed, judge)
+        bench_of(setting, data).record_key(label, config_of(label, **changes), seed, judge)
         for setting in (SETTING, CLASS_WISE, SETTING.replace(fraction=0.2))
         for data in (loaded, other)
         for label, changes in [("ga", {}), ("ft", {}), ("ft", {"lr": 0.03}), ("ugradsl", {})]
@@ -206,15 +205,15 @@ def test_record_keys_are_unique(loaded: Data) -> None:
 
 def test_the_original_does_not_depend_on_the_store(loaded: Data, tmp_path: Path) -> None:
     first = open_store(tmp_path / "a")
-    trained = original_state(SETTING, loaded, 0, first, CPU)
+    trained = bench_of(SETTING, loaded, first).original(0)
     for other in (first, open_store(tmp_path / "b")):
-        again = original_state(SETTING, loaded, 0, other, CPU)
+        again = bench_of(SETTING, loaded, other).original(0)
         assert all(torch.equal(trained[name], again[name]) for name in trained)
-    assert not same_bits(trained, original_state(SETTING, loaded, 1, first, CPU))
+    assert not same_bits(trained, bench_of(SETTING, loaded, first).original(1))
 
 
 def test_a_problem_holds_no_judged_samples(loaded: Data, store: Store) -> None:
-    problem = make_problem(SETTING, loaded, 0, store, CPU)
+    problem = bench_of(SETTING, loaded, store).problem(0)
     retain, forget = set(problem.retain.index.tolist()), set(problem.forget.index.tolist())
     assert retain | forget == set(loaded.train.index.tolist())
     assert not retain & forget
@@ -262,8 +261,16 @@ def test_a_record_says_the_scale_that_was_asked_for(loaded: Data, store: Store) 
     """Else a table of the second grid mixes two labels and is refused."""
     for scale in ("smoke", "bench"):
         setting = SETTING.replace(scale=scale)
-        record = run_one(setting, loaded, "ft", CONFIGS["ft"], 0, store, CPU)
+        record = run_one(bench_of(setting, loaded, store), "ft", CONFIGS["ft"], 0)
         assert record.scale == scale
+
+
+def test_an_attack_without_a_signal_is_noted() -> None:
+    scores = MIAScores(0.0, math.nan, 0.0, 0.0, 0.0)
+    found = Report(0.0, math.nan, 0.0, 0.0, math.nan, scores)
+    note = "no signal in MIA and add_MIA: the attack has nothing to learn from"
+    assert run.signal_note(found) == note
+    assert run.signal_note(dataclasses.replace(found, MIA=1.0, add_MIA=2.0)) == ""
 
 
 def truncate(path: Path) -> None:
@@ -296,9 +303,9 @@ def test_damage_is_noticed_and_computed_again(
 
 
 def test_retrain_keeps_its_time_when_its_model_is_reused(loaded: Data, store: Store) -> None:
-    first = run_one(SETTING, loaded, "retrain", CONFIGS["retrain"], 0, store, CPU)
+    first = run_one(bench_of(SETTING, loaded, store), "retrain", CONFIGS["retrain"], 0)
     second = run_one(
-        SETTING, loaded, "retrain", CONFIGS["retrain"], 0, store, CPU, judge="validation"
+        bench_of(SETTING, loaded, store), "retrain", CONFIGS["retrain"], 0, judge="validation"
     )
     assert second.kind == "trial"
     assert (first.seconds, first.steps) == (second.seconds, second.steps)
@@ -308,11 +315,11 @@ def test_retrain_keeps_its_time_when_its_model_is_reused(loaded: Data, store: St
 
 def test_a_run_whose_loss_diverges_ends_with_a_record(loaded: Data, store: Store) -> None:
     config = config_of("ft", lr=1e30, epochs=4)
-    record = run_one(SETTING, loaded, "ft", config, 0, store, CPU)
+    record = run_one(bench_of(SETTING, loaded, store), "ft", config, 0)
     assert record.status == "diverged"
     assert record.metrics == {}
     assert "training diverged" in record.note
-    assert run_one(SETTING, loaded, "ft", config, 0, store, CPU) == record
+    assert run_one(bench_of(SETTING, loaded, store), "ft", config, 0) == record
 
 
 @pytest.mark.parametrize(("label", "lr"), [("ft", 1e6), ("ga", 1e3), ("ga", 1e9)])
@@ -321,15 +328,14 @@ def test_a_run_whose_outputs_overflow_ends_with_a_record(
 ) -> None:
     """One step too far: loss and weights are finite, the logits are not."""
     config = config_of(label, lr=lr, epochs=1, batch_size=256)
-    assert run_one(SETTING, loaded, label, config, 0, store, CPU).status == "diverged"
+    assert run_one(bench_of(SETTING, loaded, store), label, config, 0).status == "diverged"
 
 
 def test_an_original_that_diverges_is_an_error_and_not_stored(loaded: Data, store: Store) -> None:
     training = {**SETTING.training.model_dump(), "lr": 1e30, "epochs": 4}
+    bench = bench_of(SETTING.replace(training=training), loaded, store)
     with pytest.raises(DivergenceError):
-        run_one(
-            SETTING.replace(training=training), loaded, "ft", CONFIGS["ft"], 0, store, CPU
-        )  # fmt: skip
+        run_one(bench, "ft", CONFIGS["ft"], 0)
     assert not list(store.root.glob("*/*"))
 
 
@@ -353,6 +359,7 @@ def test_a_full_disk_stops_the_grid_and_loses_nothing(
 KILLED = [
     "experiment", "digits-random10", "--scale", "smoke", "--methods", "retrain,ft,ugradsl",
     "--seeds", "0,1", "-p", "train_size", "120", "-p", "training.epochs", "2",
+    "-p", "model.width", "4",
 ]  # fmt: skip
 
 
@@ -392,6 +399,7 @@ def test_a_killed_experiment_resumes_to_the_same_records(tmp_path: Path, cli: Cl
 LONG = [
     "experiment", "digits-random10", "--scale", "smoke", "--methods", "retrain",
     "--seeds", "0", "-p", "train_size", "100", "-p", "training.epochs", "25",
+    "-p", "model.width", "4",
 ]  # fmt: skip
 
 
@@ -449,7 +457,7 @@ def test_a_search_never_reads_the_test_set(
     loaded: Data, store: Store, short_design: list[Config]
 ) -> None:
     blind = dataclasses.replace(loaded, test=Forbidden())
-    found = search.Search(SETTING, blind, store, CPU)
+    found = search.Search(bench_of(SETTING, blind, store))
     trials = found.run("ft", short_design)
     assert {record.kind for record in [*trials, *found.references.values()]} == {"trial"}
     assert {record.protocol for record in trials} == {"passes-1"}
@@ -475,17 +483,17 @@ def test_a_stopped_search_resumes_and_ends_the_same(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        search.Search(SETTING, loaded, store, CPU, on_trial=stop).run("ft", short_design)
+        search.Search(bench_of(SETTING, loaded, store), on_trial=stop).run("ft", short_design)
     before = counted["unlearned"]
-    trials = search.Search(SETTING, loaded, store, CPU).run("ft", short_design)
+    trials = search.Search(bench_of(SETTING, loaded, store)).run("ft", short_design)
     assert counted["unlearned"] == before + 3
     other = open_store(tmp_path / "other")
-    again = search.Search(SETTING, loaded, other, CPU).run("ft", short_design)
+    again = search.Search(bench_of(SETTING, loaded, other)).run("ft", short_design)
     assert [lasting(r) for r in trials] == [lasting(r) for r in again]
 
 
 def test_a_diverged_trial_is_the_worst(loaded: Data, store: Store) -> None:
-    reference = run_one(SETTING, loaded, "retrain", CONFIGS["retrain"], 0, store, CPU)
+    reference = run_one(bench_of(SETTING, loaded, store), "retrain", CONFIGS["retrain"], 0)
     diverged = dataclasses.replace(reference, status="diverged", metrics={})
     assert trial_gap(diverged, reference) == 100
     assert trial_gap(reference, reference) == 0
@@ -503,25 +511,25 @@ def test_data_are_drawn_anew_with_the_seed_where_a_setting_says_so(
         own = drawn.of_seed(seed)
         train, held = own.train.index, own.validation.index  # type: ignore[attr-defined]
         assert not set(train.tolist()) & set(held.tolist())
-        problem = make_problem(setting, drawn, seed, store, CPU)
+        problem = bench_of(setting, drawn, store).problem(seed)
         used = [problem.retain.index, problem.forget.index]  # type: ignore[attr-defined]
         assert sorted(torch.cat(used).tolist()) == sorted(train.tolist())
-    keys = {model_key(SETTING.replace(resample=x), loaded, 0, "original") for x in (None, True)}
-    assert len(keys) == 2
+    benches = [bench_of(SETTING.replace(resample=x), loaded) for x in (None, True)]
+    assert len({bench.model_key("original", 0) for bench in benches}) == 2
     assert SETTING.replace(resample=False).identity() == SETTING.identity()
 
 
 def test_retrain_again_is_another_model_of_the_same_forget_set(loaded: Data, store: Store) -> None:
     again = make_config("retrain", **SETTING.training.model_dump(), initialisation=1)
     configs = {"retrain": CONFIGS["retrain"], "retrain:again": again}
-    first, second = run_grid(SETTING, loaded, configs, [0], store, CPU)
+    first, second = run_grid(bench_of(SETTING, loaded, store), configs, [0])
     assert [record_label(r) for r in (first, second)] == ["retrain", "retrain:again"]
     assert (first.setting_hash, first.seed) == (second.setting_hash, second.seed)
     assert first.config_hash != second.config_hash
     assert first.steps == second.steps
-    problem = make_problem(SETTING, loaded, 0, store, CPU)
+    problem = bench_of(SETTING, loaded, store).problem(0)
     states = [
-        run.retrained_state(problem, SETTING, loaded, config, 0, store)
+        run.retrained_state(bench_of(SETTING, loaded, store), problem, config, 0)
         for config in configs.values()
     ]
     states = [dict(sorted(state.items())) for state in states]
@@ -530,13 +538,13 @@ def test_retrain_again_is_another_model_of_the_same_forget_set(loaded: Data, sto
         made = METHODS["retrain"](problem, CONFIGS["retrain"], generator=stream(0, name))
         assert same_bits(state, dict(sorted(made.state_dict.items())))
     # from the store, with the same bits
-    resumed = run_grid(SETTING, loaded, configs, [0], store, CPU)
+    resumed = run_grid(bench_of(SETTING, loaded, store), configs, [0])
     assert [lasting(r) for r in resumed] == [lasting(first), lasting(second)]
 
 
 def test_keys_are_those_that_older_records_had(loaded: Data) -> None:
     def key(label: str, config: Any) -> str:
-        return record_key(SETTING, loaded, label, config, 0, "test")
+        return bench_of(SETTING, loaded).record_key(label, config, 0)
 
     def old(method: str, config: dict[str, Any]) -> str:
         return digest([SETTING.identity(), loaded.checksum, method, config, 0, "test"])
@@ -566,5 +574,5 @@ def test_a_search_without_validation_data_is_refused_before_any_computation(
 ) -> None:
     setting = SETTING.replace(validation_size=0)
     with pytest.raises(DataError, match="validation_size: a search needs validation samples"):
-        search.check_validation(setting, load_data(setting, CPU))
+        bench_of(setting, load_data(setting, CPU)).judged("validation")
     assert counted == {"trained": 0, "unlearned": 0}

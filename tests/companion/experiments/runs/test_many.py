@@ -5,8 +5,8 @@ import torch
 
 from companion.experiments.data.images import NamedSamples
 from companion.experiments.runs import many
+from companion.theory.populations import linear_cka, margins
 from ugradsl_core.errors import ConfigError
-from ugradsl_core.metrics import linear_cka, margins
 from ugradsl_core.samples import StateDict
 from ugradsl_core.training.progress import SILENT
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from benches import bench_of
 from companion.experiments.records.outputs import outputs_path, read_outputs, write_outputs
 from companion.experiments.records.store import open_store
 from companion.experiments.runs.outputs import (
@@ -49,13 +50,13 @@ def test_the_outputs_of_a_run_are_those_that_its_metrics_saw(tmp_path: Path) -> 
     kept = []
 
     def keep(problem, state, judged, pairs):  # type: ignore[no-untyped-def]
-        retrained = retrained_at_hand(problem, setting, loaded, 0, store)
+        retrained = retrained_at_hand(bench_of(setting, loaded, store), 0)
         kept.append(take_outputs(problem, state, judged, pairs, retrained, {"label": "any"}))
 
     retrain = setting.training
-    run_one(setting, loaded, "retrain", _retrain(retrain), 0, store, CPU, on_model=keep)
+    run_one(bench_of(setting, loaded, store), "retrain", _retrain(retrain), 0, on_model=keep)
     config = preset_config("ft", "digits-random10", "smoke", epochs=1)
-    record = run_one(setting, loaded, "ft", config, 0, store, CPU, on_model=keep)
+    record = run_one(bench_of(setting, loaded, store), "ft", config, 0, on_model=keep)
     reference, outputs = kept
     for name, metric, sign in (("forget", "UA", -1), ("retain", "RA", 1), ("test", "TA", 1)):
         found = outputs.sets[name]
@@ -64,7 +65,7 @@ def test_the_outputs_of_a_run_are_those_that_its_metrics_saw(tmp_path: Path) -> 
     assert set(outputs.similarity) == {"original", "retrain"}
     assert all(0 <= x <= 1 + 1e-9 for of in outputs.similarity.values() for x in of.values())
     assert all(x == pytest.approx(1) for x in reference.similarity["retrain"].values())
-    again = run_one(setting, loaded, "ft", config, 0, store, CPU)
+    again = run_one(bench_of(setting, loaded, store), "ft", config, 0)
     assert again == record  # outputs are no part of a record's identity
     path = outputs_path(tmp_path, "ft", 0)
     write_outputs(path, outputs)

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from companion.experiments.runs.problems import model_key
-from companion.experiments.runs.run import record_key
+from benches import bench_of
 from companion.experiments.settings.preset import SCALES, preset_config, preset_setting
 from companion.experiments.settings.setting import digest
 from ugradsl_core.methods import METHODS
@@ -26,18 +25,17 @@ AMP = Execution(device="cpu", amp=True)
 def keys_of(name: str, scale: str) -> list[str]:
     setting, retrain = preset_setting(name, scale), preset_config("retrain", name, scale)
     loaded: Any = SimpleNamespace(checksum="data")
+    bench, mixed = bench_of(setting, loaded), bench_of(setting, loaded, execution=AMP)
     variant = METHODS["ugradsl+"].config(alpha=None, lr=0.003)
     return [
         digest(setting.identity()),
-        model_key(setting, loaded, 0, "original"),
-        model_key(setting, loaded, 0, "retrain"),
-        record_key(setting, loaded, "retrain", retrain, 0, "test"),
-        record_key(
-            setting, loaded, "ugradsl+:adaptive", variant, 3, "validation", None, "passes-1"
-        ),
-        model_key(setting, loaded, 1, "original", AMP),
-        model_key(setting, loaded, 1, "retrain", AMP),
-        record_key(setting, loaded, "retrain", retrain, 1, "test", AMP),
+        bench.model_key("original", 0),
+        bench.model_key("retrain", 0),
+        bench.record_key("retrain", retrain, 0),
+        bench.record_key("ugradsl+:adaptive", variant, 3, "validation", "passes-1"),
+        mixed.model_key("original", 1),
+        mixed.model_key("retrain", 1),
+        mixed.record_key("retrain", retrain, 1),
     ]
 
 

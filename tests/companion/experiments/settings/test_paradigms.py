@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from companion.experiments.runs.problems import judged_set, load_data, model_key
+from benches import bench_of
+from companion.experiments.runs.problems import load_data
 from companion.experiments.settings.preset import preset_setting
 from companion.experiments.settings.setting import Setting, digest
 from toys import CPU
@@ -77,8 +78,8 @@ def test_a_forgotten_group_leaves_the_test_set_as_it_is(group: str | int) -> Non
     assert set(groups[split.forget].tolist()) == {3}
     assert 3 not in groups[split.retain].tolist()
     assert set(loaded.train.labels[split.forget].tolist()) == {1}
-    assert judged_set(setting, loaded, "test") is loaded.test
-    assert judged_set(setting, loaded, "validation") is loaded.validation
+    assert bench_of(setting, loaded).judged("test") is loaded.test
+    assert bench_of(setting, loaded).judged("validation") is loaded.validation
     assert split.description == "group 3"
 
 
@@ -96,7 +97,7 @@ def test_listed_samples_are_in_the_subset_and_are_forgotten(
     held = [] if validation.index is None else validation.index.tolist()
     assert not set(held) & set(loaded.rows.tolist())
     assert len(held) == changes.get("validation_size", 0)
-    assert judged_set(setting, loaded, "test") is loaded.test
+    assert bench_of(setting, loaded).judged("test") is loaded.test
 
 
 def test_a_file_that_changes_after_the_setting_was_made_is_refused(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_originals_are_shared_unless_their_subset_differs(tmp_path: Path) -> Non
     loaded: Any = type("Loaded", (), {"checksum": "data"})
 
     def key(setting: Setting) -> str:
-        return model_key(setting, loaded, 0, "original")
+        return bench_of(setting, loaded).model_key("original", 0)
 
     some: dict[str, Any] = {"train_size": 100}
     lists = [tmp_path / name for name in "ab"]

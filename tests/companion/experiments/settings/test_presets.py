@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from benches import bench_of
 from companion import backbones
 from companion.experiments import data
 from companion.experiments.data import loader_options
@@ -16,7 +17,7 @@ from companion.experiments.records.store import open_store, read_records
 from companion.experiments.records.summary import campaign_records, published, record_label
 from companion.experiments.runs import protocol
 from companion.experiments.runs.evidence import references_in
-from companion.experiments.runs.problems import load_data, model_key
+from companion.experiments.runs.problems import load_data
 from companion.experiments.runs.protocol import trial_gap
 from companion.experiments.settings import preset as presets
 from companion.experiments.settings.labels import label_of
@@ -362,9 +363,8 @@ def test_every_smoke_preset_runs(name: str, tmp_path: Path) -> None:
     configs = {label: preset_config(label, name, "smoke", **changes) for label in ("ft", "ugradsl")}
     retrain = preset_config("retrain", name, "smoke", **training)
     loaded = load_data(setting, CPU)
-    records = run_grid(
-        setting, loaded, {"retrain": retrain, **configs}, [0], open_store(tmp_path), CPU
-    )
+    bench = bench_of(setting, loaded, open_store(tmp_path))
+    records = run_grid(bench, {"retrain": retrain, **configs}, [0])
     assert [record.status for record in records] == ["ok"] * 3
     forget = round(full.fraction * 150) if setting.paradigm == "random" else None
     split = setting.split(loaded.train, 0, loaded.rows)
@@ -377,5 +377,5 @@ def test_every_smoke_preset_runs(name: str, tmp_path: Path) -> None:
 def test_random_forgetting_of_any_size_shares_one_original() -> None:
     settings = [preset_setting(f"cifar10-random{size}", "bench") for size in (10, 20, 50)]
     loaded: Any = type("Loaded", (), {"checksum": "data"})
-    assert len({model_key(setting, loaded, 0, "original") for setting in settings}) == 1
-    assert len({model_key(setting, loaded, 0, "retrain") for setting in settings}) == 3
+    assert len({bench_of(setting, loaded).model_key("original", 0) for setting in settings}) == 1
+    assert len({bench_of(setting, loaded).model_key("retrain", 0) for setting in settings}) == 3

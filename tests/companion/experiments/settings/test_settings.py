@@ -319,10 +319,11 @@ def test_notebooks_find_the_preset_of_their_data_set(
 
 
 def test_a_group_takes_the_place_of_the_presets_forget_set() -> None:
-    kept = live.setting_of(check_parameters("group_forgetting", dataset="celeba", scale="bench"))
+    unnamed = check_parameters("group_forgetting", dataset="celeba", scale="bench")
+    kept = live.plan_of(unnamed).setting
     assert (kept.group_fraction, kept.forgotten_group) == (0.01, None)
     named = check_parameters("group_forgetting", dataset="celeba", scale="bench", forgotten_group=7)
-    setting = live.setting_of(named)
+    setting = live.plan_of(named).setting
     assert (setting.group_fraction, setting.forgotten_group) == (None, 7)
 
 

@@ -30,7 +30,7 @@ TINY = Figure6Config(train_size=40, dampings=(0.0, 0.1))
 
 
 @pytest.fixture(scope="module")
-def original() -> worked.Worked:
+def original() -> worked.TrainedExample:
     return figure6.original_model(TINY)
 
 
@@ -40,11 +40,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="module")
-def record(original: worked.Worked, store: Store) -> Record:
+def record(original: worked.TrainedExample, store: Store) -> Record:
     return figure6.forget_set_record(original, TINY, "tiny", "smoke", 3, store)
 
 
-def test_the_products_are_those_of_the_directions(record: Record, original: worked.Worked) -> None:
+def test_the_products_are_those_of_the_directions(
+    record: Record, original: worked.TrainedExample
+) -> None:
     index = worked.random_rows(original, 4, stream(3, "figure 6"))
     removal = worked.remove(original, index)
     largest = spectral_norm(risks.hessian(original.risk, original.theta), original.theta)
@@ -59,7 +61,7 @@ def test_the_products_are_those_of_the_directions(record: Record, original: work
 
 
 def test_the_last_entry_is_the_limit_of_infinite_damping(
-    record: Record, original: worked.Worked
+    record: Record, original: worked.TrainedExample
 ) -> None:
     index = worked.random_rows(original, 4, stream(3, "figure 6"))
     removal = worked.remove(original, index)
@@ -96,7 +98,7 @@ def test_shares_count_what_was_solved(record: Record) -> None:
 
 
 def test_a_record_is_computed_once(
-    record: Record, original: worked.Worked, store: Store, monkeypatch: pytest.MonkeyPatch
+    record: Record, original: worked.TrainedExample, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("computed again")

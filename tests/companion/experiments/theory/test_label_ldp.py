@@ -15,7 +15,7 @@ from companion.paper.claims.published import load_published
 from companion.theory.privacy import best_alpha, label_ldp_epsilon
 
 Cli = Callable[..., tuple[int, str, str]]
-WIDE = LabelLDPConfig(train_size=30, forget_size=5, features=400, l2=1e-3, shares=(0.2, 0.9))
+WIDE = LabelLDPConfig(train_size=30, forget_size=5, features=200, l2=1e-3, shares=(0.2, 0.9))
 NARROW = LabelLDPConfig(features=16, shares=(0.36, 0.9))
 
 

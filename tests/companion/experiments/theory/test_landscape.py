@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benches import bench_of
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import (
     Store,
@@ -46,7 +48,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def make(loaded: Data, store: Store, **options: Any) -> Record:
     config = options.pop("config", SMALL)
-    return landscape_record(SETTING, loaded, RETRAIN, config, 0, store, CPU, **options)
+    bench = replace(bench_of(SETTING, loaded, store), **options)
+    return landscape_record(bench, RETRAIN, config, 0)
 
 
 @pytest.fixture(scope="module")

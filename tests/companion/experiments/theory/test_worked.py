@@ -15,11 +15,11 @@ from ugradsl_core.errors import ConfigError, DataError
 
 
 @pytest.fixture(scope="module")
-def original() -> worked.Worked:
+def original() -> worked.TrainedExample:
     return worked.worked("linear", 60, 1.0)
 
 
-def test_the_original_is_at_a_minimum(original: worked.Worked) -> None:
+def test_the_original_is_at_a_minimum(original: worked.TrainedExample) -> None:
     assert original.minimum.converged
     assert float(risks.gradient(original.risk, original.theta).norm()) <= 1e-6
     assert float(original.train[0][1].bincount().max()) <= 7  # stratified
@@ -37,7 +37,7 @@ def test_networks_are_functions_of_theta_alone(kind: worked.Kind) -> None:
 
 
 def test_retraining_a_convex_model_ends_in_the_same_place_from_everywhere(
-    original: worked.Worked,
+    original: worked.TrainedExample,
 ) -> None:
     index = torch.arange(6)
     warm, fresh = (
@@ -50,7 +50,7 @@ def test_retraining_a_convex_model_ends_in_the_same_place_from_everywhere(
     assert removal.forget.l2 == 0.0
 
 
-def test_a_weight_of_minus_one_is_removal(original: worked.Worked) -> None:
+def test_a_weight_of_minus_one_is_removal(original: worked.TrainedExample) -> None:
     index = torch.tensor([3, 17, 40])
     removal = worked.remove(original, index)
     for epsilon, risk in ((-1.0, removal.retain), (0.0, original.risk)):
@@ -64,7 +64,7 @@ def test_a_weight_of_minus_one_is_removal(original: worked.Worked) -> None:
         )
 
 
-def test_ascent_follows_the_gradient(original: worked.Worked) -> None:
+def test_ascent_follows_the_gradient(original: worked.TrainedExample) -> None:
     forget = worked.remove(original, torch.arange(6)).forget
     path = worked.ascend(forget, original.theta, 0.1, 2)
     assert len(path) == 3
@@ -72,7 +72,7 @@ def test_ascent_follows_the_gradient(original: worked.Worked) -> None:
         torch.testing.assert_close(after, before + 0.1 * risks.gradient(forget, before))
 
 
-def test_forget_sets_are_what_they_say(original: worked.Worked) -> None:
+def test_forget_sets_are_what_they_say(original: worked.TrainedExample) -> None:
     labels = original.train[0][1]
     assert labels[worked.class_rows(original, 3)].unique().tolist() == [3]
     drawn = worked.random_rows(original, 9, torch.Generator().manual_seed(0))
@@ -89,7 +89,7 @@ def test_the_smoothed_loss_is_that_of_eq_6() -> None:
 
 
 def test_ascent_without_smoothing_is_removal_and_with_it_has_another_minimum(
-    original: worked.Worked,
+    original: worked.TrainedExample,
 ) -> None:
     """Smoothing adds a function that is linear in θ: the Hessian stays, the minimum moves."""
     index = torch.tensor([3, 17, 40])
@@ -104,7 +104,7 @@ def test_ascent_without_smoothing_is_removal_and_with_it_has_another_minimum(
         assert far < 1e-7 if alpha == 0 else far > 0.1
 
 
-def test_softmax_regression_pays_with_the_worst_direction(original: worked.Worked) -> None:
+def test_softmax_regression_pays_with_the_worst_direction(original: worked.TrainedExample) -> None:
     """The same vector for every class: the loss does not bend along it, only the ridge does."""
     values = torch.linalg.eigvalsh(
         dense_matrix(risks.hessian(original.risk, original.theta), original.theta)
@@ -124,7 +124,7 @@ def test_softmax_regression_pays_with_the_worst_direction(original: worked.Worke
     ],
 )
 def test_bad_input_is_named(
-    original: worked.Worked, make: object, error: type[Exception], message: str
+    original: worked.TrainedExample, make: object, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         make(original)  # type: ignore[operator]

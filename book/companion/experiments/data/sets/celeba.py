@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from companion.experiments.data.cache import Arrays, Copy, read_copy
+from companion.experiments.data.cache import Arrays, DecodedCopy, read_copy
 from companion.experiments.data.decoding import read_images, square
 from companion.experiments.data.images import Transform
 from companion.experiments.data.originals import REMEDY, data_root, fetch, read_verified
@@ -97,7 +97,7 @@ def listed_sums() -> dict[str, str]:
     return {file: md5 for _, md5, file in CelebA.file_list}
 
 
-def with_groups(copy: Copy) -> tuple[Copy, tuple[str, ...]]:
+def with_groups(copy: DecodedCopy) -> tuple[DecodedCopy, tuple[str, ...]]:
     """The copy with its identities numbered from 0 in order, and their names.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from companion.experiments.data.cache import Arrays, Copy, read_copy
+from companion.experiments.data.cache import Arrays, DecodedCopy, read_copy
 from companion.experiments.data.images import Transform
 from companion.experiments.data.originals import REMEDY, data_root, fetch, read_verified
 from companion.experiments.data.parts import DataBundle, Part, bundle
@@ -140,7 +140,7 @@ def load_cifar20(root: Path | None = None, *, download: bool = False) -> DataBun
     )
 
 
-def _source(title: str, copy: Copy) -> str:
+def _source(title: str, copy: DecodedCopy) -> str:
     how = (
         f"decoded copy {copy.path.name}"
         if copy.given
@@ -149,7 +149,7 @@ def _source(title: str, copy: Copy) -> str:
     return f"{title} (Krizhevsky, 2009), {how}"
 
 
-def _cifar100(name: str, root: Path | None, download: bool) -> Copy:
+def _cifar100(name: str, root: Path | None, download: bool) -> DecodedCopy:
     from torchvision import datasets
 
     keys = {"fine_labels": "y", "coarse_labels": "coarse"}
@@ -158,7 +158,7 @@ def _cifar100(name: str, root: Path | None, download: bool) -> Copy:
 
 def _copy(
     name: str, root: Path | None, original: Any, keys: Mapping[str, str], download: bool
-) -> Copy:
+) -> DecodedCopy:
     """The arrays of ``original``, a class of torchvision; ``keys`` names its label arrays."""
     root = data_root(root, name, download)
     folder = root / original.base_folder

@@ -7,7 +7,12 @@ from companion.experiments.data.originals import DATA_ROOT_VARIABLE, data_root
 from companion.experiments.data.parts import DataBundle
 from companion.experiments.data.streamed.file_list import Framing
 from companion.experiments.data.streamed.listing import class_folders, tiny_imagenet_parts
-from companion.experiments.data.streamed.reading import Checksum, Parts, Reading, bundle_folders
+from companion.experiments.data.streamed.reading import (
+    Checksum,
+    FolderOptions,
+    Parts,
+    bundle_folders,
+)
 from ugradsl_core.errors import ConfigError, DataError
 
 FOLDER = "folder:"  # and the path of a user's own folder: the name of its data set
@@ -27,13 +32,13 @@ def load_tiny_imagenet(
     """Tiny-ImageNet, or those of its 200 classes that are there; ``val`` is the test set.
 
     Looked for in ``root/tiny-imagenet-200``, else in the only ``root/tiny-imagenet*``, as an
-    ImageFolder or as its archive unpacks. See :class:`Reading` for the options.
+    ImageFolder or as its archive unpacks. See :class:`FolderOptions` for the options.
 
     Raises:
         ConfigError: an option breaks its rule.
         DataError: something is missing, empty or unreadable.
     """
-    reading = Reading(stream, workers, prefetch, skip_corrupt, checksum)
+    reading = FolderOptions(stream, workers, prefetch, skip_corrupt, checksum)
     name = "tiny-imagenet"
     base = _not_downloaded(root, name, download)
     found = sorted(path for path in base.glob("tiny-imagenet*") if (path / "train").is_dir())
@@ -64,13 +69,13 @@ def load_imagenet(
 
     The shorter side becomes 256 pixels for an ``image_size`` of 224, in proportion for others,
     and the centre is taken, in training too: a random resized crop would need a new decoding
-    for each of its scales. See :class:`Reading` for the other options.
+    for each of its scales. See :class:`FolderOptions` for the other options.
 
     Raises:
         ConfigError: an option breaks its rule.
         DataError: something is missing, empty or unreadable.
     """
-    reading = Reading(stream, workers, prefetch, skip_corrupt, checksum)
+    reading = FolderOptions(stream, workers, prefetch, skip_corrupt, checksum)
     folder = _not_downloaded(root, "imagenet", download) / "imagenet"
     for part in ("train", "val"):
         if not (folder / part).is_dir():
@@ -108,7 +113,7 @@ def load_folder(
         download: refused.
         image_size: side of the square that is cut from the centre; None is the shorter side of
             the first training image, at most 224.
-        stream: see :class:`Reading`, as for the other options.
+        stream: see :class:`FolderOptions`, as for the other options.
         workers: likewise.
         prefetch: likewise.
         skip_corrupt: likewise.
@@ -118,7 +123,7 @@ def load_folder(
         ConfigError: an option breaks its rule.
         DataError: something is missing, empty or unreadable.
     """
-    reading = Reading(stream, workers, prefetch, skip_corrupt, checksum)
+    reading = FolderOptions(stream, workers, prefetch, skip_corrupt, checksum)
     name = f"{FOLDER}{named_path(path)}"
     if download:
         raise ConfigError(f"download: {name} is your own; there is nowhere to download it from")

@@ -29,7 +29,7 @@ Parts = tuple[Sequence[Folder], Sequence[Folder]]
 
 
 @dataclass(frozen=True)
-class Reading:
+class FolderOptions:
     """How a folder of images is read; none of it changes a batch.
 
     Attributes:
@@ -52,7 +52,12 @@ class Reading:
 
 
 def bundle_folders(
-    name: str, root: Path, parts: Parts, source: str, framing: Framing | None, reading: Reading
+    name: str,
+    root: Path,
+    parts: Parts,
+    source: str,
+    framing: Framing | None,
+    reading: FolderOptions,
 ) -> DataBundle:
     """Training and test set of listed folders; without test folders, every fifth image is one.
 

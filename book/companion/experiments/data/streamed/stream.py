@@ -31,7 +31,7 @@ def default_workers() -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class _Ahead:
+class _PendingBatch:
     """A batch that is being decoded, and the generator's state before its augmentation."""
 
     rows: Tensor
@@ -146,7 +146,7 @@ class StreamedDataset:
             DataError: an image cannot be read; the message names it.
         """
         random = torch.default_generator if generator is None else generator
-        orders, waiting = iter(plan), deque[_Ahead]()
+        orders, waiting = iter(plan), deque[_PendingBatch]()
         left = ahead = random.get_state()
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="decode")
         try:
@@ -225,7 +225,7 @@ class StreamedDataset:
             group_names=self.group_names,
         )
 
-    def _started(self, chosen: Tensor, pool: ThreadPoolExecutor) -> _Ahead:
+    def _started(self, chosen: Tensor, pool: ThreadPoolExecutor) -> _PendingBatch:
         """Hand the images ``chosen`` of this view to the threads."""
         rows = chosen if self.index is None else self.index[chosen]
         stored = self._pixels(len(rows))
@@ -238,9 +238,11 @@ class StreamedDataset:
         step = max(1, min(CHUNK, -(-len(rows) // self.workers)))
         cuts = [*range(0, len(rows), step), len(rows)]
         parts = [pool.submit(decode, start, end) for start, end in pairwise(cuts)]
-        return _Ahead(rows, stored, parts, torch.empty(0))
+        return _PendingBatch(rows, stored, parts, torch.empty(0))
 
-    def _drawn(self, batch: _Ahead, augment: Augmentation, random: Generator) -> _Ahead:
+    def _drawn(
+        self, batch: _PendingBatch, augment: Augmentation, random: Generator
+    ) -> _PendingBatch:
         """The batch with the generator's present state, which then moves on past the batch.
 
         What augmentation draws depends on the number of images alone, so images of one pixel do.
