@@ -21,11 +21,11 @@ SCROLLERS = """() => [...document.querySelectorAll(".drawing")]
   .filter((e) => e.scrollWidth > e.clientWidth + 1)
   .map((e) => [e.tabIndex, e.getAttribute("aria-label")])"""
 # Pairs of labels of a figure that lie over each other by more than the edges of their boxes, and
-# labels that are cut off.
+# labels that are cut off. Formulas are placed glyph by glyph, and their boxes are higher than they.
 COLLISIONS = """() => [...document.querySelectorAll(".drawing > svg")].flatMap((svg) => {
   const edge = svg.getBoundingClientRect();
   const boxes = [...svg.querySelectorAll("text")]
-    .filter((e) => e.getClientRects().length && e.textContent.trim())
+    .filter((e) => e.getClientRects().length && !e.querySelector("tspan"))
     .map((e) => [e.textContent.trim(), e.getBoundingClientRect()]);
   const over = (a, b) =>
     Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 &&

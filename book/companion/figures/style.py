@@ -84,6 +84,7 @@ DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 FONTS = "'DejaVu Sans', Verdana, sans-serif"
 FONT = re.compile(r" ?font-family: 'DejaVu Sans'(?:, [^;\"]*)?;")
 RULE = re.compile(r" <defs>\s*<style[^>]*>\*\{([^}]*)\}</style>\s*</defs>\n")
+BETWEEN = re.compile(r"(<text>|</tspan>)\s+(<tspan|</text>)")  # glyphs of one word
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 P = ParamSpec("P")
@@ -169,7 +170,7 @@ def to_svg(figure: "Figure") -> str:
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         figure.savefig(buffer, format="svg", metadata=NO_METADATA)
     text = buffer.getvalue()
-    text = FONT.sub("", text[text.index("<svg") :])
+    text = BETWEEN.sub(r"\1\2", FONT.sub("", text[text.index("<svg") :]))
     rule = RULE.search(text)
     own = re.sub(r"([\w-]+): (\w+);?", r'\1="\2"', rule[1]) if rule else ""
     own = f'<svg font-family="{FONTS}" {own} '

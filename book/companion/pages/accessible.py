@@ -16,6 +16,8 @@ FORMULA_HEAD = re.compile(
     r'<th([^>]*)>(<p>)?(<span class="math[^"]*">\\\((.*?)\\\)</span>)(</p>)?\s*</th>', re.DOTALL
 )
 SCOPE = re.compile(r' scope="[a-z]+"')
+PART = re.compile(r"<(thead|tbody)\b.*?</\1>", re.DOTALL)
+UNSCOPED = re.compile(r"<th\b(?![^>]*\bscope=)")
 REGION = re.compile(r'(role="region"[^>]*? aria-label=")([^"]+)(")')
 
 
@@ -26,12 +28,13 @@ def mend(body: str) -> str:
     * A bibliography is no list of ARIA, as its children are no list items.
     * Arguments of a long signature are no definitions without terms.
     * An empty head of a column is a cell like any other, and one that is a formula has a name.
+    * Heads say whether they are a column's or a row's.
     * Regions of one name are numbered.
     """
     body = NAMED_TWICE.sub("<summary>", body)
     body = NO_ENTRY.sub("", NO_LIST.sub('<div class="citation-list">', body))
     body = EMPTY_HEAD.sub(lambda found: f"<td{SCOPE.sub('', found[1])}></td>", body)
-    body = FORMULA_HEAD.sub(_named, body)
+    body = PART.sub(_scoped, FORMULA_HEAD.sub(_named, body))
     return _numbered(SIGNATURE.sub(_arguments, body))
 
 
@@ -41,6 +44,11 @@ def _named(found: re.Match[str]) -> str:
     label = " ".join(spoken.replace('"', " ").split())
     hidden = f'<span class="visually-hidden">{label}</span>'
     return f"<th{attributes}>{start}{formula}{hidden}{end}</th>"
+
+
+def _scoped(part: re.Match[str]) -> str:
+    scope = "col" if part[1] == "thead" else "row"
+    return UNSCOPED.sub(f'<th scope="{scope}"', part[0])
 
 
 def _numbered(body: str) -> str:

@@ -49,3 +49,13 @@ def test_regions_of_one_name_are_numbered() -> None:
     region = '<div role="region" tabindex="0" aria-label="{}"></div>'
     found = mend("".join(region.format(x) for x in "aba"))
     assert found == "".join(region.format(x) for x in ("a", "b", "a (2)"))
+
+
+def test_heads_of_tables_have_a_scope() -> None:
+    given = (
+        "<table><thead><tr><th>UA</th></tr></thead>"
+        '<tbody><tr><th class="x">GA</th><th scope="rowgroup">b</th></tr></tbody></table>'
+    )
+    found = BeautifulSoup(mend(given), "html.parser")
+    assert [head["scope"] for head in found.find_all("th")] == ["col", "row", "rowgroup"]
+    assert found.find("th", class_="x").text == "GA"

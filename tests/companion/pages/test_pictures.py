@@ -24,7 +24,7 @@ def svg() -> str:
 def test_text_of_a_figure_is_text_in_fonts_that_are_named_once(svg: str) -> None:
     root = ElementTree.fromstring(svg)
     said = {"".join(element.itertext()).strip() for element in root.iter(f"{SVG}text")}
-    assert {"α = −1", "rate & more", "distance"} <= said
+    assert {"α = −1", "rate & more", "distance", "10−3"} <= said
     assert root.attrib["font-family"] == style.FONTS
     assert svg.count("font-family") == 1
     assert svg.startswith("<svg ")
