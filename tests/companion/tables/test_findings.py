@@ -206,7 +206,7 @@ def test_figures_carry_words_made_from_their_data(whole: Evidence) -> None:
     assert f"in percentage points: {title_of(first)} {gap:.1f}, " in shown.alt
     assert "ff" not in order  # it has six trials, fewer than eight
     bundle, details = shown._repr_mimebundle_()
-    assert bundle["image/svg+xml"].startswith("<?xml")
+    assert bundle["image/svg+xml"].startswith("<svg ")
     assert details["image/svg+xml"]["alt"] == shown.alt
     assert findings.strip(whole).svg == findings.strip(whole).svg
 
