@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from numbers import Complex, Real
 from typing import Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -31,6 +32,8 @@ class Config(BaseModel):
             field = type(self).model_fields.get(name)
             if is_truth(value) and field is not None and not _is_switch(field.annotation):
                 raise ConfigError(f"{name}: should be a value, not a truth value; found {value}")
+            if isinstance(value, Complex) and not isinstance(value, Real):
+                raise ConfigError(f"{name}: should be a real number; found {value!r}")
         try:
             super().__init__(**values)
         except ValidationError as error:

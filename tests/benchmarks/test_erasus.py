@@ -3,10 +3,13 @@
 Skipped where it is not installed. Both are timed as a user calls them: from a trained network and
 two data sets of tensors to the unlearned network, checks and copies of ours included.
 
-The goal is 1.5 times as fast. How much of it is reached depends on the network: where a step is
-short, their reading item by item, their loops over parameters and their waiting for each loss
-count. Where it is long, as in convolutions of 32×32 images, both take the time of the passes, a
-bare loop no less, and only the memory format is left.
+The goal is 1.5 times as fast. Where a step is short it is reached: their reading item by item,
+their loops over parameters and their waiting for each loss count. Measured in processor time with
+one thread, 10,240 samples and batches of 64: GA 1.50, SCRUB 1.93, SalUn 1.61; a bare loop over
+tensors, with neither checks nor copies, reaches 1.63 to 1.74, 2.33 and 1.77, and is the ceiling.
+
+Where a step is long it cannot be reached: of convolutions of 32×32 images nearly all the time is
+the passes' own. There GA is at 1.16, and the same bare loop at 1.29.
 """
 
 import copy
@@ -25,7 +28,7 @@ pytest.importorskip("erasus")
 # Passes over D_r and D_f in one epoch: of SCRUB with its teacher over D_r alone, of SalUn over
 # D_f for its mask and over both.
 SAME_PASSES: dict[str, dict[str, Any]] = {"ga": {}, "scrub": {"msteps": 0}, "salun": {}}
-SHORT = {"ga": 0.95, "scrub": 1 / 1.5, "salun": 0.85}
+SHORT = {"ga": 1 / 1.4, "scrub": 1 / 1.5, "salun": 1 / 1.5}  # GA is at the goal, give or take
 
 
 def short_steps(n: int) -> tuple[nn.Module, TensorDataset]:

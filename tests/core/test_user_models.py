@@ -3,6 +3,7 @@
 import copy
 import io
 import logging
+import random
 import threading
 from collections import namedtuple
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -559,12 +561,43 @@ def test_a_model_and_data_made_in_inference_mode() -> None:
         run(method, network, **sets)
 
 
+class Noisy(CNN):
+    """Draws from all three global random states, in both modes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        noise = torch.rand(()).item() + random.random() + np.random.rand()
+        return super().forward(x + noise / 10)
+
+
+@pytest.mark.parametrize(("method", "changes"), SEVERAL)
+def test_models_that_draw_follow_the_seed(method: str, changes: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    network = Noisy()
+
+    def states() -> str:
+        return str((torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()))
+
+    def heard(_: object) -> None:
+        torch.rand(3), random.random(), np.random.rand(2)
+
+    def unlearned() -> Any:
+        random.random(), np.random.rand()
+        before = states()
+        trains = "epochs" in METHODS[method].config.model_fields
+        found = run(method, network, on_epoch=heard if trains else None, **changes).model
+        report = judged(found)
+        assert before == states()
+        return copied(found.state_dict()), report
+
+    (first, report), (again, same) = unlearned(), unlearned()
+    assert same_bits(first, again)
+    assert report == same
+
+
 # --- numbers of other types ----------------------------------------------------------------------
 
 
 def test_numbers_of_any_type_give_the_same_result() -> None:
-    import numpy as np
-
     plain = run("ugradsl", seed=3, lr=0.25, epochs=2, batch_size=8, alpha=-0.5).model.state_dict()
     for whole, real in [
         (np.int64, np.float64),
@@ -600,6 +633,14 @@ def test_numbers_that_are_none_are_refused(name: str, value: object) -> None:
 def test_truth_values_are_no_numbers(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"^{name}: should be a value, not a truth value"):
         run("ft", **{name: value})
+
+
+def test_complex_rates_and_endless_epochs_are_refused() -> None:
+    for value in (1j, np.complex64(0.1)):
+        with pytest.raises(ConfigError, match=r"^lr: should be a real number; found "):
+            run("ft", lr=value)
+    with pytest.raises(ConfigError, match=r"^epochs: should be at most 1000000; found 11805916"):
+        run("ft", epochs=2**70)
 
 
 # --- the adapter ---------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from ugradsl_core.methods.common import state_of
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.metrics import scores
 from ugradsl_core.metrics.attack import Solver
+from ugradsl_core.models import seeded
 from ugradsl_core.samples.inputs import one_line, to_device
 from ugradsl_core.samples.overlap import CheckOverlap
 from ugradsl_core.samples.reading import Collate, MapStyle
@@ -146,7 +147,7 @@ def unlearn(
     check_trainable(core)
     given = {"retain": retain, "forget": forget}
     reading = opened(given, workers, collate_fn, check_overlap, execution.progress)
-    with usual_modes(model, execution), reading as sets:
+    with usual_modes(model, execution, seed), reading as sets:
         samples, execution, interface = prepare(core, sets, execution, reads, training=trains)
 
         def call(fresh: nn.Module) -> Any:
@@ -216,8 +217,7 @@ class _Listener:
             else value
             for name, value in state_of(model).items()
         }
-        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-        with torch.random.fork_rng(devices=devices):
+        with seeded(torch.Generator().manual_seed(number)):
             try:
                 return bool(self.function(Epoch(number, loss, with_weights(self.model, state))))
             except Exception as error:
@@ -278,7 +278,8 @@ def evaluate(
         progress: a bar for what takes more than two seconds.
         batch_size: of forward passes.
         solver: of the membership attack, see ``metrics.mia``.
-        seed: of the retained samples that the attack is fitted on.
+        seed: of the retained samples that the attack is fitted on, and of models that draw random
+            numbers in evaluation mode.
 
     Raises:
         DataError: empty or overlapping sets, items that cannot be read or joined, or labels
@@ -291,10 +292,9 @@ def evaluate(
     execution = replace(execution or Execution(), progress=Progress(progress, "evaluate"))
     core = core_of(model)
     reading = opened(given, workers, collate_fn, check_overlap, execution.progress)
-    with usual_modes(model, execution), reading as sets:
+    with usual_modes(model, execution, seed), reading as sets:
         samples, execution, interface = prepare(core, sets, execution, training=False)
         placed = interface.adapted(copied(core)).to(execution.resolve())
-        with torch.random.fork_rng(devices=[]):
-            out = [predict(placed, samples[name], execution, batch_size) for name in given]
+        out = [predict(placed, samples[name], execution, batch_size) for name in given]
         pairs = [(prediction.logits, prediction.labels) for prediction in out]
         return scores.report(*pairs, solver=solver, seed=seed)

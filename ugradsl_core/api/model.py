@@ -23,7 +23,7 @@ from ugradsl_core.models import seeded, trainable
 from ugradsl_core.models.modes import STATISTICS, modes
 from ugradsl_core.samples.inputs import Inputs, cat, one_line, size, to_device
 from ugradsl_core.training.execution import Execution
-from ugradsl_core.training.loop import in_memory_format
+from ugradsl_core.training.loop import has_channels, in_memory_format
 
 # Attributes that a copy may share with the original, since they hold no weights.
 SHARED = (
@@ -78,13 +78,15 @@ def is_compiled(model: nn.Module) -> bool:
 
 
 @contextmanager
-def usual_modes(model: nn.Module, execution: Execution) -> Iterator[None]:
+def usual_modes(model: nn.Module, execution: Execution, seed: int) -> Iterator[None]:
     """Gradients, the CPU as default device, and no compilation but that of ``execution``.
 
     So it does not matter what the caller has switched off or on, and hooks see every layer of a
-    model that has been compiled before.
+    model that has been compiled before. What a model or ``make_model`` draws from global random
+    states follows ``seed``, and leaves no trace there.
     """
     with ExitStack() as stack:
+        stack.enter_context(seeded(Generator().manual_seed(seed)))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         if torch.get_default_device().type != "cpu":
@@ -333,6 +335,8 @@ def works_with_channels_last(
     model: nn.Module, interface: Interface, inputs: Mapping[str, Inputs], device: torch.device
 ) -> bool:
     """Tell whether a model works in NHWC; one that flattens with ``view`` does not."""
+    if not has_channels(model):
+        return True  # nothing changes
     nhwc = Execution(device.type)
     asked = interface.adapted(in_memory_format(copied(model).to(device), nhwc).eval())
     try:

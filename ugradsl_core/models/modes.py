@@ -9,20 +9,23 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.nn.utils.spectral_norm import SpectralNorm
 
 from ugradsl_core.errors import ModelError
+from ugradsl_core.samples.reading import drawn_from
 
 STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
 @contextmanager
 def seeded(generator: Generator) -> Iterator[None]:
-    """Layers that draw from torch's global state (dropout, initialisation) follow ``generator``.
+    """What layers draw (dropout, initialisation, noise) follows ``generator``.
 
-    The global state of the CPU and of every CUDA device is as before on leaving.
+    So do ``random`` and NumPy. Their global states and PyTorch's, of the CPU and of every CUDA
+    device, are as before on leaving.
     """
     seed = int(torch.randint(2**62, (), generator=generator))
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=devices), drawn_from(seed):
+        if torch.accelerator.is_available():  # without one, each call would keep a traceback
+            torch.manual_seed(seed)
         yield
 
 

@@ -151,7 +151,7 @@ def _same(a: Any, b: Any, depth: int = 0) -> bool:
         return a is b
     if isinstance(a, Tensor | np.ndarray):
         alike = a.dtype == b.dtype and getattr(a, "device", None) == getattr(b, "device", None)
-        return alike and bool(torch.equal(a, b) if isinstance(a, Tensor) else np.array_equal(a, b))
+        return alike and _says_equal(a, b)
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(_same(a[key], b[key], depth + 1) for key in a)
     if isinstance(a, list | tuple) and len(a) == len(b) and not _says_equal(a, b):
@@ -163,9 +163,11 @@ def _same(a: Any, b: Any, depth: int = 0) -> bool:
 
 def _says_equal(a: Any, b: Any) -> bool:
     try:
+        if isinstance(a, Tensor | np.ndarray):
+            return bool(torch.equal(a, b) if isinstance(a, Tensor) else np.array_equal(a, b))
         equals = getattr(a, "equals", None)  # of tables, whose == is one for each cell
         return bool(equals(b)) if callable(equals) else (a == b) is True
-    except Exception:  # a class's own comparison may raise anything
+    except Exception:  # sparse tensors raise, and a class's own comparison may raise anything
         return False
 
 

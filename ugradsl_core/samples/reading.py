@@ -1,5 +1,6 @@
 """Items of a user's data set to batches; what cannot be read is one sentence with set and item."""
 
+import operator
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -85,7 +86,9 @@ class Source:
             try:
                 batch = (self.collate or default_collate)(items)
             except Exception as error:  # a collate_fn's own code may raise anything
-                raise DataError(f"{self.name}: {self._why(items, numbers, error)}") from error
+                batch = None if self.collate else _numbered(items)
+                if batch is None:
+                    raise DataError(f"{self.name}: {self._why(items, numbers, error)}") from error
             return self._parted(batch, rows)
 
     def items(self, numbers: Sequence[int]) -> list[Any]:
@@ -136,6 +139,11 @@ class Source:
                     f"are {shapes[0]} and {shapes[1]}; bring them to one shape, pass "
                     "collate_fn=…, or take batch_size=1"
                 )
+        with suppress(Exception):  # inputs that make a batch without their labels
+            inputs, labels = zip(*items, strict=True)
+            default_collate(list(inputs))
+            said = f"{type(labels[0]).__name__} {labels[0]!r:.40}"
+            return f"{PAIRS}; item {numbers[0]} has a label that is {' '.join(said.split())}"
         return (
             f"{PAIRS}, of tensors, arrays or numbers; images need a transform to tensors "
             f"({one_line(error)})"
@@ -176,13 +184,20 @@ def _tensors(batch: Mapping[Any, Any]) -> dict[str, Tensor]:
     return {str(k): v for k, v in batch.items() if isinstance(v, Tensor) and v.ndim}
 
 
+def _numbered(items: list[Any]) -> Any:
+    """A batch of pairs whose labels are whole numbers, of a type that makes none; else None."""
+    with suppress(Exception):
+        return default_collate([(inputs, operator.index(label)) for inputs, label in items])
+    return None
+
+
 def _few(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers[:3])) + (", …" if len(numbers) > 3 else "")
 
 
 def _shapes(item: Any) -> Any:
     """The shapes of what an item is made of."""
-    if hasattr(item, "shape"):
+    with suppress(Exception):  # nested tensors have none
         return tuple(item.shape)
     if isinstance(item, Mapping):
         return {key: _shapes(value) for key, value in item.items()}

@@ -1,6 +1,7 @@
 """The gradient of one step: of the whole batch at once, or of micro-batches that add up to it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -52,8 +53,11 @@ def step_gradient(
     Images come with channels last in memory, and so would be what a network makes of them.
     """
 
+    amp = execution.amp
+    plain = not (amp or torch.is_autocast_enabled(device.type))  # nothing to switch on or off
+
     def of_part(batches: tuple[Batch, ...], share: float | None = None) -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=execution.amp):
+        with nullcontext() if plain else torch.autocast(device.type, torch.bfloat16, enabled=amp):
             value = loss(network, batches)
             value = value if share is None else share * value
         value.backward()  # type: ignore[no-untyped-call]

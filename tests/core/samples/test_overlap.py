@@ -177,6 +177,7 @@ def test_copies_of_other_classes_are_found(original: Any, others: list[Any]) -> 
         (Pairs(8, 0), Pairs(8, 1)),
         (Items(8, number), Items(8, lambda i: number(i + 8))),
         (TensorDataset(X[:1].expand(8, 4), Y[:8]), TensorDataset(X[9:10].expand(8, 4), Y[:8])),
+        (TensorDataset(X[:8].to_sparse(), Y[:8]), TensorDataset(X[8:16].to_sparse(), Y[8:16])),
     ],
 )
 def test_disjoint_sets_pass(retain: Any, forget: Any) -> None:

@@ -2,6 +2,8 @@
 
 import enum
 import warnings
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -55,6 +57,10 @@ class Four(enum.IntEnum):
     A, B, C, D = range(4)
 
 
+class Letters(enum.Enum):
+    A, B, C, D = range(4)
+
+
 LABELS: dict[str, Any] = {
     "numpy int64": np.int64,
     "numpy uint16": np.uint16,
@@ -67,6 +73,8 @@ LABELS: dict[str, Any] = {
     "list": lambda y: [y],
     "tuple": lambda y: (y,),
     "enumeration": Four,
+    "numpy uint64": np.uint64,
+    "numpy 0-d uint64": lambda y: np.array(y, dtype=np.uint64),
 }
 
 
@@ -97,6 +105,13 @@ def test_truth_values_are_two_classes(kind: Any) -> None:
         (lambda y: y - 1, "labels should lie in 0…3; found -1"),
         (lambda y: -100, "labels should lie in 0…3; found -100"),
         (lambda y: 2**63, "items should be (input, integer label) pairs"),
+        (Decimal, "item 0 has a label that is Decimal Decimal('0')"),
+        (Fraction, "item 0 has a label that is Fraction Fraction(0, 1)"),
+        (lambda y: {y}, "item 0 has a label that is set {0}"),
+        (lambda y: iter([y]), "item 0 has a label that is list_iterator"),
+        (lambda y: np.array(y, dtype=object), "item 0 has a label that is ndarray array(0, dtype"),
+        (Letters, "item 0 has a label that is Letters <Letters.A: 0>"),
+        (np.str_, "has a label that is str_ np.str_('0'); number the classes from 0"),
     ],
 )
 def test_labels_that_are_no_classes_are_refused(label: Any, said: str) -> None:
@@ -112,6 +127,7 @@ def test_a_wrong_label_is_found_in_its_batch_with_its_item() -> None:
         evaluate(line(), retain=Numbered(8, 24), forget=Numbered(0, 8), test=wrong)
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -128,6 +144,9 @@ def test_a_wrong_label_is_found_in_its_batch_with_its_item() -> None:
             "item 5 cannot be read (ZeroDivisionError: division by zero)",
         ),
         (lambda i: ([number(i), number(i)], i % K), "with tensors as input; found list"),
+        (lambda i: (number(i).to_sparse(), i % K), "images need a transform to tensors (Batches"),
+        (lambda i: (torch.nested.nested_tensor([number(i)]), i % K), "images need a transform"),
+        (lambda i: (number(i).numpy()[::-1], i % K), "(At least one stride"),
     ],
 )
 def test_items_that_make_no_batch_are_refused_by_number(make: Any, said: str) -> None:
