@@ -13,9 +13,9 @@ from subjects import REHEARSAL, SIDE, STEPS, distance, make_model, make_problem,
 from torch.utils.data import TensorDataset
 
 from benches import bench_of
+from companion import backbones
 from companion.experiments.records.store import open_store
 from companion.experiments.runs.problems import load_data
-from companion.experiments.runs.problems import make_model as of_setting
 from companion.experiments.runs.run import evaluate_state, run_one
 from companion.experiments.settings.preset import preset_config, preset_setting
 from ugradsl_core import metrics
@@ -87,7 +87,11 @@ def _digits(device: torch.device, **switches: Any) -> float:
     config = SGDConfig(**{**setting.training.model_dump(), "epochs": EPOCHS})
     generator = torch.Generator().manual_seed(0)
     with seeded(generator):
-        model = of_setting(setting, loaded.train).to(device)
+        model = backbones.build(
+            setting.model,
+            num_classes=loaded.train.num_classes,
+            input_shape=loaded.train.input_shape,
+        ).to(device)
     plan, steps = one_set_plan(loaded.train, config, generator)
     log = train(model, plan, steps, cross_entropy, config, execution)
     assert all(map(math.isfinite, log.losses))

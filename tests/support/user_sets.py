@@ -166,4 +166,4 @@ def line() -> nn.Module:
 
 def reading(sets: Mapping[str, object], workers: int) -> AbstractContextManager[Workers]:
     """Sets opened as ``unlearn`` opens them, with that many processes."""
-    return opened(sets, SILENT, workers=workers, collate_fn=None, check_overlap="identity")
+    return opened(sets, workers, None, "identity", SILENT)

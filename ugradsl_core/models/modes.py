@@ -21,7 +21,7 @@ def seeded(generator: Generator) -> Iterator[None]:
     So do ``random`` and NumPy. Their global states and PyTorch's, of the CPU and of every CUDA
     device, are as before on leaving.
     """
-    seed = int(torch.randint(2**62, (), generator=generator))
+    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices), drawn_from(seed):
         if torch.accelerator.is_available():  # without one, each call would keep a traceback

@@ -106,9 +106,8 @@ def _newton_step(risk: Risk, theta: Tensor, slope: Tensor) -> Tensor | None:
         factor, failed = torch.linalg.cholesky_ex(dense_matrix(product, theta))
         pivots = factor.diagonal().square()
         rounding = len(theta) * torch.finfo(theta.dtype).eps * float(pivots.max())
-        if failed or not float(pivots.min()) > rounding:
-            return None
-        return torch.cholesky_solve(slope[:, None], factor)[:, 0]
+        if not failed and float(pivots.min()) > rounding:
+            return torch.cholesky_solve(slope[:, None], factor)[:, 0]
     try:
         return inverse_hvp(product, slope, SolverConfig(tolerance=1e-4, max_iterations=1000)).value
     except CurvatureError:

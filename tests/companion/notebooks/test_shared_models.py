@@ -1,13 +1,14 @@
 """Notebooks of one build share what they train."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from companion.experiments.runs import problems
-from companion.experiments.settings.setting import Setting
+from companion.experiments.settings.changes import Plan
 from companion.notebooks import live
 from companion.notebooks.parameters import Experiment, check_parameters
 from ugradsl_core.errors import StoreError
@@ -24,14 +25,15 @@ def small(**values: Any) -> Experiment:
 @pytest.fixture(autouse=True)
 def _soon_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     """The parameters' setting with few samples and one epoch for the original."""
-    full: Callable[[Experiment], Setting] = live.setting_of
+    full: Callable[[Experiment], Plan] = live.plan_of
 
-    def small_setting(parameters: Experiment) -> Setting:
-        setting = full(parameters)
-        one = setting.training.replace(epochs=1)
-        return setting.replace(train_size=60, validation_size=0, training=one)
+    def small_plan(parameters: Experiment) -> Plan:
+        plan = full(parameters)
+        one = plan.setting.training.replace(epochs=1)
+        setting = plan.setting.replace(train_size=60, validation_size=0, training=one)
+        return replace(plan, setting=setting)
 
-    monkeypatch.setattr(live, "setting_of", small_setting)
+    monkeypatch.setattr(live, "plan_of", small_plan)
 
 
 @pytest.fixture

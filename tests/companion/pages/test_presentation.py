@@ -157,7 +157,8 @@ def test_a_live_run_makes_records_of_every_method_and_seed(
 ) -> None:
     small = preset_setting("digits-random10", "smoke")
     small = small.replace(train_size=60, training=small.training.replace(epochs=1))
-    monkeypatch.setattr(live, "setting_of", lambda parameters: small)
+    plan = replace(live.plan_of(RandomForgetting(methods="retrain,ga")), setting=small)
+    monkeypatch.setattr(live, "plan_of", lambda parameters: plan)
     made = live.run(RandomForgetting(methods="retrain,ga", seeds="0,1"))
     assert [(r.method, r.seed) for r in made] == [
         ("retrain", 0), ("ga", 0), ("retrain", 1), ("ga", 1),

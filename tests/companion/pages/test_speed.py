@@ -101,6 +101,6 @@ def test_what_a_seed_takes_is_reckoned_and_measured(tmp_path: Path) -> None:
     cells = [row.split() for row in text.split("* - ")[1:]]
     rows = {cell[0].strip("`"): " ".join(cell[1:]) for cell in cells}
     assert rows["cifar10-class"] == "- 9.1 - 3.2 - 3.0"  # (2·1 + 2·2)/2 minutes
-    assert rows["cifar20-subclass"] == "- not reckoned - – - –"
+    assert rows["cifar20-subclass"] == "- not estimated - – - –"
     assert set(load_presets("bench")) <= set(rows)
     assert "2000-01-02" in text
