@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from companion.figures.style import INK, PALETTE, styled, subplots
+from companion.figures.style import INK, PALETTE, stacked, styled, subplots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ def loss_distributions(models: "Mapping[str, tuple[NDArray[Any], NDArray[Any]]]"
     for axis, (title, losses) in zip(axes.flat, models.items(), strict=False):
         for values, colour, dashes in zip(losses, PALETTE, ("-", "--"), strict=False):
             sns.ecdfplot(x=values + 1e-4, ax=axis, color=colour, ls=dashes, lw=1.8)
-        axis.set(title=title, xscale="log", xlabel="", ylabel="")
+        axis.set(title=stacked(title), xscale="log", xlabel="", ylabel="")
         axis.grid()
     for axis in axes.flat[len(models) :]:
         axis.set_visible(False)
@@ -81,7 +81,7 @@ def confusions(models: "Mapping[str, NDArray[Any]]") -> "Figure":
             shares, ax=axis, vmin=0, vmax=100, cmap="Blues", cbar=False, square=True,
             xticklabels=counts.shape[0] <= 10, yticklabels=counts.shape[0] <= 10,
         )  # fmt: skip
-        axis.set_title(title, fontsize=8.5)
+        axis.set_title(stacked(title), fontsize=8.5)
         axis.tick_params(length=0, labelsize=8, rotation=0)
     for axis in axes.flat[len(models) :]:
         axis.set_visible(False)

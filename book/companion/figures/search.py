@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from companion.figures.style import INK, ROW, colour, short, styled, subplots
+from companion.figures.style import INK, ROW, colour, short, stacked, styled, subplots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +67,7 @@ def luck(curves: "Mapping[str, pd.DataFrame]", methods: Mapping[str, str]) -> "F
         axis.fill_between(own["k"], own["low"], own["high"], color=colour(label), alpha=0.25, lw=0)
         axis.plot(own["k"], own["mean"], color=colour(label), lw=1.8)
         axis.set_yscale("log")
-        axis.set_title(short(title), fontsize=9.5)
+        axis.set_title(stacked(title), fontsize=9.5)
         axis.grid()
     for axis in axes.flat[: len(methods)]:
         plain_ticks(axis, "y", small=True)

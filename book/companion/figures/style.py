@@ -126,6 +126,11 @@ def short(title: str) -> str:
     return title.replace("adaptive, ", "")
 
 
+def stacked(title: str) -> str:
+    """A method's title above a small panel: what is in brackets has a line of its own."""
+    return short(title).replace(" (", "\n(")
+
+
 def subplots(
     rows: int, columns: int, height: float, width: float = WIDTH, **options: Any
 ) -> "tuple[Figure, Any]":

@@ -1,6 +1,7 @@
 """Figures of a sweep: metrics and gap over its values, a map of trials, and cost against gap."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ BANDED = 4  # lines that still leave room for bands
 NAMES = {"gap": "Avg. Gap"}
 REFERENCES = ("retrain", "retrain:again", "no-step")
 LEVELS = {"no-step": ("no step", (0, (6, 2))), "retrain:again": ("noise floor", (0, (1, 1.5)))}
+LONGEST = 20  # characters of a line of a title above one of two panels
 PARAMETERS = {"p": "1 − p", "alpha": "α", "lr": "learning rate"}
 
 
@@ -60,7 +62,7 @@ def curves(panels: "Mapping[str, pd.DataFrame]", x: str, xlabel: str, by: str = 
                         )
                         known.setdefault(name, drawn)
             _levels(axis, table, metric, places, x)
-        axes[0, column].set_title(title)
+        axes[0, column].set_title(textwrap.fill(title, LONGEST))
         if own.empty:
             for axis in axes[:, column]:
                 axis.set_xticks([])
@@ -114,20 +116,25 @@ def _line(
 def _levels(
     axis: "Axes", table: "pd.DataFrame", metric: str, places: Mapping[Any, float], x: str
 ) -> None:
-    """References: lines across where they have no value, else lines over the values."""
+    """References: lines across where they have no value, else lines over the values.
+
+    The noise floor has its name at the left end, as it may be close to no step.
+    """
     shown = {"retrain": ("Retrain", (0, (4, 3)))} if metric != "gap" else LEVELS
     for label, (name, dash) in shown.items():
         rows = table[(table["label"] == label) & table[metric].notna()].to_dict(orient="records")
+        side = "left" if label == "retrain:again" else "right"
         if len(rows) == 1 and rows[0][x] is None:
             axis.axhline(rows[0][metric], color=INK, lw=1, ls=dash)
             axis.annotate(
-                name, (1, rows[0][metric]), xycoords=("axes fraction", "data"), ha="right",
-                va="bottom", fontsize=8.5, color=INK,
+                name, (float(side == "right"), rows[0][metric]),
+                xycoords=("axes fraction", "data"), ha=side, va="bottom", fontsize=8.5, color=INK,
             )  # fmt: skip
         elif rows:
             found = sorted((places[row[x]], row[metric]) for row in rows if row[x] in places)
             axis.plot(*zip(*found, strict=True), color=INK, lw=1, ls=dash)
-            axis.annotate(name, found[-1], ha="right", va="bottom", fontsize=8.5, color=INK)
+            end = found[0 if side == "left" else -1]
+            axis.annotate(name, end, ha=side, va="bottom", fontsize=8.5, color=INK)
 
 
 @styled

@@ -359,7 +359,6 @@ def test_a_full_disk_stops_the_grid_and_loses_nothing(
 KILLED = [
     "experiment", "digits-random10", "--scale", "smoke", "--methods", "retrain,ft,ugradsl",
     "--seeds", "0,1", "-p", "train_size", "120", "-p", "training.epochs", "2",
-    "-p", "model.width", "4",
 ]  # fmt: skip
 
 
