@@ -55,7 +55,7 @@ def minimise(
         iterations += taken
         slope = gradient(risk, theta)
         if iterations < max_iterations:
-            theta, slope, more = _newton(risk, theta, slope, tolerance)
+            theta, slope, more = _newton(risk, theta, slope, tolerance, last=size != NEAR)
             steps += more
         norm = float(slope.norm())
         if norm <= tolerance or iterations >= max_iterations:
@@ -84,12 +84,12 @@ def _descend(risk: Risk, start: Tensor, goal: float, most: int) -> tuple[Tensor,
 
 
 def _newton(
-    risk: Risk, theta: Tensor, slope: Tensor, tolerance: float
+    risk: Risk, theta: Tensor, slope: Tensor, tolerance: float, *, last: bool
 ) -> tuple[Tensor, Tensor, int]:
     """Newton steps while each halves the gradient: θ, the gradient there, and their number."""
     steps = 0
     while float(slope.norm()) > tolerance:
-        step = _newton_step(risk, theta, slope)
+        step = _newton_step(risk, theta, slope, last=last)
         if step is None:
             break
         after = gradient(risk, theta - step)
@@ -99,8 +99,12 @@ def _newton(
     return theta, slope, steps
 
 
-def _newton_step(risk: Risk, theta: Tensor, slope: Tensor) -> Tensor | None:
-    """(∇²R)⁻¹∇R, or None where ∇²R is not positive definite."""
+def _newton_step(risk: Risk, theta: Tensor, slope: Tensor, *, last: bool) -> Tensor | None:
+    """(∇²R)⁻¹∇R, or None where ∇²R is not positive definite.
+
+    A singular ∇²R whose range holds ∇R, as that of free logits, is left to conjugate gradients, and
+    only when L-BFGS can do no more (``last``).
+    """
     product = hessian(risk, theta)
     if len(theta) <= SMALL:
         factor, failed = torch.linalg.cholesky_ex(dense_matrix(product, theta))
@@ -108,6 +112,8 @@ def _newton_step(risk: Risk, theta: Tensor, slope: Tensor) -> Tensor | None:
         rounding = len(theta) * torch.finfo(theta.dtype).eps * float(pivots.max())
         if not failed and float(pivots.min()) > rounding:
             return torch.cholesky_solve(slope[:, None], factor)[:, 0]
+        if not last:
+            return None
     try:
         return inverse_hvp(product, slope, SolverConfig(tolerance=1e-4, max_iterations=1000)).value
     except CurvatureError:
