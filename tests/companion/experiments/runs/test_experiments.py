@@ -361,13 +361,18 @@ KILLED = [
 ]  # fmt: skip
 
 
-def kill_when(done: Callable[[], bool], *arguments: object) -> None:
-    """Start ``ugradsl`` with the arguments, and kill it as soon as ``done``."""
+def started(*arguments: object) -> "subprocess.Popen[bytes]":
+    """``ugradsl`` with the arguments, in a process of its own with one thread."""
     command = [sys.executable, "-m", "companion", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    process = subprocess.Popen(
+    return subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
     )
+
+
+def kill_when(done: Callable[[], bool], *arguments: object) -> None:
+    """Start ``ugradsl`` with the arguments, and kill it as soon as ``done``."""
+    process = started(*arguments)
     deadline = time.monotonic() + 180
     while not done():
         assert process.poll() is None, "it ended before it could be killed"
@@ -383,10 +388,8 @@ def test_a_killed_experiment_resumes_to_the_same_records(tmp_path: Path) -> None
     survived = {path.name: path.read_bytes() for path in folder.glob("records/*.json")}
     assert 2 <= len(survived) < 6
 
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     for store in (folder, tmp_path / "whole"):  # each in a process of its own, as the killed one
-        command = [sys.executable, "-m", "companion", *KILLED, "--store", str(store)]
-        subprocess.run(command, check=True, capture_output=True, env=environment)
+        assert started(*KILLED, "--store", store).wait() == 0
     for name, content in survived.items():
         assert (folder / "records" / name).read_bytes() == content
     resumed, whole = (all_records(open_store(s)) for s in (folder, tmp_path / "whole"))
