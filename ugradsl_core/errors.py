@@ -12,7 +12,10 @@ LISTED = 10  # valid names that a message spells out
 
 
 class UGradSLError(Exception):
-    """Base of the errors that this package raises on purpose."""
+    """Base of the errors that this package raises on purpose; their message is one line."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(" ".join(str(message).split()))
 
 
 class ConfigError(UGradSLError, ValueError):
@@ -81,10 +84,12 @@ def whole_number(value: object, name: str, least: int = 0) -> int:
 
 
 def check_finite(state: dict[str, Tensor], what: str) -> None:
-    """Raise ModelError if any floating-point tensor of ``state`` holds NaN or infinity."""
+    """Raise ModelError if any tensor of ``state`` holds NaN or infinity."""
     for name, value in state.items():
-        floating = isinstance(value, Tensor) and value.is_floating_point()
-        if floating and not bool(torch.isfinite(value.detach()).all()):
+        if not isinstance(value, Tensor) or not (value.is_floating_point() or value.is_complex()):
+            continue
+        numbers = value.detach().to_dense()
+        if not bool(torch.isfinite(numbers.float() if numbers.itemsize == 1 else numbers).all()):
             raise ModelError(f"{what}: the weights {name!r} hold NaN or infinite values")
 
 

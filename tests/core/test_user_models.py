@@ -33,6 +33,7 @@ from ugradsl_core import (
     unlearn,
 )
 from ugradsl_core.api.model import LogitsOf, core_of, main_output
+from ugradsl_core.errors import check_finite
 from user_models_cases import SEVERAL, WITH_ADAPTIVE, ExtraState
 
 every = pytest.mark.parametrize("method", METHODS)
@@ -481,6 +482,130 @@ def test_layers_that_change_their_weights_in_forward() -> None:
             assert moved == {"fc.weight", "fc.bias"}
 
 
+BACKBONE = nn.Linear(SIDE**2, 6)
+
+
+def by_backbone(x: Tensor) -> Tensor:
+    return BACKBONE(x)
+
+
+class Stray(nn.Module):
+    """Uses trainable weights that it does not register."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.parts = [nn.Linear(SIDE**2, 6)] if kind == "list" else [BACKBONE]
+        self.scale = torch.ones(K, requires_grad=kind == "tensor")
+        if kind == "tensor":
+            self.body = nn.Linear(SIDE**2, 6)
+        elif kind == "function":
+            self.body = by_backbone  # type: ignore[assignment]
+        else:
+            self.body = self.parts[0].forward  # type: ignore[assignment]
+        self.fc = nn.Linear(6, K)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * self.fc(torch.relu(self.body(x.flatten(1))))
+
+
+@pytest.mark.parametrize("kind", ["list", "tensor", "function"])
+@pytest.mark.parametrize("method", ["ft", "retrain"])
+def test_trainable_weights_that_are_not_registered_are_refused(kind: str, method: str) -> None:
+    with pytest.raises(ModelError, match="weights that are none of its parameters; register"):
+        run(method, Stray(kind))
+    assert BACKBONE.weight.grad is None
+    judged(Stray(kind))
+
+
+class MarksActivations(CNN):
+    """As ``enable_input_require_grads`` of transformers does for checkpointing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.features(x)
+        return self.head(features if features.requires_grad else features.requires_grad_())
+
+
+def test_activations_that_a_model_marks_are_no_stray_weights() -> None:
+    network = MarksActivations()
+    network.features.requires_grad_(False)
+    found = run("ft", network).model
+    assert not torch.equal(found.head.weight, network.head.weight)
+
+
+def test_hooks_that_mask_a_gradient_are_kept() -> None:
+    network = model()
+    network.head.weight.register_hook(torch.zeros_like)
+    found = run("ft", network, weight_decay=0.0).model
+    assert torch.equal(found.head.weight, network.head.weight)
+    assert not torch.equal(found.head.bias, network.head.bias)
+    network.requires_grad_(False)
+    judged(network)
+
+
+def test_hooks_that_may_step_another_optimiser_are_refused() -> None:
+    network = model()
+    network.head.weight.register_post_accumulate_grad_hook(lambda p: p.grad.zero_())
+    with pytest.raises(ModelError, match=r"a hook runs after the gradient of 'head.weight'; rem"):
+        run("ft", network)
+
+
+class Buffered(nn.Module):
+    """Holds constants of unusual layouts and types."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = model()
+        self.register_buffer("mixing", torch.eye(K).to_sparse())
+        self.register_buffer("eighths", torch.ones(K).to(torch.float8_e4m3fn))
+        self.number = nn.Parameter(torch.arange(3), requires_grad=False)
+        self.phases = nn.Parameter(torch.ones(2, dtype=torch.complex64), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sparse.mm(self.mixing, self.inner(x).T).T * self.eighths.float()
+
+
+@pytest.mark.parametrize(("method", "changes"), SEVERAL)
+def test_constants_of_unusual_layouts_and_types(method: str, changes: dict[str, Any]) -> None:
+    found = run(method, Buffered(), head="inner.head", **changes).model
+    assert found.mixing.layout == torch.sparse_coo
+    assert found.eighths.dtype == torch.float8_e4m3fn
+    judged(found)
+
+
+@pytest.mark.parametrize("name", ["mixing", "phases"])
+def test_nan_is_found_in_any_layout_and_type(name: str) -> None:
+    value = getattr(Buffered(), name).detach() * float("nan")
+    with pytest.raises(ModelError, match="'x' hold NaN"):
+        check_finite({"x": value}, "model")
+
+
+class Partial(CNN):
+    """Its state dict leaves the features out, as those of adapters leave out the base."""
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        whole = super().state_dict(*args, **kwargs)
+        return {name: value for name, value in whole.items() if name.startswith("head")}
+
+
+@pytest.mark.parametrize("method", ["ft", "retrain"])
+def test_a_state_dict_that_does_not_hold_all_is_one_sentence(method: str) -> None:
+    text = r"^model: cannot process its own state dict \(.*Partial: Missing key\(s\) .*features.0.w"
+    with pytest.raises(ModelError, match=text) as caught:
+        run(method, Partial())
+    assert "\n" not in str(caught.value)
+    judged(Partial())
+
+
+class LaterNaN(CNN):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) / (len(x) == 1)
+
+
+def test_logits_that_are_not_finite_name_the_set() -> None:
+    with pytest.raises(ModelError, match="returns NaN or infinite logits for items of retain"):
+        judged(LaterNaN())
+
+
 class Recurrent(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -533,20 +658,38 @@ def gradients_off() -> Iterator[None]:
         torch.set_grad_enabled(before)
 
 
+@contextmanager
+def switched(switch: Callable[[Any], None], on: Any, off: Any) -> Iterator[None]:
+    switch(on)
+    try:
+        yield
+    finally:
+        switch(off)
+
+
+MODES: dict[str, Callable[[], Any]] = {
+    "no_grad": torch.no_grad,
+    "inference": torch.inference_mode,
+    "gradients off": gradients_off,
+    "meta": lambda: torch.device("meta"),
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "float64": lambda: switched(torch.set_default_dtype, torch.float64, torch.float32),
+    "new parameters": lambda: switched(
+        torch.__future__.set_overwrite_module_params_on_conversion, True, False
+    ),
+}
+
+
 @pytest.mark.parametrize(("method", "changes"), WITH_ADAPTIVE)
-@pytest.mark.parametrize(
-    "mode", [torch.no_grad, torch.inference_mode, gradients_off, lambda: torch.device("meta")]
-)
-def test_modes_of_the_caller_do_not_matter(
-    mode: Callable[[], Any], method: str, changes: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_modes_of_the_caller_do_not_matter(mode: str, method: str, changes: dict[str, Any]) -> None:
     network = model()
     expected, expected_report = usual(method, changes)
-    with mode():
+    with MODES[mode]():
         found = run(method, network, **changes).model
     assert same_bits(found.state_dict(), expected.state_dict())
     assert all(p.requires_grad and not p.is_inference() for p in found.parameters())
-    with mode():
+    with MODES[mode]():
         report = judged(found)
     assert report == expected_report
 

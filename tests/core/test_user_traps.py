@@ -118,6 +118,25 @@ def test_an_unusable_device_is_one_sentence() -> None:
         Execution(device="gpu").resolve()
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"device": None},
+        {"device": "meta"},
+        {"accumulate": "2"},
+        {"accumulate": 2.0},
+        {"amp": "yes"},
+        {"compile": 1},
+        {"channels_last": None},
+    ],
+)
+def test_switches_of_another_type_are_refused_by_name(given: dict[str, Any]) -> None:
+    (name,) = given
+    with pytest.raises(ConfigError, match=f"^{name}: ") as caught:
+        Execution(**given).resolve()
+    assert "\n" not in str(caught.value)
+
+
 def test_metrics_check_what_they_are_given() -> None:
     logits, labels = torch.randn(6, K, requires_grad=True), torch.arange(6) % K
     assert 0 <= accuracy(logits, labels) <= 100

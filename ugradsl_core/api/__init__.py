@@ -1,6 +1,5 @@
 """Unlearn samples from one's own model: any module that returns logits, any map-style data."""
 
-import copy
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +11,14 @@ from torch.utils.data import DataLoader
 
 from ugradsl_core.api.data import opened, prepare
 from ugradsl_core.api.fresh import fresh_copy, made
-from ugradsl_core.api.model import check_trainable, copied, core_of, usual_modes, working
+from ugradsl_core.api.model import (
+    check_module,
+    check_trainable,
+    copied,
+    core_of,
+    usual_modes,
+    working,
+)
 from ugradsl_core.api.unlearned import Run, Unlearned, with_weights
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, ModelError, UGradSLError, whole_number
@@ -51,8 +57,7 @@ class Epoch:
 
 def _check_types(model: object, execution: object, progress: object) -> None:
     """Raise ModelError or ConfigError unless the arguments that all functions share are usable."""
-    if not isinstance(model, nn.Module):
-        raise ModelError(f"model: should be a torch.nn.Module; found {type(model).__name__}")
+    check_module(model)
     if not (execution is None or isinstance(execution, Execution)):
         raise ConfigError(
             f"execution: should be an Execution, such as Execution(device='cpu'); "
@@ -167,7 +172,7 @@ def unlearn(
         listener = None if on_epoch is None else _Listener(on_epoch, every, config, model)
         problem = Problem(
             make_model=build,
-            trained_state=_copied_state(core),
+            trained_state=state_of(core),
             retain=samples["retain"],
             forget=samples["forget"],
             execution=execution,
@@ -187,13 +192,6 @@ def unlearn(
             result = replace(result, state_dict=state_of(unlearned))
         run = Run(*sizes, seed, check_overlap)
         return Unlearned(unlearned, method, config, result, run)
-
-
-def _copied_state(model: nn.Module) -> dict[str, Any]:
-    return {
-        name: value.clone() if isinstance(value, Tensor) else copy.deepcopy(value)
-        for name, value in model.state_dict().items()
-    }
 
 
 class _Listener:
@@ -296,5 +294,8 @@ def evaluate(
         samples, execution, interface = prepare(core, sets, execution, training=False)
         placed = interface.adapted(copied(core)).to(execution.resolve())
         out = [predict(placed, samples[name], execution, batch_size) for name in given]
+        for name, prediction in zip(given, out, strict=True):
+            if not bool(prediction.logits.isfinite().all()):
+                raise ModelError(f"model: returns NaN or infinite logits for items of {name}")
         pairs = [(prediction.logits, prediction.labels) for prediction in out]
         return scores.report(*pairs, solver=solver, seed=seed)

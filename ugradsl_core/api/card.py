@@ -53,6 +53,9 @@ def model_card(
         ConfigError: ``forgotten`` says nothing, or ``scores`` has no model called ``name``.
         StoreError: the file cannot be written.
     """
+    for given, value, kind in (("result", result, Unlearned), ("scores", scores, Comparison)):
+        if not isinstance(value, kind):
+            raise ConfigError(f"{given}: should be of {kind.__name__}; found {value!r:.60}")
     if not isinstance(forgotten, str) or not forgotten.strip():
         raise ConfigError(f"forgotten: should say what was forgotten; found {forgotten!r}")
     if name not in scores.reports or name == RETRAINED:
@@ -73,7 +76,7 @@ def model_card(
     ]
     text = "\n\n".join(parts) + "\n"
     if path is not None:
-        write_text(Path(path), text)
+        write_text(path, text)
     return text
 
 

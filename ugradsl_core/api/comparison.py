@@ -5,6 +5,7 @@ import html
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from torch import nn
 
 from ugradsl_core.api import UserSet, evaluate
 from ugradsl_core.api.unlearned import Unlearned
-from ugradsl_core.errors import ConfigError
+from ugradsl_core.errors import ConfigError, unknown_name
 from ugradsl_core.metrics.scores import GAP_METRICS, Report, average_gap
 from ugradsl_core.training.files import write_text
 
@@ -62,7 +63,7 @@ class Comparison:
         writer.writeheader()
         writer.writerows(rows)
         if path is not None:
-            write_text(Path(path), text.getvalue())
+            write_text(path, text.getvalue())
         return text.getvalue()
 
     def _columns(self) -> list[str]:
@@ -160,6 +161,11 @@ def compare(
     several = unlearned if isinstance(unlearned, Mapping) else {"unlearned": unlearned}
     given = [("original", original), *several.items(), (RETRAINED, retrained)]
     names = [name for name, model in given if model is not None]
+    unknown = set(options) - set(signature(evaluate).parameters)
+    if unknown:
+        raise unknown_name("option", min(unknown), signature(evaluate).parameters)
+    if all(model is None for model in several.values()):
+        raise ConfigError("unlearned: should be a model, or models by name; found none")
     if len(set(names)) < len(names):
         taken = next(name for name in names if names.count(name) > 1)
         raise ConfigError(f"unlearned: the name {taken!r} is taken; choose another one")

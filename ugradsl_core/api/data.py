@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, Subset, default_collate, default_convert
+from torch.utils.data.distributed import DistributedSampler
 
 from ugradsl_core import errors
 from ugradsl_core.api.model import (
@@ -92,7 +93,34 @@ def _checked(dataset: object, name: str) -> MapStyle:
         raise DataError(f"{name}: its length cannot be found ({error})") from error
     if empty:
         raise DataError(f"{name}: is empty")
+    inner: Any = dataset
+    while isinstance(inner, Subset):
+        if errors.is_truth(next(iter(inner.indices), None)):
+            raise DataError(
+                f"{name}: its indices are a mask; pass the numbers of its rows instead, such as "
+                "those of numpy.flatnonzero"
+            )
+        inner = inner.dataset
     return found
+
+
+def _loaded(loader: DataLoader[Any], name: str) -> Any:
+    """The data set of a loader, if the loader shows all of it.
+
+    Raises:
+        DataError: its sampler leaves items out, and samplers are not used.
+    """
+    batches, whole, shown, total = loader.batch_sampler, loader.dataset, 0, 0
+    with suppress(Exception):  # a sampler of one's own may have no length
+        sampler = getattr(batches, "sampler", loader.sampler)
+        shown = sum(map(len, batches)) if isinstance(batches, list) else len(sampler)
+        total = len(whole)
+    if shown < total and not isinstance(sampler, DistributedSampler):
+        raise DataError(
+            f"{name}: its loader shows {shown} of its {total} items, but samplers are not used; "
+            "pass a Subset of the items"
+        )
+    return whole
 
 
 def _known_labels(source: Source, num_classes: int) -> Tensor | None:
@@ -238,7 +266,7 @@ def opened(
     for name, given in sets.items():
         dataset, collate = given, collate_fn
         if isinstance(given, DataLoader):
-            dataset = given.dataset
+            dataset = _loaded(given, name)
             count = max(count, given.num_workers) if workers is None else count
             if collate is None and given.collate_fn not in (default_collate, default_convert):
                 collate = given.collate_fn
@@ -267,7 +295,9 @@ def input_columns(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> 
     Raises:
         DataError: there are several inputs and the model takes none of them.
     """
-    parameters = _forward_parameters(model)
+    parameters: list[inspect.Parameter] = []
+    with suppress(TypeError, ValueError):
+        parameters = list(inspect.signature(core_of(model).forward).parameters.values())
     named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     taken = tuple(column for column in inputs if column in named)
     if taken:
@@ -280,13 +310,6 @@ def input_columns(model: nn.Module, inputs: Mapping[str, Tensor], name: str) -> 
         f"{name}: the items hold {', '.join(inputs)}, of which the model's forward takes none; it "
         f"takes {', '.join(sorted(named)) or 'nothing by name'}"
     )
-
-
-def _forward_parameters(model: nn.Module) -> list[inspect.Parameter]:
-    try:
-        return list(inspect.signature(core_of(model).forward).parameters.values())
-    except (TypeError, ValueError):
-        return []
 
 
 def _first(sets: Workers, name: str) -> tuple[Inputs, Tensor]:

@@ -2,15 +2,23 @@
 
 import math
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ugradsl_core.api.model import copied, core_of, shares_weights
+from ugradsl_core.api.model import (
+    check_kind,
+    check_trainable,
+    check_weights,
+    copied,
+    core_of,
+    shares_weights,
+)
 from ugradsl_core.errors import ModelError
-from ugradsl_core.models.modes import is_frozen
+from ugradsl_core.models.modes import is_frozen, modes
 from ugradsl_core.samples.inputs import one_line
 
 ASK = "cannot be initialised anew{}; pass make_model=…, a function that returns a fresh model"
@@ -132,7 +140,10 @@ def made(
     Raises:
         ModelError: it is no such model, is ``model`` itself, or has its trained weights.
     """
-    found = make_model()
+    try:
+        found = make_model()
+    except Exception as error:  # it is the user's own code
+        raise ModelError(f"make_model: fails ({one_line(error)})") from error
     if not isinstance(found, nn.Module):
         raise ModelError(
             f"make_model: should return a torch.nn.Module; found {type(found).__name__}"
@@ -143,56 +154,51 @@ def made(
             "model to unlearn from"
         )
     fresh = core_of(copied(found))
-    if _shapes(fresh) != _shapes(model):
+    theirs = _kinds(model)
+    if _kinds(fresh) != theirs:
         _build(fresh, call)
-    ours, theirs = _shapes(fresh), _shapes(model)
+    ours = _kinds(fresh)
     for name in [*theirs, *ours]:
-        if ours.get(name) != theirs.get(name):
+        kinds = [found.get(name, "missing") for found in (ours, theirs)]
+        if kinds[0] != kinds[1]:
             raise ModelError(
                 f"make_model: should return a model like the one to unlearn from; {name} is "
-                f"{_shape_text(ours.get(name))} there and {_shape_text(theirs.get(name))} here"
+                f"{kinds[0]} there and {kinds[1]} here"
             )
+    try:
+        for check in (check_kind, check_trainable, check_weights):
+            check(fresh)
+    except ModelError as error:
+        raise ModelError(f"make_{error}") from None
     _check_fresh(fresh, model)
     return fresh
 
 
 def _build(fresh: nn.Module, call: Callable[[nn.Module], Any]) -> None:
     """Let a forward pass build what is lazy; a model that cannot is refused by its shapes."""
-    mode = {module: module.training for module in fresh.modules()}
-    try:
-        with torch.no_grad():
-            call(fresh.eval())
-    except Exception:  # a forward pass may raise anything
-        return
-    finally:
-        for module in fresh.modules():
-            module.training = mode.get(module, True)
+    with suppress(Exception), modes(fresh, training=False), torch.no_grad():
+        call(fresh)
 
 
 def _check_fresh(fresh: nn.Module, model: nn.Module) -> None:
-    """Raise ModelError where every trainable weight is the trained one, bit for bit."""
+    """Raise ModelError where a trainable weight, unless constant, is the trained one."""
     trained = dict(model.named_parameters())
-    pairs = [
-        (p, trained[name])
-        for name, p in fresh.named_parameters()
-        if name in trained and trained[name].requires_grad
-    ]
-    constant = all(p.numel() == 0 or bool((p == p.flatten()[0]).all()) for p, _ in pairs)
-    if not constant and all(torch.equal(p.cpu(), q.cpu()) for p, q in pairs):
-        raise ModelError(
-            "make_model: should return a model with fresh weights; found the trained ones"
-        )
+    for name, p in fresh.named_parameters():
+        q = trained.get(name, p)
+        varies = q.requires_grad and p.numel() and bool((p != p.flatten()[0]).any())
+        if q is not p and varies and torch.equal(p.cpu(), q.cpu()):
+            raise ModelError(
+                "make_model: should return a model with fresh weights; found the trained ones of "
+                f"{name!r}"
+            )
 
 
-def _shapes(model: nn.Module) -> dict[str, object]:
+def _kinds(model: nn.Module) -> dict[str, str]:
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
     return {
-        name: "without a shape yet" if is_lazy(value) else getattr(value, "shape", None)
+        name: "without a shape yet"
+        if is_lazy(value)
+        else f"{value.dtype} of shape {tuple(value.shape)}{', frozen,' * (name in frozen)}"
         for name, value in model.state_dict().items()
         if isinstance(value, Tensor)
     }
-
-
-def _shape_text(shape: object) -> str:
-    if isinstance(shape, torch.Size):
-        return f"of shape {tuple(shape)}"
-    return str(shape or "missing")

@@ -43,6 +43,12 @@ UNSUPPORTED = {
 }
 
 
+def check_module(model: object) -> None:
+    """Raise ModelError unless it is a module."""
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"model: should be a torch.nn.Module; found {type(model).__name__}")
+
+
 def core_of(model: nn.Module) -> nn.Module:
     """The model inside DataParallel, DistributedDataParallel, ``torch.compile`` and averages."""
     parallel = nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel
@@ -79,13 +85,17 @@ def is_compiled(model: nn.Module) -> bool:
 
 @contextmanager
 def usual_modes(model: nn.Module, execution: Execution, seed: int) -> Iterator[None]:
-    """Gradients, the CPU as default device, and no compilation but that of ``execution``.
+    """Gradients, the CPU as default device, no autocast, no compilation but that of ``execution``.
 
     So it does not matter what the caller has switched off or on, and hooks see every layer of a
     model that has been compiled before. What a model or ``make_model`` draws from global random
     states follows ``seed``, and leaves no trace there.
     """
+    overwrite = torch.__future__.set_overwrite_module_params_on_conversion
     with ExitStack() as stack:
+        stack.callback(overwrite, torch.__future__.get_overwrite_module_params_on_conversion())
+        overwrite(False)  # or an optimiser would lose its parameters
+        stack.enter_context(torch.autocast(execution.resolve().type, enabled=False))
         stack.enter_context(seeded(Generator().manual_seed(seed)))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
@@ -115,7 +125,9 @@ def check_kind(model: nn.Module) -> None:
 
 def check_trainable(model: nn.Module) -> None:
     """Raise ModelError where nothing is trainable, or nothing of a copy, as with TorchScript."""
-    trainable(model)
+    for name, parameter in trainable(model).items():
+        if parameter._post_accumulate_grad_hooks:  # it may step an optimiser of the original
+            raise ModelError(f"model: a hook runs after the gradient of {name!r}; remove it first")
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise ModelError(
             "model: is TorchScript, which cannot be trained once copied; pass the module that was "
@@ -174,6 +186,9 @@ def copied(model: nn.Module) -> nn.Module:
         ) from error
     if shares_weights(found, model):
         raise ModelError("model: cannot be copied; its __deepcopy__ shares weights with it")
+    for old, new in zip(model.parameters(), found.parameters(), strict=False):
+        for hook in (old._backward_hooks or {}).values() if new.requires_grad else ():
+            new.register_hook(hook)  # such as one that masks the gradient
     return found
 
 
@@ -181,7 +196,7 @@ def _hindrance(model: nn.Module, memo: Mapping[int, object]) -> str:
     """Name the module and the attribute that cannot be copied."""
     for path, module in model.named_modules():
         for name, value in vars(module).items():
-            if name == "_modules":
+            if name in {"_modules", "_parameters", "_buffers"}:
                 continue
             try:
                 with _Detached():
@@ -201,7 +216,9 @@ def _places(model: nn.Module, trained: bool) -> set[tuple[torch.device, int]]:
     tensors = [p for p in model.parameters() if p.requires_grad or not trained]
     tensors += [] if trained else model.buffers()  # type: ignore[arg-type]
     return {
-        (t.device, t.untyped_storage().data_ptr()) for t in tensors if not is_lazy(t) and t.numel()
+        (t.device, t.untyped_storage().data_ptr())
+        for t in tensors
+        if not (is_lazy(t) or t.is_meta) and t.layout is torch.strided and t.numel()
     }
 
 
@@ -324,6 +341,8 @@ def probe(
             )
         num_classes, running = found.pop(), frozenset[str]()
         if training:
+            with _failing("its own state dict"):
+                model.load_state_dict(dict(model.state_dict()))  # as methods do
             name, x = next(iter(inputs.items()))
             twice = to_device(cat([x, x]), device)
             trained, running = _trained(asked, twice, name, num_classes)
@@ -356,6 +375,19 @@ def _failing(what: str) -> Iterator[None]:
         raise ModelError(f"model: cannot process {what} ({one_line(error)})") from error
 
 
+def _leaves(output: Tensor) -> set[int]:
+    """The ids of the trainable tensors that a result was computed from."""
+    found, seen, waiting = set[int](), set[Any](), [output.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [following for following, _ in node.next_functions]
+            if type(node).__name__ == "AccumulateGrad":
+                found.add(id(node.variable))  # type: ignore[attr-defined]
+    return found
+
+
 def _trained(
     asked: nn.Module, twice: Inputs, name: str, num_classes: int
 ) -> tuple[bool, frozenset[str]]:
@@ -378,6 +410,16 @@ def _trained(
         )
     if parameters and not logits.requires_grad:
         raise ModelError("model: its logits do not depend on any trainable parameter")
+    stray = _leaves(logits) - {id(p) for p in asked.parameters()}
+    if stray:  # inputs that a model marks itself are new in each pass
+        with modes(asked, training=True):
+            again = main_output(asked(twice))
+        stray &= _leaves(again)
+    if stray:
+        raise ModelError(
+            "model: its logits depend on trainable weights that are none of its parameters; "
+            "register the layers that hold them, or set their requires_grad to False"
+        )
     if parameters:
         with _failing(f"{where}, backward"):
             labels = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
@@ -388,6 +430,8 @@ def _trained(
     changed = {
         key
         for key, buffer in asked.named_buffers()
-        if key in before and buffer.is_floating_point() and not torch.equal(buffer, before[key])
+        if key in before
+        and buffer.is_floating_point()
+        and not torch.equal(buffer.to_dense(), before[key].to_dense())
     }
     return isinstance(output, Tensor), frozenset(changed)

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ugradsl_core.api.model import copied, core_of, with_core
+from ugradsl_core.api.model import check_module, copied, core_of, with_core
 from ugradsl_core.config import Config
-from ugradsl_core.errors import ModelError, StoreError
+from ugradsl_core.errors import ConfigError, ModelError, StoreError
 from ugradsl_core.methods import get_method
 from ugradsl_core.methods.problem import UnlearnResult
 from ugradsl_core.models import load_weights
@@ -84,7 +84,7 @@ class Unlearned:
             **({"run": json.dumps(asdict(self.run))} if self.run else {}),
         }
         whole = {name: value.contiguous().clone() for name, value in state.items()}
-        write_atomically(Path(path), lambda place: save_file(whole, place, metadata=told))
+        write_atomically(path, lambda place: save_file(whole, place, metadata=told))
 
 
 def load_result(path: str | Path, model: nn.Module) -> Unlearned:
@@ -101,6 +101,7 @@ def load_result(path: str | Path, model: nn.Module) -> Unlearned:
     """
     from safetensors import SafetensorError, safe_open
 
+    check_module(model)
     try:
         with safe_open(str(path), framework="pt") as file:
             told = file.metadata() or {}
@@ -109,12 +110,17 @@ def load_result(path: str | Path, model: nn.Module) -> Unlearned:
         raise StoreError(f"{path}: cannot be read ({one_line(error)})") from error
     if told.get("format") != FORMAT:
         raise StoreError(f"{path}: was not written by save(); found format {told.get('format')!r}")
-    config = get_method(told["method"]).config(**json.loads(told["config"]))
-    counts: dict[str, Any] = json.loads(told["counts"])
     found = with_weights(model, state)
     ordered = {name: state[name] for name in found.state_dict() if name in state}
-    result = UnlearnResult(ordered, **{**counts, "losses": tuple(counts["losses"])})
-    run = Run(**json.loads(told["run"])) if "run" in told else None
+    try:
+        config = get_method(told["method"]).config(**json.loads(told["config"]))
+        counts: dict[str, Any] = json.loads(told["counts"])
+        result = UnlearnResult(ordered, **{**counts, "losses": tuple(counts["losses"])})
+        run = Run(**json.loads(told["run"])) if "run" in told else None
+    except ConfigError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path}: what save() wrote is damaged ({error!r})") from error
     return Unlearned(found, told["method"], config, result, run)
 
 
@@ -133,5 +139,4 @@ def with_weights(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
             return with_core(found, load_weights(core, state)).eval()
         return load_weights(found, state).eval()
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise ModelError(f"model: the weights do not fit it ({reason})") from error
+        raise ModelError(f"model: the weights do not fit it ({error})") from error

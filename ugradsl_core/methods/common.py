@@ -142,12 +142,14 @@ def batchnorm_needs_two() -> Iterator[None]:
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:
     """A copy of the model's weights on the CPU, in the default memory format."""
-    return {
-        name: value.detach().to("cpu", copy=True).contiguous()
-        if isinstance(value, Tensor)
-        else copy.deepcopy(value)  # what a module's get_extra_state returns
-        for name, value in model.state_dict().items()
-    }
+    found = {}
+    for name, value in model.state_dict().items():
+        if isinstance(value, Tensor):
+            kept = value.detach().to("cpu", copy=True)
+            found[name] = kept.contiguous() if kept.layout is torch.strided else kept
+        else:
+            found[name] = copy.deepcopy(value)  # what a module's get_extra_state returns
+    return found
 
 
 def evaluation_model(problem: Problem) -> nn.Module:

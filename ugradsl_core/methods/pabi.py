@@ -205,7 +205,7 @@ def certify(
             project(gradients, config.c1)
             for p, g in zip(parameters, gradients, strict=True):
                 p.mul_(1 - config.eta * config.lam).sub_(g, alpha=config.eta)
-                drawn = send(torch.randn(p.shape, generator=noise), p.device)
+                drawn = send(torch.randn(p.shape, generator=noise, dtype=torch.float32), p.device)
                 p.add_(drawn.to(p), alpha=sigma)
     return passed, tuple(torch.stack(losses).tolist())
 

@@ -66,6 +66,5 @@ def cat(parts: Sequence[Inputs]) -> Inputs:
 
 def one_line(error: BaseException) -> str:
     """The first line of an exception's message, or its type where it has none."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "") or (
-        type(error).__name__
-    )
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[: 1 + lines[0].endswith(":")]) if lines else type(error).__name__

@@ -74,6 +74,7 @@ def _origins(dataset: Any, rows: Tensor, roots: list[MapStyle]) -> Iterator[tupl
         return
     inner: Any = getattr(dataset, "dataset", None)
     part = isinstance(dataset, Subset) or (_is_map_style(inner) and hasattr(dataset, "indices"))
+    part = part and hasattr(inner, "__len__")
     indices = subset_rows(dataset) if part else None
     if indices is not None:
         chosen = indices[rows]

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Subset, TensorDataset, default_collate
 
 from ugradsl_core.errors import DataError
-from ugradsl_core.samples.inputs import Inputs, one_line, size
+from ugradsl_core.samples.inputs import Inputs, each, one_line, size
 
 Collate = Callable[[list[Any]], Any]
 LABELS = ("labels", "label", "targets", "target", "y")  # the names of an item's label
@@ -77,19 +77,27 @@ class Source:
             if self.stored is not None:
                 inputs, labels, *chosen = self.stored
                 own = chosen[0][rows] if chosen else rows
-                return (
-                    inputs.index_select(0, own.to(inputs.device)),
-                    _whole(labels.index_select(0, own.to(labels.device)), rows, self.name),
-                )
-            numbers = rows.tolist()
-            items = self.items(numbers)
-            try:
-                batch = (self.collate or default_collate)(items)
-            except Exception as error:  # a collate_fn's own code may raise anything
-                batch = None if self.collate else _numbered(items)
-                if batch is None:
-                    raise DataError(f"{self.name}: {self._why(items, numbers, error)}") from error
-            return self._parted(batch, rows)
+                batch = [t.index_select(0, own.to(t.device)) for t in (inputs, labels)]
+            else:
+                batch = self._batch(rows.tolist())
+            found, numbers = self._parted(batch, rows)
+            return each(self._held, found), self._held(numbers)
+
+    def _held(self, tensor: Tensor) -> Tensor:
+        """The tensor without its history, so that no gradient reaches what it was computed from."""
+        if tensor.is_meta:
+            raise DataError(f"{self.name}: its tensors are on the meta device and hold nothing")
+        return tensor.detach()
+
+    def _batch(self, numbers: list[int]) -> Any:
+        items = self.items(numbers)
+        try:
+            return (self.collate or default_collate)(items)
+        except Exception as error:  # a collate_fn's own code may raise anything
+            batch = None if self.collate else _numbered(items)
+            if batch is None:
+                raise DataError(f"{self.name}: {self._why(items, numbers, error)}") from error
+            return batch
 
     def items(self, numbers: Sequence[int]) -> list[Any]:
         """The items themselves, together where the data set can read several at once.
@@ -154,9 +162,10 @@ class Source:
         if isinstance(batch, Mapping):
             key = next((name for name in LABELS if name in batch), None)
             if key is None:
+                found = ", ".join(f"{key!s:.20}" for key in batch)
                 raise DataError(
-                    f"{self.name}: {PAIRS}; found mappings of {', '.join(map(str, batch))}, and "
-                    f"none of them is called {', '.join(LABELS)}"
+                    f"{self.name}: {PAIRS}; found mappings of {found}, and none of them is called "
+                    f"{', '.join(LABELS)}"
                 )
             others = {k: v for k, v in batch.items() if k not in (key, "label", "labels")}
             inputs, labels = _tensors(others), batch[key]

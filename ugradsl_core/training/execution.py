@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ugradsl_core.errors import ConfigError
+from ugradsl_core.errors import ConfigError, whole_number
 from ugradsl_core.training.processes import ALONE, World
 from ugradsl_core.training.progress import SILENT, Progress
 
@@ -37,8 +37,10 @@ class Execution:
     progress: Progress = field(default=SILENT, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.accumulate < 1:
-            raise ConfigError(f"accumulate: should be at least 1; found {self.accumulate}")
+        whole_number(self.accumulate, "accumulate", 1)
+        for name in ("amp", "compile", "channels_last"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name}: should be True or False; found {getattr(self, name)!r}")
 
     def identity(self) -> dict[str, Any]:
         """The switches that change results and are not at their defaults."""
@@ -63,8 +65,8 @@ class Execution:
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:
             device = torch.device(self.device)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
+            torch.empty(1, device=device).item()
+        except (RuntimeError, AssertionError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(f"device: {self.device!r} cannot be used here ({reason})") from error
         return device

@@ -53,11 +53,8 @@ def step_gradient(
     Images come with channels last in memory, and so would be what a network makes of them.
     """
 
-    amp = execution.amp
-    plain = not (amp or torch.is_autocast_enabled(device.type))  # nothing to switch on or off
-
     def of_part(batches: tuple[Batch, ...], share: float | None = None) -> Tensor:
-        with nullcontext() if plain else torch.autocast(device.type, torch.bfloat16, enabled=amp):
+        with torch.autocast(device.type, torch.bfloat16) if execution.amp else nullcontext():
             value = loss(network, batches)
             value = value if share is None else share * value
         value.backward()  # type: ignore[no-untyped-call]

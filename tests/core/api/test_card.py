@@ -105,6 +105,10 @@ def test_bad_arguments_are_named(result: Any, scores: Comparison) -> None:
     for name in ("unlearnt", "retrained"):
         with pytest.raises(ConfigError, match="Valid: original, unlearned"):
             model_card(result, scores, forgotten=WHAT, name=name)
+    with pytest.raises(ConfigError, match=r"^result: should be of Unlearned; found CNN"):
+        model_card(result.model, scores, forgotten=WHAT)
+    with pytest.raises(ConfigError, match=r"^scores: should be of Comparison; found None"):
+        model_card(result, None, forgotten=WHAT)  # type: ignore[arg-type]
 
 
 def test_a_name_with_a_bar_stays_in_its_cell(result: Any) -> None:

@@ -1,6 +1,7 @@
 """Retrain's fresh weights: proven to be fresh, or asked for in a sentence."""
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -96,6 +97,9 @@ HIDDEN: dict[str, Callable[[], nn.Module]] = {
 @pytest.mark.parametrize("method", ["retrain", "eu-k"])
 def test_weights_that_no_reset_reaches_are_asked_for(kind: str, method: str) -> None:
     network = HIDDEN[kind]()
+    with torch.no_grad():
+        for p in network.parameters():  # as training does; orthogonal weights start alike
+            p.mul_(1 + torch.rand_like(p) / 100)
     with pytest.raises(ModelError, match=ASKED) as caught:
         run(method, network)
     assert "\n" not in str(caught.value)
@@ -228,6 +232,56 @@ def test_a_make_model_with_the_trained_weights_is_refused() -> None:
     network = model()
     with pytest.raises(ModelError, match="fresh weights; found the trained ones"):
         run("retrain", network, make_model=lambda: copy.deepcopy(network))
+
+
+def changed(change: Callable[[nn.Module], Any]) -> Callable[[], nn.Module]:
+    def make() -> nn.Module:
+        found = CNN()
+        change(found)
+        return found
+
+    return make
+
+
+UNLIKE: dict[str, tuple[Callable[..., Any], str]] = {
+    "fails": (lambda: 1 // 0, r"fails \(integer division or modulo by zero\)$"),
+    "needs arguments": (lambda x: x, r"fails \(.*missing 1 required positional argument"),
+    "float64": (changed(nn.Module.double), "weight is torch.float64 of shape .* and torch.float32"),
+    "frozen": (
+        changed(lambda m: m.features.requires_grad_(False)),
+        r"features.0.weight is .*, frozen, there and .*\) here$",
+    ),
+    "meta": (changed(lambda m: m.to("meta")), "the weights .* are on the meta device"),
+    "NaN": (changed(lambda m: m.head.bias.data.fill_(math.nan)), "'head.bias' hold NaN"),
+}
+
+
+@pytest.mark.parametrize("kind", UNLIKE)
+@pytest.mark.parametrize("method", ["retrain", "eu-k"])
+def test_a_make_model_that_makes_another_model_is_refused(kind: str, method: str) -> None:
+    make, said = UNLIKE[kind]
+    with pytest.raises(ModelError, match=f"^make_model: .*{said}") as caught:
+        run(method, model(), make_model=make)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+def test_a_make_model_that_scripts_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"^make_model: is TorchScript"):
+        run("retrain", model(), make_model=lambda: torch.jit.script(CNN()))
+
+
+def test_a_make_model_that_loads_a_part_of_the_trained_weights_is_refused() -> None:
+    network = model()
+
+    def make() -> nn.Module:
+        other = CNN()
+        other.features.load_state_dict(network.features.state_dict())  # type: ignore[operator]
+        return other
+
+    with pytest.raises(ModelError, match=r"found the trained ones of 'features.0.weight'$"):
+        run("retrain", network, make_model=make)
 
 
 def test_a_model_that_make_model_keeps_is_not_trained() -> None:

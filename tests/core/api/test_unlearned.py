@@ -111,6 +111,41 @@ def test_files_that_are_none_of_ours_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "y").exists()
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"method": None},
+        {"config": "{"},
+        {"config": "[]"},
+        {"counts": "{}"},
+        {"run": '{"retain": 3}'},
+    ],
+)
+def test_a_damaged_head_of_a_file_is_one_sentence(changed: dict[str, Any], tmp_path: Path) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    run("ft").save(tmp_path / "x")
+    with safe_open(tmp_path / "x", "pt") as file:
+        told, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    told = {name: text for name, text in {**told, **changed}.items() if text is not None}
+    save_file(state, tmp_path / "y", metadata=told)
+    with pytest.raises(StoreError, match=r"y: what save\(\) wrote is damaged \(") as caught:
+        load_result(tmp_path / "y", model())
+    assert "\n" not in str(caught.value)
+
+
+def test_paths_and_models_of_another_type_are_one_sentence() -> None:
+    found = run("ft")
+    for path in (3, None):
+        with pytest.raises(StoreError, match=f"^{path}: cannot be written"):
+            found.save(path)
+        with pytest.raises(StoreError, match=f"^{path}: cannot be read"):
+            load_result(path, model())  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match=r"^model: should be a torch\.nn\.Module; found Unle"):
+        load_result("x", found)
+
+
 def test_an_unlearned_model_can_be_exported() -> None:
     found = run("ugradsl").model
     x = torch.randn(5, 1, SIDE, SIDE)
@@ -198,6 +233,11 @@ def test_without_a_retrained_model_there_are_no_gaps(results: dict[str, Any]) ->
         compare(original=model(), unlearned={"original": results["ga"]}, **SETS)
     with pytest.raises(ModelError, match=r"model: should be a torch\.nn\.Module; found str"):
         compare(unlearned="ga", **SETS)
+    for none in (None, {}):
+        with pytest.raises(ConfigError, match=r"^unlearned: should be a model, or models by nam"):
+            compare(unlearned=none, **SETS)
+    with pytest.raises(ConfigError, match=r"unknown option 'batchsize'. Did you mean 'batch_si"):
+        compare(unlearned=results["ga"], batchsize=8, **SETS)
 
 
 def test_names_are_escaped_in_a_notebook(results: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import enum
 import warnings
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -13,14 +14,20 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import (
+    BatchSampler,
     ConcatDataset,
     DataLoader,
     Dataset,
     IterableDataset,
+    RandomSampler,
+    SequentialSampler,
     Subset,
+    SubsetRandomSampler,
     TensorDataset,
+    WeightedRandomSampler,
     default_collate,
 )
+from torch.utils.data.distributed import DistributedSampler
 
 from toys import CNN, CPU, SIDE, K, copied, same_bits
 from ugradsl_core import ConfigError, DataError, UGradSLError, evaluate, unlearn
@@ -436,6 +443,25 @@ def test_subsets_with_any_kind_of_indices(indices: Any) -> None:
     assert torch.equal(labels, expected[1])
 
 
+@pytest.mark.parametrize("data", [Numbered(0, 4), TensorDataset(torch.eye(4), torch.arange(4))])
+@pytest.mark.parametrize("make", [list, np.array, torch.tensor])
+def test_a_subset_by_a_mask_is_refused(data: Any, make: Callable[[Any], Any]) -> None:
+    """PyTorch would take items 1 and 0, over and over."""
+    for given in (Subset(data, make([True, False, True, True])), Subset(data, make([False] * 4))):
+        for chosen in (given, Subset(given, [0, 1])):
+            assert refusal(forget=chosen).startswith("forget: its indices are a mask; pass the")
+
+
+def test_a_subset_of_a_stream_is_refused() -> None:
+    said = refusal(method="ga", forget=Subset(Unsized(), [0]))
+    assert said.startswith("forget: item 0 cannot be read (")
+
+
+class Unsized(IterableDataset):
+    def __iter__(self) -> Any:
+        return iter([])
+
+
 @pytest.mark.parametrize("indices", [[7, 8], [0, -9]])
 def test_a_subset_beyond_its_data_set_is_one_sentence(indices: list[int]) -> None:
     with pytest.raises(DataError, match=r"retain: item [01] cannot be read \(IndexError"):
@@ -476,6 +502,38 @@ def test_data_sets_that_read_several_items_are_asked_once_a_batch() -> None:
     assert set(newer.asked) == {1}
 
 
+# -- tensors with a history or without numbers
+
+
+@pytest.mark.parametrize("kind", ["stored leaf", "stored", "items"])
+def test_no_gradient_reaches_the_data_or_what_they_were_computed_by(kind: str) -> None:
+    maker = torch.nn.Linear(4, 4)
+    x = torch.stack([number(i) for i in range(8)])
+    made = x.clone().requires_grad_() if kind == "stored leaf" else maker(x)
+    labels = torch.arange(8) % K
+    data: Any = TensorDataset(made, labels)
+    if kind == "items":
+        data = Items(8, lambda i: (maker(x[i]), i % K))
+    found = weights(method="ga", forget=data)
+    assert maker.weight.grad is None
+    assert made.grad_fn or made.grad is None
+    plain = TensorDataset(made.detach(), labels)
+    assert same_bits(found, weights(method="ga", forget=plain))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        TensorDataset(torch.empty(8, 4, device="meta"), torch.arange(8) % K),
+        TensorDataset(torch.ones(8, 4), torch.empty(8, dtype=torch.long, device="meta")),
+        Items(8, lambda i: (torch.empty(4, device="meta"), 0)),
+    ],
+)
+def test_tensors_that_hold_nothing_are_refused(data: Any) -> None:
+    said = refusal(method="ga", forget=data)
+    assert said == "forget: its tensors are on the meta device and hold nothing"
+
+
 # -- loaders
 
 
@@ -484,7 +542,7 @@ class Never(torch.utils.data.Sampler):
         raise AssertionError("a loader's sampler is not used")
 
     def __len__(self) -> int:
-        return 3
+        return 24
 
 
 def test_a_loader_stands_for_its_data_set() -> None:
@@ -498,6 +556,36 @@ def test_a_loader_stands_for_its_data_set() -> None:
         warnings.simplefilter("error")
         found = evaluate(line(), **loaders, test=DataLoader(test, drop_last=True, batch_size=7))
     assert found == evaluate(line(), retain=Numbered(8, 24), forget=Numbered(0, 8), test=test)
+
+
+CHOOSING: dict[str, dict[str, Any]] = {
+    "a subset": {"sampler": SubsetRandomSampler(range(2)), "batch_size": 2},
+    "some at random": {"sampler": RandomSampler(range(8), num_samples=2)},
+    "batches": {"batch_sampler": BatchSampler(SubsetRandomSampler([3, 5]), 2, False)},
+    "a list of batches": {"batch_sampler": [[0], [4]]},
+}
+
+
+@pytest.mark.parametrize("kind", CHOOSING)
+def test_a_loader_that_leaves_items_out_is_refused(kind: str) -> None:
+    said = refusal(forget=DataLoader(Numbered(0, 8), **CHOOSING[kind]))
+    assert said == (
+        "forget: its loader shows 2 of its 8 items, but samplers are not used; pass a Subset of "
+        "the items"
+    )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"sampler": WeightedRandomSampler([1.0] * 8, 20)},
+        {"sampler": DistributedSampler(Numbered(0, 8), 2, 0)},
+        {"batch_sampler": BatchSampler(SequentialSampler(range(8)), 3, True)},
+    ],
+)
+def test_loaders_that_show_all_in_some_order_are_their_data_sets(more: dict[str, Any]) -> None:
+    loader = DataLoader(Numbered(0, 8), **more)
+    assert same_bits(weights(method="ga", forget=loader), weights(method="ga"))
 
 
 def test_a_loader_brings_its_collate_fn_and_an_argument_goes_first() -> None:
