@@ -561,7 +561,7 @@ class Buffered(nn.Module):
         self.phases = nn.Parameter(torch.ones(2, dtype=torch.complex64), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.sparse.mm(self.mixing, self.inner(x).T).T * self.eighths.float()
+        return self.inner(x) @ self.mixing.to_dense() * self.eighths.float()
 
 
 @pytest.mark.parametrize(("method", "changes"), SEVERAL)

@@ -1,5 +1,6 @@
 """Small models, data sets and problems that the unit tests share."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -206,12 +207,19 @@ def generator(seed: int = 0) -> Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def same_bits(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    return list(a) == list(b) and all(torch.equal(a[name], b[name]) for name in a)
+def same_bits(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    """Also of state dicts that hold more than tensors."""
+    return list(a) == list(b) and all(
+        torch.equal(value, b[name]) if isinstance(value, Tensor) else value == b[name]
+        for name, value in a.items()
+    )
 
 
-def copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in state.items()}
+def copied(state: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.clone() if isinstance(value, Tensor) else copy.deepcopy(value)
+        for name, value in state.items()
+    }
 
 
 class Pairs(TorchDataset):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, Subset, default_collate, default_convert
@@ -26,14 +25,12 @@ from ugradsl_core.errors import ConfigError, DataError, unknown_name
 from ugradsl_core.samples.inputs import Inputs, send, to_device
 from ugradsl_core.samples.overlap import CHOICES, CheckOverlap, check_contents, check_identity
 from ugradsl_core.samples.protocol import Augmentation, Batch
-from ugradsl_core.samples.reading import Collate, MapStyle, Source, subset_rows
+from ugradsl_core.samples.reading import Collate, MapStyle, Source
 from ugradsl_core.samples.workers import Job, Workers
 from ugradsl_core.training.execution import Execution
 from ugradsl_core.training.progress import SILENT, Progress
 
 BLOCK = 256  # items that are read at a time for their labels or contents
-COMPARED = 16  # items whose labels are held against those that their data set declares
-DECLARED = ("targets", "labels", "y", "label")  # attributes and columns that may hold labels
 
 
 def _chosen(inputs: Mapping[str, Tensor], columns: tuple[str, ...]) -> Inputs:
@@ -41,41 +38,6 @@ def _chosen(inputs: Mapping[str, Tensor], columns: tuple[str, ...]) -> Inputs:
         (only,) = inputs.values()
         return only
     return {name: inputs[name] for name in columns}
-
-
-def declared_labels(dataset: Any) -> Tensor | None:
-    """Labels that a data set holds beside its items, int64, (N,); they may be stale.
-
-    Looked for in ``targets``, ``labels``, ``y`` and ``label``, as attributes or columns, also of
-    the data set that a ``Subset`` is of; in any container of whole numbers.
-    """
-    if isinstance(dataset, Subset):
-        parent, rows = declared_labels(dataset.dataset), subset_rows(dataset)
-        return None if parent is None or rows is None else parent[rows]
-    if getattr(dataset, "target_transform", None) is not None:
-        return None
-    columns = getattr(dataset, "column_names", None)
-    for name in DECLARED:
-        found = getattr(dataset, name, None)
-        if found is None and isinstance(columns, list) and name in columns:
-            found = dataset[name]
-        labels = _as_labels(found, len(dataset))
-        if labels is not None:
-            return labels
-    return None
-
-
-def _as_labels(found: Any, n: int) -> Tensor | None:
-    if found is None or isinstance(found, str | bytes | Mapping) or callable(found):
-        return None
-    try:
-        if hasattr(found, "to_numpy"):  # a Series of pandas
-            found = found.to_numpy()
-        labels = found if isinstance(found, Tensor) else torch.from_numpy(np.array(found))
-    except (TypeError, ValueError, RuntimeError):
-        return None
-    whole = not (labels.is_floating_point() or labels.is_complex())
-    return labels.reshape(-1).long().cpu() if whole and labels.numel() == n else None
 
 
 def _checked(dataset: object, name: str) -> MapStyle:
@@ -124,23 +86,11 @@ def _loaded(loader: DataLoader[Any], name: str) -> Any:
 
 
 def _known_labels(source: Source, num_classes: int) -> Tensor | None:
-    """All labels where they need not be read; those that a data set declares are held to K.
-
-    Raises:
-        DataError: a label outside 0…K−1.
-    """
+    """All labels where they need not be read; DataError names one outside 0…K−1."""
     labels = source.all_labels
     if labels is not None:
         errors.check_labels(labels, num_classes, source.name)
-        return labels
-    declared = declared_labels(source.dataset)
-    if declared is not None:
-        wrong = ((declared < 0) | (declared >= num_classes)).nonzero()
-        if len(wrong):  # a mistake, unless the items have other labels than their data set says
-            _, own = source.read(wrong[0])
-            if torch.equal(own, declared[wrong[0]]):
-                errors.check_labels(own, num_classes, source.name)
-    return None
+    return labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,24 +132,15 @@ class UserSamples:
 
     @cached_property
     def labels(self) -> Tensor:
-        """int64, (N,): those declared, where they are those of some items, else all are read.
+        """int64, (N,); all items are read where the labels are not known.
 
         Raises:
             DataError: an item cannot be read, or a label is no class.
         """
         if self.known is not None:
             return self.known
-        declared = declared_labels(self.dataset)
-        if declared is not None and self._agree(declared):
-            return declared
         rows = torch.split(torch.arange(len(self)), BLOCK)
         return torch.cat([labels.cpu() for _, labels in self.batches(rows)])
-
-    def _agree(self, declared: Tensor) -> bool:
-        spread = torch.linspace(0, len(self) - 1, min(COMPARED, len(self)))
-        rows = torch.unique(spread.long())
-        ((_, labels),) = self.batches([rows])
-        return torch.equal(labels.cpu(), declared[rows])
 
     def batches(
         self,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ugradsl_core.api.model import check_module, copied, core_of, with_core
 from ugradsl_core.config import Config
-from ugradsl_core.errors import ConfigError, ModelError, StoreError
+from ugradsl_core.errors import ModelError, StoreError
 from ugradsl_core.methods import get_method
 from ugradsl_core.methods.problem import UnlearnResult
 from ugradsl_core.models import load_weights
@@ -117,9 +117,7 @@ def load_result(path: str | Path, model: nn.Module) -> Unlearned:
         counts: dict[str, Any] = json.loads(told["counts"])
         result = UnlearnResult(ordered, **{**counts, "losses": tuple(counts["losses"])})
         run = Run(**json.loads(told["run"])) if "run" in told else None
-    except ConfigError:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise StoreError(f"{path}: what save() wrote is damaged ({error!r})") from error
     return Unlearned(found, told["method"], config, result, run)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -37,19 +38,18 @@ def check_identity(sets: Mapping[str, MapStyle]) -> None:
     original.
     """
     roots: list[MapStyle] = []
-    seen: dict[str, dict[Any, Tensor]] = {}  # a set's distinct items: their numbers, by origin
+    numbers: dict[str, dict[Any, Tensor]] = {}  # of a set's distinct items, by origin
     for name, dataset in sets.items():
         found: dict[Any, list[Tensor]] = {}
         for origin, items in _origins(dataset, torch.arange(len(dataset)), roots):
             found.setdefault(origin, []).append(items)
-        own = {origin: torch.unique(torch.cat(parts)) for origin, parts in found.items()}
-        for other, theirs in seen.items():
-            common = own.keys() & theirs.keys()
-            shared = sum(int(torch.isin(own[key], theirs[key]).sum()) for key in common)
-            if shared:
-                how = f"{shared} samples are" if shared > 1 else "1 sample is"
-                raise _shared(other, name, f"{how} shared")
-        seen[name] = own
+        numbers[name] = {key: torch.unique(torch.cat(parts)) for key, parts in found.items()}
+    for (other, theirs), (name, own) in combinations(numbers.items(), 2):
+        common = own.keys() & theirs.keys()
+        shared = sum(int(torch.isin(own[key], theirs[key]).sum()) for key in common)
+        if shared:
+            how = f"{shared} samples are" if shared > 1 else "1 sample is"
+            raise _shared(other, name, f"{how} shared")
 
 
 def _shared(first: str, second: str, how: str) -> DataError:
@@ -223,17 +223,11 @@ def _add(found: "hashlib.blake2b", value: Any) -> None:
 
 def check_contents(contents: Mapping[str, list[bytes]]) -> None:
     """Raise DataError where two sets hold items with equal inputs, by their :func:`hashes`."""
-    names = list(contents)
-    places = {name: {h: i for i, h in reversed(list(enumerate(contents[name])))} for name in names}
-    for second, name in enumerate(names):
-        for other in names[:second]:
-            shared = [h for h in places[name] if h in places[other]]
-            if shared:
-                first = min(shared, key=places[other].__getitem__)
-                how = f"{len(shared)} samples have" if len(shared) > 1 else "1 sample has"
-                raise _shared(
-                    other,
-                    name,
-                    f"{how} the same content, such as item "
-                    f"{places[other][first]} of {other} and item {places[name][first]} of {name}",
-                )
+    places = {name: {h: i for i, h in [*enumerate(hs)][::-1]} for name, hs in contents.items()}
+    for (other, theirs), (name, own) in combinations(places.items(), 2):
+        shared = theirs.keys() & own.keys()
+        if shared:
+            first = min(shared, key=theirs.__getitem__)
+            how = f"{len(shared)} samples have" if len(shared) > 1 else "1 sample has"
+            such = f"item {theirs[first]} of {other} and item {own[first]} of {name}"
+            raise _shared(other, name, f"{how} the same content, such as {such}")

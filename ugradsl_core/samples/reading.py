@@ -125,7 +125,8 @@ class Source:
             if item is None:
                 return f"item {number} is None; leave it out of the data set"
         if self.collate is not None:
-            return f"collate_fn fails on items {_few(numbers)} ({one_line(error)})"
+            few = ", ".join(map(str, numbers[:3])) + ", …" * (len(numbers) > 3)
+            return f"collate_fn fails on items {few} ({one_line(error)})"
         for number, item in zip(numbers, items, strict=True):
             if isinstance(item, Sequence | Mapping) and not isinstance(item, str | bytes):
                 parts = list(item.values() if isinstance(item, Mapping) else item)
@@ -198,10 +199,6 @@ def _numbered(items: list[Any]) -> Any:
     with suppress(Exception):
         return default_collate([(inputs, operator.index(label)) for inputs, label in items])
     return None
-
-
-def _few(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers[:3])) + (", …" if len(numbers) > 3 else "")
 
 
 def _shapes(item: Any) -> Any:

@@ -32,13 +32,6 @@ class Job:
         return self.name, self.rows.tolist(), self.seed, self.hashed
 
 
-@dataclass(frozen=True)
-class Failure:
-    """The message of a process in place of a batch, as tracebacks do not travel well."""
-
-    sentence: str
-
-
 def done(source: Source, job: Job) -> Any:
     """A batch of the items, or their hashes; raises DataError as :meth:`Source.read` does."""
     if source.stored is not None and not job.hashed:
@@ -58,11 +51,7 @@ class _Jobs(Dataset[Any]):
         try:
             return done(self.sources[name], Job(name, torch.tensor(rows), seed, hashed))
         except DataError as error:
-            return Failure(str(error))
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
+            return DataError(str(error))  # alone, as tracebacks do not travel well
 
 
 @dataclass(eq=False)
@@ -123,8 +112,8 @@ class Workers:
         lives = True
         try:
             for found in crew.loader:
-                if isinstance(found, Failure):
-                    raise DataError(found.sentence)
+                if isinstance(found, DataError):
+                    raise found
                 yield found
         except (RuntimeError, OSError, EOFError, pickle.PicklingError) as error:
             lives = False
@@ -147,7 +136,6 @@ class Workers:
             batch_size=None,
             sampler=plan,
             num_workers=self.count,
-            collate_fn=_as_it_is,
             persistent_workers=True,
             generator=torch.Generator(),  # its own: torch's global state stays as it is
         )

@@ -15,16 +15,6 @@ from ugradsl_core.training.loop import (
 from ugradsl_core.training.processes import World
 
 __all__ = [
-    "Execution",
-    "Passes",
-    "SGDConfig",
-    "World",
-    "batch_count",
-    "cycled",
-    "is_frozen",
-    "modes",
-    "predict",
-    "shuffled",
-    "synchronise",
-    "train",
-]
+    "Execution", "Passes", "SGDConfig", "World", "batch_count", "cycled", "is_frozen", "modes",
+    "predict", "shuffled", "synchronise", "train",
+]  # fmt: skip

@@ -40,7 +40,7 @@ def capture(
     for number, generator in enumerate(generators):
         tensors[f"generator.{number}"] = generator.get_state()
     tensors["global"] = torch.get_rng_state()
-    device = _device(model)
+    device = next(model.parameters()).device
     if device.type == "cuda":
         tensors["cuda"] = torch.cuda.get_rng_state(device)
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
@@ -61,10 +61,6 @@ def restore(
     for number, generator in enumerate(generators):
         generator.set_state(tensors[f"generator.{number}"])
     torch.set_rng_state(tensors["global"])
-    device = _device(model)
+    device = next(model.parameters()).device
     if device.type == "cuda" and "cuda" in tensors:  # a run may go on where there is no GPU
         torch.cuda.set_rng_state(tensors["cuda"], device)
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device

@@ -21,12 +21,9 @@ def on_screen() -> bool:
     """Tell whether somebody is looking: stderr is a terminal, or this is a notebook."""
     if os.environ.get("TQDM_DISABLE", "0").lower() not in {"", "0", "false"}:
         return False
-    return _in_notebook() or bool(getattr(sys.stderr, "isatty", lambda: False)())
-
-
-def _in_notebook() -> bool:
     shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
-    return type(shell).__name__ == "ZMQInteractiveShell"
+    notebook = type(shell).__name__ == "ZMQInteractiveShell"
+    return notebook or bool(getattr(sys.stderr, "isatty", lambda: False)())
 
 
 class Progress:

@@ -8,7 +8,6 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -31,7 +30,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from toys import CNN, CPU, SIDE, K, copied, same_bits
 from ugradsl_core import ConfigError, DataError, UGradSLError, evaluate, unlearn
-from ugradsl_core.api.data import UserSamples, declared_labels
+from ugradsl_core.api.data import UserSamples
 from ugradsl_core.samples.reading import Source, stored_tensors
 from ugradsl_core.training import shuffled
 from user_sets import Items, Noisy, Numbered, Outer, halves, line, number, pictures, reading
@@ -258,49 +257,7 @@ def test_a_collate_fn_that_leaves_items_out_is_refused() -> None:
     assert "it made [7] of 8" in refusal(collate_fn=kept, batch_size=8)
 
 
-# -- labels that data sets declare
-
-
-class Declared(Numbered):
-    """Labels beside the items."""
-
-    def __init__(self, start: int, n: int, **attributes: Any) -> None:
-        super().__init__(start, n)
-        self.__dict__.update(attributes)
-
-
-LABELLED = [i % K for i in range(8)]
-
-
-@pytest.mark.parametrize("name", ["targets", "labels", "y", "label"])
-@pytest.mark.parametrize(
-    "held",
-    [
-        LABELLED,
-        tuple(LABELLED),
-        np.array(LABELLED, dtype=np.uint16),
-        torch.tensor(LABELLED, dtype=torch.uint8)[:, None],
-        pd.Series(LABELLED, index=range(5, 13)),
-        [torch.tensor(y) for y in LABELLED],
-        [np.int32(y) for y in LABELLED],
-    ],
-)
-def test_declared_labels_are_found_in_any_container(name: str, held: Any) -> None:
-    found = declared_labels(Declared(0, 8, **{name: held}))
-    assert found is not None
-    assert found.dtype == torch.int64
-    assert found.tolist() == LABELLED
-    part = declared_labels(Subset(Declared(0, 8, **{name: held}), [5, 2]))
-    assert part is not None
-    assert part.tolist() == [1, 2]
-
-
-@pytest.mark.parametrize(
-    "held",
-    ["abcdefgh", list("abcdefgh"), LABELLED[:7], {i: 0 for i in range(8)}, [0.5] * 8, len, None],
-)
-def test_what_is_no_list_of_labels_is_not_taken_for_one(held: Any) -> None:
-    assert declared_labels(Declared(0, 8, targets=held)) is None
+# -- labels that data sets declare, which may be stale
 
 
 class Coarse(Numbered):
@@ -320,24 +277,9 @@ def test_items_are_right_where_targets_are_stale() -> None:
     assert labels.tolist() == [i % K for i in range(40)]
 
 
-def test_declared_labels_out_of_range_are_refused_before_training() -> None:
-    """They are those of the items, so nothing else can come of them."""
-
-    def labelled(n: int) -> Any:
-        data = Items(n, lambda i: (number(i), data.targets[i]))
-        data.targets = [0] * (n - 1) + [7]  # type: ignore[attr-defined]
-        return data
-
-    data = labelled(24)
-    assert refusal(retain=data) == "retain: labels should lie in 0…3; found 7"
-    assert data.read <= 3
-
-
-def test_all_labels_are_read_in_batches_where_none_are_declared() -> None:
+def test_all_labels_are_read_in_batches() -> None:
     samples = UserSamples(Numbered(3, 300), None, K, DEVICE)
     assert samples.labels.tolist() == [i % K for i in range(3, 303)]
-    right = Declared(0, 300, targets=[i % K for i in range(300)])
-    assert torch.equal(UserSamples(right, None, K, DEVICE).labels, torch.arange(300) % K)
 
 
 # -- what is read, and when
