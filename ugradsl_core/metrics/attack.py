@@ -43,15 +43,14 @@ def _pivots(x: Array, gamma: float, tolerance: float, limit: int) -> tuple[Array
     factor = np.empty((min(limit, len(x)), len(x)))  # transposed: a step reads whole rows
     squared = (x**2).sum(1)
     chosen: list[int] = []
-    for rank, column in enumerate(factor):
+    for rank in range(len(factor)):
         pivot = int(residual.argmax())
         if residual[pivot] < tolerance:
             break
         distance = squared + squared[pivot] - 2 * x @ x[pivot]
-        np.exp(-gamma * np.maximum(distance, 0), out=column)
-        column -= factor[:rank, pivot] @ factor[:rank]
-        column /= np.sqrt(residual[pivot])
-        residual = np.maximum(residual - column**2, 0)
+        column = np.exp(-gamma * np.maximum(distance, 0)) - factor[:rank, pivot] @ factor[:rank]
+        factor[rank] = column / np.sqrt(residual[pivot])
+        residual = np.maximum(residual - factor[rank] ** 2, 0)
         chosen.append(pivot)
     return x[chosen], bool(residual.max() < tolerance)
 
@@ -161,7 +160,8 @@ def _merged(x: Array, sign: Array, weight: Array) -> tuple[Array, Array, Array]:
     total = np.bincount(group, weight)
     full = total > 0
     mean = np.bincount(group, weight * x[:, 0])[full] / total[full]
-    return mean[:, None], np.where(np.flatnonzero(full) % 2, 1.0, -1.0), total[full]
+    signs = np.where(np.flatnonzero(full) % 2, 1.0, -1.0)
+    return mean[:, None], signs, np.asarray(total[full])
 
 
 def _machine(x: Array, sign: Array, weight: Array, gamma: float) -> Decision:

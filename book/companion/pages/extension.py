@@ -119,7 +119,8 @@ def write_records(app: Sphinx, exception: Exception | None) -> None:
     target, root = Path(app.outdir) / sources.RECORDS, Path(app.srcdir) / "book" / "results"
     target.mkdir(exist_ok=True)
     for place in sorted((root / PROTOCOL).iterdir()):
-        evidence = load_evidence(*place.name.rsplit("-", 1), root)
+        name, _, scale = place.name.rpartition("-")
+        evidence = load_evidence(name, scale, root)
         for kind in sources.KINDS:
             for file, text in sources.record_files(*sources.published_set(evidence, kind)).items():
                 (target / file).write_text(text, encoding="utf-8")
