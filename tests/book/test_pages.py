@@ -55,6 +55,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(name, visit):
     overflow = visit(name).overflow
     assert overflow["page"] <= 0, overflow
     assert overflow["parts"] == []
+    assert overflow["tables"] == [], "a table scrolls sideways"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 from companion.tables.html import Cell, to_html
 
 STATIC = Path(__file__).parents[2] / "book" / "_static"
-HEADER = ["Method", "Avg. Gap", "Setting", "UA %", "MIA %", "RA %", "TA %", "add. MIA %"]
+HEADER = ["Method", "Avg. Gap", "Setting", "UA, %", "MIA, %", "RA, %", "TA, %", "additional MIA, %"]
 ROWS: list[list[Cell]] = [
     ["GA", "10.50 ± 1.00", "one"],
     ["FT", "9.25 ± 0.10", "two"],

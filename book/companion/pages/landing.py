@@ -100,7 +100,7 @@ marks are the self-adaptive forms.
         "difference exceeds the noise floor; *tied* otherwise. Each verdict holds for our reduced "
         "scale. “Adaptive” uses the rate of Algorithm 1 as a negative one, “positive” with the "
         "sign that the algorithm prints "
-        "([why](errata.md#the-sign-of-the-self-adaptive-rate)).",
+        "([why](readings.md#the-sign-of-the-self-adaptive-rate)).",
         raw_html(comparison.beside(records, PRESET, PAPER_TABLE, ["retrain", *selection(records)])),
         f"All {count} rows that were run, with their signed distances to Retrain, cost, and "
         "the agreement of our ranking with the paper's, are under "

@@ -194,11 +194,11 @@ def cost_table(records: Sequence[Record], preset: str, number: int) -> str:
         )
     header = [
         "Method",
-        "RTE s",
+        "RTE, s",
         "% of Retrain's",
-        "forward, 10³",
-        "backward, 10³",
-        f"paper, RTE {unit}",
+        "Forward, thousands",
+        "Backward, thousands",
+        f"The paper's RTE, {unit}",
         "% of Retrain's",
     ]
     return to_html(header, rows, caption, ours, f"{preset}-cost.csv")

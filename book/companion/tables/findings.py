@@ -151,8 +151,8 @@ def searched(evidence: Evidence) -> str:
     import pandas as pd
 
     header = [
-        "Method", "Trials", "Best trial", "Winner", "Its place", "On the test set", "Passes, 10³",
-        "Its values",
+        "Method", "Trials", "Best trial", "Winner", "Its place", "On the test set",
+        "Passes, thousands", "Its values",
     ]  # fmt: skip
     caption = (
         f"What the search found: {evidence.name}, {evidence.scale} scale. Trials: configurations "
@@ -347,7 +347,7 @@ def results(evidence: Evidence) -> str:
     header = ["Method"]
     for measure in shown:
         header += [measure, "Rank"]
-    header += [*map(percent, names), "Passes, 10³"]
+    header += [*map(percent, names), "Passes, thousands"]
     families = ", ".join(
         f"{each.family} pairs of {len(each.labels)} methods" for each in ranked.values()
     )

@@ -15,6 +15,7 @@ from companion.tables.words import (
     diverged_of,
     mean_and_std,
     metric_cell,
+    metric_name,
     percent,
     seeds_of,
     signed,
@@ -57,7 +58,7 @@ def results_table(records: Sequence[Record], csv_name: str, *, brief: bool = Fal
         five = mean_and_std(row["mean_of_gaps_add_MIA"], row["mean_of_gaps_std_add_MIA"])
         more = [] if brief else [five, means, *passes]
         rows.append([str(row["method"]) + diverged_of(row), gap, *cells, seconds, *more])
-    header = ["Method", GAP_NAMES[GAP_METRICS], *map(percent, names), "RTE s"]
+    header = ["Method", GAP_NAMES[GAP_METRICS], *map(percent, names), "RTE, s"]
     caption = (
         f"Ours: {describe(first)}; {seeds_of(records)}. Mean ± sample standard deviation over "
         "seeds. Avg. Gap is the mean over seeds of each seed's gap to Retrain, in percentage "
@@ -120,7 +121,7 @@ def signed_table(records: Sequence[Record], csv_name: str) -> str:
         "seeds of each seed's Avg. Gap, “gap of means” the Avg. Gap between the means over seeds; "
         "both are over UA, MIA, RA and TA."
     )
-    header = ["Method", *(n.replace("_", ". ") for n in METRICS), "Mean of gaps", "Gap of means"]
+    header = ["Method", *map(metric_name, METRICS), "Mean of gaps", "Gap of means"]
     return to_html(header, rows, caption, gaps.drop(columns="seeds"), csv_name)
 
 

@@ -59,9 +59,14 @@ def seeds_of(records: Sequence[Record]) -> str:
     return f"seed{'s' * (len(seeds) > 1)} " + ", ".join(map(str, seeds))
 
 
+def metric_name(metric: str) -> str:
+    """A metric as the text calls it."""
+    return "additional MIA" if metric == "add_MIA" else metric
+
+
 def percent(metric: str) -> str:
-    """A metric as the head of a column."""
-    return f"{metric.replace('_', '. ')} %"
+    """A metric and its unit as the head of a column."""
+    return f"{metric_name(metric)}, %"
 
 
 def diverged_of(row: Mapping[Any, Any]) -> str:

@@ -79,16 +79,16 @@ def findings(*kinds: str, minor: bool = True) -> Callable[[Path], str]:
 
 
 FRAGMENTS = {
-    "errata-order.md": printed_order,
-    "errata-spread.md": spread_is_gap,
-    "errata-gaps.md": printed_gaps,
-    "errata-repeats.md": findings("copied-line"),
-    "errata-references.md": findings("gap-other-retrain"),
-    "errata-twice.md": findings("printed-twice", minor=False),
-    "errata-misprints.md": findings("gap-elsewhere", "gap-misprint"),
-    "errata-impossible.md": findings("impossible-spread"),
-    "errata-spreads-copied.md": findings("copied-spread"),
-    "errata-weak.md": findings("weak-reference"),
-    "errata-times.md": findings("run-time"),
-    "errata-lost.md": findings("lost-cell"),
+    "readings-order.md": printed_order,
+    "readings-spread.md": spread_is_gap,
+    "readings-gaps.md": printed_gaps,
+    "readings-repeats.md": findings("copied-line"),
+    "readings-references.md": findings("gap-other-retrain"),
+    "readings-twice.md": findings("printed-twice", minor=False),
+    "readings-misprints.md": findings("gap-elsewhere", "gap-misprint"),
+    "readings-impossible.md": findings("impossible-spread"),
+    "readings-spreads-copied.md": findings("copied-spread"),
+    "readings-weak.md": findings("weak-reference"),
+    "readings-times.md": findings("run-time"),
+    "readings-lost.md": findings("lost-cell"),
 }
