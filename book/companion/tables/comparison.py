@@ -26,7 +26,7 @@ from companion.tables.html import Cell, to_html
 from companion.tables.paper import paper_rows, paper_title
 from companion.tables.results import NO_RECORDS, tied_with_best
 from companion.tables.words import (
-    describe,
+    briefly,
     describe_training,
     diverged_of,
     mean_and_std,
@@ -115,13 +115,13 @@ def beside(
             cells = (theirs[label][f"{name}_printed"] for name in ("avg_gap", *names))
             rows.append(["the paper", *(str(cell or "–") for cell in cells)])
     header = ["Method", GAP_NAMES[names], *map(percent, names)]
-    scale = f"{describe(one_setting(records))}; {seeds_of(records)}" if records else NOT_RUN
+    scale = f"{briefly(one_setting(records))}; {seeds_of(records)}" if records else NOT_RUN
     caption = (
         f"Our version of the paper's Table {number}. Upper rows: ours ({scale}), mean ± sample "
         "standard deviation over seeds. Lower rows: the paper, as printed "
-        f"({paper_scale(preset)}). {GAP_NAMES[names]} is the mean distance to Retrain over "
-        f"{'all five' if add else 'the four'} other columns, in percentage points; ours is the "
-        "mean over seeds of each seed's gap. Bold: cannot be told from the best."
+        f"({'paper scale' if records else paper_scale(preset)}). {GAP_NAMES[names]}: over "
+        f"{'all five' if add else 'the four'} other columns, in percentage points. Bold: cannot "
+        "be told from the best."
     )
     data = _beside_data(ours, paper, names, gap, number)
     data = data[data["label"].isin(shown)]
@@ -182,10 +182,10 @@ def cost_table(records: Sequence[Record], preset: str, number: int) -> str:
         )
     machines = {tuple(sorted((k, str(v)) for k, v in r.hardware.items())) for r in records}
     caption = (
-        f"Cost. Ours: {describe(first)}; {seeds_of(records)}: run-time efficiency (RTE) in seconds "
+        f"Cost. Ours: {briefly(first)}; {seeds_of(records)}: run-time efficiency (RTE) in seconds "
         "of wall time, mean ± sample standard deviation, its share of Retrain's, and thousands of "
         f"samples passed forward and backward. The paper's Table {number}: RTE in {unit}, as "
-        f"printed ({paper_scale(preset)}). Shares can be compared, times cannot."
+        "printed (paper scale). Shares can be compared, times cannot."
     )
     if len(machines) > 1:
         caption += (
@@ -222,7 +222,7 @@ def agreement_table(records: Sequence[Record], preset: str, numbers: Sequence[in
         rows.append([name, *(_agreement_cells(found) if found else ["fewer than two methods"])])
     caption = (
         "Agreement of rankings. Kendall's τ between the order of methods by our Avg. Gap "
-        f"({describe(one_setting(records))}; {seeds_of(records)}) and by the paper's printed one "
+        f"({briefly(one_setting(records))}; {seeds_of(records)}) and by the paper's printed one "
         "(paper scale), over the methods that both have; 1 is the same order, −1 the opposite "
         f"one. Interval: {MARKED:g} % percentile bootstrap over methods, rough for so few. p: of "
         "this |τ| or a larger one if the two orders had nothing to do with each other, by "

@@ -34,14 +34,16 @@ from companion.experiments.runs.evidence import (
     winners,
 )
 from companion.experiments.settings.labels import LABELS, title_of
+from companion.experiments.settings.preset import load_presets
 from companion.experiments.settings.setting import is_retrained
 from companion.figures import results as figures_results
 from companion.figures import search, style
 from companion.paper.claims.rules import BASES
-from companion.tables.comparison import gap_panels
+from companion.tables.comparison import gap_panels, paper_scale
 from companion.tables.html import Cell, show, to_html
 from companion.tables.results import signed_table, verdict_list
 from companion.tables.words import (
+    briefly,
     describe,
     diverged_of,
     mean_and_std,
@@ -84,7 +86,10 @@ def listed(titles: Sequence[str]) -> str:
 
 
 def coverage(evidence: Evidence) -> str:
-    """How much of the campaign there is, in a sentence or two."""
+    """The setting of ours and of the paper in full, and how much of the campaign there is.
+
+    Captions refer to this box: they name the data, the scale and the seeds only.
+    """
     good = by_label(evidence.results)
     done = [label for label in EXPECTED if good.get(label)]
     if not done:
@@ -105,7 +110,16 @@ def coverage(evidence: Evidence) -> str:
             f"transferred from the search of {listed(sorted(set(borrowed.values())))}; only the "
             "choice among them was made here."
         )
-    return f"<p>{code(text)}</p>"
+    return f'<div class="setting">\n<p>{code(setting(evidence))}</p>\n<p>{code(text)}</p>\n</div>'
+
+
+def setting(evidence: Evidence) -> str:
+    """What ours and the paper's numbers on a page were measured with, in full."""
+    first = one_setting(evidence.results)
+    text = f"Ours: {describe(first)}; {seeds_of(evidence.results)}."
+    if evidence.name in load_presets("paper"):
+        text += f" The paper's: {paper_scale(evidence.name)}."
+    return text
 
 
 def code(text: str) -> str:
@@ -352,7 +366,7 @@ def results(evidence: Evidence) -> str:
         f"{each.family} pairs of {len(each.labels)} methods" for each in ranked.values()
     )
     caption = (
-        f"Ours: {describe(first)}; {seeds_of(records)}. Mean ± sample standard deviation over "
+        f"Ours: {briefly(first)}; {seeds_of(records)}. Mean ± sample standard deviation over "
         f"seeds. {FOUR}: the mean over seeds of each seed's gap to Retrain over UA, MIA, RA and "
         f"TA; {FIVE}: with the additional MIA as well; in percentage points. Rank: every "
         "rank that a method may have; two methods differ where a paired t test says so at the 5 % "

@@ -11,6 +11,7 @@ from companion.experiments.records.summary import METRICS, one_setting, summary
 from companion.experiments.records.ties import FOUR, SMOKE, Verdict, gap_table, rank
 from companion.tables.html import Cell, to_html
 from companion.tables.words import (
+    briefly,
     describe,
     diverged_of,
     mean_and_std,
@@ -111,7 +112,7 @@ def signed_table(records: Sequence[Record], csv_name: str) -> str:
     apart = int(((intervals["low"] > 0) | (intervals["high"] < 0)).sum())
     chance = (1 - CONFIDENCE) * len(intervals)
     caption = (
-        f"Method − Retrain, ours: {describe(one_setting(records))}; {seeds_of(records)}. In "
+        f"Method − Retrain, ours: {briefly(one_setting(records))}; {seeds_of(records)}. In "
         "percentage points: mean over seeds of the difference to Retrain of the same seed, and "
         f"below it the {100 * CONFIDENCE:g} % t interval of that mean; a dash where all seeds "
         "differ by the same. With so few seeds the intervals are wide, and none is corrected for "

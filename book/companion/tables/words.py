@@ -42,6 +42,12 @@ def describe(record: Record) -> str:
     return f"{what}; {describe_training(s, record.scale)}"
 
 
+def briefly(record: Record) -> str:
+    """A record's data, forget set and scale in words; a page's setting box has the rest."""
+    s = record.setting
+    return f"{name_of(s['dataset'])}, {forget_set(s).words()}; {record.scale} scale"
+
+
 def describe_training(setting: Mapping[str, Any], scale: str) -> str:
     """Training images, model, epochs and scale of a setting, in words."""
     size = setting["train_size"]
@@ -54,8 +60,10 @@ def describe_training(setting: Mapping[str, Any], scale: str) -> str:
 
 
 def seeds_of(records: Sequence[Record]) -> str:
-    """The seeds of records, in words."""
+    """The seeds of records, in words; three or more in a row as a range."""
     seeds = sorted({record.seed for record in records})
+    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"seeds {seeds[0]} to {seeds[-1]}"
     return f"seed{'s' * (len(seeds) > 1)} " + ", ".join(map(str, seeds))
 
 

@@ -155,7 +155,10 @@ def test_every_step_of_a_campaign_can_be_shown(whole: Evidence) -> None:
 
 def test_coverage_counts(whole: Evidence) -> None:
     text = findings.coverage(whole)
-    assert text.startswith("<p>Records of 16 of 24 rows, with 4 to 5 seeds each.")
+    box, _, rest = text.partition("</p>")
+    assert box.startswith('<div class="setting">\n<p>Ours: CIFAR-10, a random 10 % forgotten; ')
+    assert "The paper&#x27;s: all training images, ResNet-18 of width 64, 160 epochs" in box
+    assert rest.startswith("\n<p>Records of 16 of 24 rows, with 4 to 5 seeds each.")
     assert "Not run yet: IU, BE, BS, " in text
     assert "FF were transferred from the search of digits-random10" in text
 
