@@ -18,6 +18,12 @@ MAIN = {PRESET: "Random forgetting", "cifar10-class": "Class-wise forgetting"}
 PAPER_TABLE = 10
 FIGURE = "landing-gaps.svg"
 NARROW = f"landing-gaps{pictures.NARROW}"
+SMOOTHING = (
+    "Does the smoothing itself help? {term}`NegGrad+` is {term}`UGradSL+` without smoothing "
+    "($\\alpha = 0$), and over $D_f$ it is {term}`UGradSL` without it, so each pair shows what the "
+    "smoothing adds. Numbers are {term}`gaps to Retrain <Avg. Gap>` in percentage points; "
+    "smaller is better."
+)
 SHOWN = ("ft", "ga", "ugradsl", "ugradsl:adaptive", "ugradsl+", "ugradsl+:adaptive")
 
 
@@ -75,7 +81,7 @@ def landing(book: Path) -> str:
         else f"The paper's Table {PAPER_TABLE}, as printed ({comparison.paper_scale(PRESET)}); "
         "ours are not run yet"
     )
-    parts = ["## What we found"]
+    parts = ["## What we found", SMOOTHING]
     for preset, title in MAIN.items():
         text = takeaways.answer(load_evidence(preset, SCALE, book / "results"))
         parts.append(raw_html(text.replace("<p>", f"<p><strong>{title}.</strong> ", 1)))

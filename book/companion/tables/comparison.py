@@ -74,7 +74,8 @@ def leaders(preset: str, numbers: Sequence[int], count: int = 3) -> str:
     for number in numbers:
         paper = printed(preset, number).dropna(subset=["avg_gap"]).sort_values("avg_gap")
         cells = [f"{row['method']} {row['avg_gap_printed']}" for _, row in paper.iterrows()]
-        parts.append(f"in Table {number} {', '.join(cells[:count])}, and the largest {cells[-1]}")
+        last = f", and the largest {cells[-1]}" if len(cells) > count else ""
+        parts.append(f"in Table {number} {', '.join(cells[:count])}{last}")
     return (
         f"<p>The smallest Avg. Gap as printed, in percentage points ({paper_scale(preset)}): "
         f"{'; '.join(parts)}.</p>"

@@ -5,6 +5,7 @@ Every part says in a sentence what is missing where records have not come yet.
 
 import html
 import math
+import re
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,7 @@ EXPECTED = tuple(label for label in LABELS if not label.endswith("-inverse"))
 ON_TOP = (REFERENCE, FLOOR, NO_STEP)  # rows above the methods
 BAND = (0.1, 0.9)
 DRAWS = (4, 8, 16)
+SET = re.compile(r"\bD_(r|f|te|tr)\b")
 NO_VERDICT = (
     "<p>A run at the <strong>smoke</strong> scale supports no verdict: it shows that the code "
     "runs, and its forget set is so small that the difference between two methods is mostly "
@@ -123,9 +125,12 @@ def setting(evidence: Evidence) -> str:
 
 
 def code(text: str) -> str:
-    """Escape text and set what is between backticks as code."""
+    """Escape text, set what is between backticks as code, and the names of sets with indices."""
     parts = html.escape(text).split("`")
-    return "".join(f"<code>{x}</code>" if i % 2 else x for i, x in enumerate(parts))
+    return "".join(
+        f"<code>{x}</code>" if i % 2 else SET.sub(r"<i>D</i><sub>\1</sub>", x)
+        for i, x in enumerate(parts)
+    )
 
 
 # ----- the search

@@ -217,7 +217,7 @@ def test_figures_carry_words_made_from_their_data(whole: Evidence) -> None:
 def test_what_to_take_away(whole: Evidence) -> None:
     text = takeaways.take_away(whole)
     assert "UGradSL+ comes nearer to Retrain than NegGrad+ (2.0 against 6.5 points)" in text
-    assert "UGradSL cannot be told from NegGrad+ (over D_f)" in text
+    assert "UGradSL cannot be told from NegGrad+ (over <i>D</i><sub>f</sub>)" in text
     assert "2 of 10 methods cannot be told from the best: UGradSL+ and SalUn, by either" in text
     assert "points apart, so smaller differences decide nothing. No method is as near." in text
     assert "Not shown to come nearer: FT, GA, " in text
