@@ -56,7 +56,7 @@ def spread_is_gap(book: Path) -> str:
         (title, str(len(group)), str(sum(line in odd for line in group)))
         for title, group in groups.items()
     ]
-    header = ("Forget set", "Lines", "± is the distance to Retrain in every metric")
+    header = ("Forget set", "Rows", "± is the distance to Retrain in every metric")
     return list_table(header, rows, kind="numbers")
 
 
@@ -65,7 +65,7 @@ def printed_gaps(book: Path) -> str:
     counts = explained(audit(root=book / "paper").checks).values()
     rows = [(TITLES[kind], str(sum(count[kind] for count in counts))) for kind in EXPLANATIONS]
     rows.append(("all rows with legible means", str(sum(int(row[1]) for row in rows))))
-    return list_table(("The printed Avg. Gap is …", "Lines"), rows, kind="numbers")
+    return list_table(("The printed Avg. Gap is …", "Rows"), rows, kind="numbers")
 
 
 def findings(*kinds: str, minor: bool = True) -> Callable[[Path], str]:
