@@ -10,8 +10,10 @@
 * A light page has its formulas as MathML instead (`companion.pages.mathematics`).
 * The core's docstrings become API pages, and `code` words link to them
   (`companion.pages.reference`).
+* Figures are numbered by part (`companion.pages.numbering`).
 * Folded code comes below what it shows (`companion.pages.cells`).
 * Figures become a part of their page (`companion.pages.pictures`).
+* A page that has moved is found at its old address (`companion.pages.moved`).
 * Every page carries its stamp (`companion.pages.stamp`), and what the theme leaves inaccessible
   is mended (`companion.pages.accessible`).
 """
@@ -38,6 +40,8 @@ from companion.pages import (
     fragments,
     head,
     mathematics,
+    moved,
+    numbering,
     pictures,
 )
 from companion.pages.reference import api, links
@@ -126,6 +130,12 @@ def write_records(app: Sphinx, exception: Exception | None) -> None:
                 (target / file).write_text(text, encoding="utf-8")
 
 
+def write_moved(app: Sphinx, exception: Exception | None) -> None:
+    """Lead from the old addresses of pages to the new ones."""
+    if exception is None and app.builder.format == "html":
+        moved.write(Path(app.outdir))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect these steps to Sphinx."""
     app.connect("builder-inited", write_fragments)
@@ -134,6 +144,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", api.show_fields, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", api.short_signature)
     app.connect("env-updated", links.add_exports)
+    app.connect("env-get-updated", numbering.number_figures, priority=900)  # after Sphinx
     app.connect("missing-reference", links.resolve)
     app.add_post_transform(links.LinkCode)
     app.add_post_transform(mathematics.NativeMath)
@@ -142,4 +153,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("build-finished", write_outputs)
     app.connect("build-finished", write_records)
     app.connect("build-finished", drop_images)
+    app.connect("build-finished", write_moved)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
