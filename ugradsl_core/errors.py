@@ -49,8 +49,8 @@ def unknown_name(kind: str, name: object, valid: Iterable[str]) -> ConfigError:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = choices
     if len(choices) > LISTED:
-        match = difflib.SequenceMatcher
-        listed = sorted(choices, key=lambda known: -match(None, known, wanted).ratio())[:LISTED]
+        likeness = {x: difflib.SequenceMatcher(None, x, wanted).ratio() for x in choices}
+        listed = sorted(choices, key=lambda choice: -likeness[choice])[:LISTED]
         listed.append(f"and {len(choices) - LISTED} more")
     return ConfigError(f"unknown {kind} {name!r}.{hint} Valid: {', '.join(listed)}")
 
