@@ -72,9 +72,11 @@ def _loaded(loader: DataLoader[Any], name: str) -> Any:
     Raises:
         DataError: its sampler leaves items out, and samplers are not used.
     """
-    batches, whole, shown, total = loader.batch_sampler, loader.dataset, 0, 0
+    batches: Any = loader.batch_sampler
+    whole: Any = loader.dataset
+    shown = total = 0
     with suppress(Exception):  # a sampler of one's own may have no length
-        sampler = getattr(batches, "sampler", loader.sampler)
+        sampler: Any = getattr(batches, "sampler", loader.sampler)
         shown = sum(map(len, batches)) if isinstance(batches, list) else len(sampler)
         total = len(whole)
     if shown < total and not isinstance(sampler, DistributedSampler):

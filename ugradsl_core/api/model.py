@@ -188,7 +188,7 @@ def copied(model: nn.Module) -> nn.Module:
         raise ModelError("model: cannot be copied; its __deepcopy__ shares weights with it")
     for old, new in zip(model.parameters(), found.parameters(), strict=False):
         for hook in (old._backward_hooks or {}).values() if new.requires_grad else ():
-            new.register_hook(hook)  # such as one that masks the gradient
+            new.register_hook(hook)  # type: ignore[no-untyped-call]  # it may mask a gradient
     return found
 
 
