@@ -8,8 +8,11 @@ their loops over parameters and their waiting for each loss count. Measured in p
 one thread, 10,240 samples and batches of 64: GA 1.50, SCRUB 1.93, SalUn 1.61; a bare loop over
 tensors, with neither checks nor copies, reaches 1.63 to 1.74, 2.33 and 1.77, and is the ceiling.
 
-Where a step is long it cannot be reached: of convolutions of 32×32 images nearly all the time is
-the passes' own. There GA is at 1.16, and the same bare loop at 1.29.
+Where a step is long GA cannot reach it: of convolutions of 32×32 images nearly all the time is
+the passes' own, and the same bare loop is at 1.29 to 1.34. GA comes within some percent of the
+loop: 1.30 (2,560 samples, the shortest of three runs; other work on the machine takes it down to
+1.16), with what is paid once a call, checks and copies, in it. SCRUB is at 1.68 and SalUn at 1.37
+there (1,280 samples, the shorter of two).
 """
 
 import copy
