@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 CHOICE = ("JUPYTER_DEFAULT_PROVISIONER_NAME", "preloaded")
@@ -55,19 +56,18 @@ class Forked:
         self._process.terminate()
 
 
-class PreloadedProvisioner(LocalProvisioner):  # type: ignore[misc]
+class PreloadedProvisioner(LocalProvisioner):
     """Starts a kernel as :class:`Forked`; everything else is Jupyter's."""
 
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Fork a kernel; the command's arguments are IPython's."""
         if sys.platform != "linux":  # forking is not safe beside macOS's own libraries
-            found: dict[str, Any] = await super().launch_kernel(cmd, **kwargs)
-            return found
+            return await super().launch_kernel(cmd, **kwargs)
         arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
-        self.process = Forked(arguments, kwargs.get("cwd"), kwargs.get("env", os.environ))
-        self.pid = self.pgid = self.process.pid
-        connection: dict[str, Any] = self.connection_info
-        return connection
+        forked = Forked(arguments, kwargs.get("cwd"), kwargs.get("env", os.environ))
+        self.process = forked  # type: ignore[assignment]  # it has what is asked of a Popen
+        self.pid = self.pgid = forked.pid
+        return self.connection_info
 
 
 def run_kernel(arguments: list[str], folder: str, variables: Mapping[str, str]) -> None:
