@@ -7,6 +7,7 @@ PyTorch once more for each. Elsewhere than on Linux each imports it.
 import multiprocessing
 import os
 import sys
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 
 CONTEXT = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
@@ -15,9 +16,14 @@ IMPORTED = ["companion.cli.main", "companion.experiments.runs.run", "torchvision
 
 def started(*arguments: object) -> BaseProcess:
     """``ugradsl`` with the arguments; what it prints is dropped."""
+    return begun(_run, [*map(str, arguments)])
+
+
+def begun(function: Callable[..., None], *arguments: object) -> BaseProcess:
+    """A function of this folder with the arguments."""
     if sys.platform == "linux":
         CONTEXT.set_forkserver_preload(IMPORTED)
-    process = CONTEXT.Process(target=_run, args=([*map(str, arguments)],))
+    process = CONTEXT.Process(target=function, args=arguments)
     process.start()
     return process
 
