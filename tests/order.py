@@ -2,8 +2,9 @@
 
 The cells whose outputs nbval compares show published records and theory, and know nothing of the
 seeds, methods and grids of live runs. The cells of live runs, whose outputs are not compared, run
-with the first seed, the first distance and sign, and the ends of their other grids. One notebook
-runs all methods; the others that do take six of them. ``make book`` runs each notebook as it is.
+with the first seed, the first distance and sign, the ends of their other grids, and few epochs and
+models where a notebook trains its own. One notebook runs all methods; the others that do take six
+of them. ``make book`` runs each notebook as it is.
 """
 
 import re
@@ -15,6 +16,8 @@ from companion.notebooks import longest
 GRID = re.compile(
     r'^((seeds|distances|signs|fractions|(?:p|alpha|beta)_values|epochs): str = ")([^"]+)"', re.M
 )
+TRAINING = re.compile(r"^((?:trained_)?epochs|models)(: int = )\d+", re.M)
+BRIEF = {"epochs": 2, "trained_epochs": 2, "models": 6}
 FIRST = {"seeds", "distances", "signs"}  # of these the first alone
 ALL = 'methods: str = "all"'
 SIX = 'methods: str = "retrain,no-step,ft,ga,ugradsl,ugradsl+"'
@@ -43,6 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         cell = getattr(item, "cell", None)  # of a notebook
         if cell is not None and "parameters" in cell.metadata.get("tags", []):
             cell.source = GRID.sub(_shorter, cell.source)
+            cell.source = TRAINING.sub(lambda m: f"{m[1]}{m[2]}{BRIEF[m[1]]}", cell.source)
             if item.path.stem != RUNS_ALL:
                 cell.source = cell.source.replace(ALL, SIX)
 
