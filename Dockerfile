@@ -5,7 +5,8 @@ FROM python:3.11-slim
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends git make \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home reader
+    && useradd --create-home reader \
+    && install --directory --owner=reader /home/reader/companion
 
 USER reader
 WORKDIR /home/reader/companion

@@ -157,7 +157,7 @@
       // what the outputs say: the accuracies; the attacks are those of the records
       const counted = { UA: (s) => 100 - accuracy(s.forget), RA: (s) => accuracy(s.retain), TA: (s) => accuracy(s.test) };
       const rows = ["UA", "MIA", "RA", "TA", "add_MIA"].map((name) => [
-        `${name === "add_MIA" ? "additional MIA" : name} %`,
+        `${name === "add_MIA" ? "additional MIA" : name}, %`,
         ...state.models.map((m, i) => {
           if (name in counted) return format(counted[name](sets[i]), 1);
           return name in m.metrics ? format(m.metrics[name], 1) : "–";

@@ -61,14 +61,18 @@
     }
     return found;
   };
+  /* A cell's text without its second line. */
+  const mainText = (cell) => {
+    const small = cell.querySelector("small");
+    return textOf(cell).slice(0, small ? -textOf(small).length || undefined : undefined).trim();
+  };
   const valueOf = (row, column) => {
     const cell = row.cells[column];
     if (!cell || (column && cell.colSpan > 1)) return null;
-    const small = cell.querySelector("small");
-    const text = textOf(cell).slice(0, small ? -textOf(small).length || undefined : undefined);
+    const text = mainText(cell);
     const number = parseFloat(text.replace(/,/g, "").replace("−", "-"));
     if (!Number.isNaN(number)) return number;
-    return ["", "–"].includes(text.trim()) ? null : text;
+    return ["", "–"].includes(text) ? null : text;
   };
   const compare = (a, b) => {
     if (typeof a === "number" && typeof b === "number") return a - b;
@@ -118,7 +122,7 @@
     count.setAttribute("aria-live", "polite");
     const kept = () =>
       rows.filter((row) =>
-        Array.from(chosen).every(([column, value]) => textOf(row.cells[column]) === value),
+        Array.from(chosen).every(([column, value]) => mainText(row.cells[column]) === value),
       );
     const update = () => {
       const shown = new Set(kept());
@@ -126,6 +130,7 @@
       count.textContent = `${shown.size} of ${rows.length} rows`;
       const state = new URLSearchParams();
       for (const [column, value] of chosen) state.set(heads[column].toLowerCase(), value);
+      if (order.value) state.set("sort", heads[order.value]);
       const address = state.size ? `#${state}` : window.location.pathname + window.location.search;
       if (window.location.hash || state.size) window.history.replaceState(null, "", address);
     };
@@ -140,7 +145,7 @@
     };
     for (const title of root.dataset.filters.split(";")) {
       const column = heads.indexOf(title);
-      const values = [...new Set(rows.map((row) => textOf(row.cells[column])))];
+      const values = [...new Set(rows.map((row) => mainText(row.cells[column])))];
       const select = choice(title, [["", "all"], ...values.map((v) => [v, v])], (value) => {
         if (value) chosen.set(column, value);
         else chosen.delete(column);
@@ -152,10 +157,22 @@
         chosen.set(column, start);
       }
     }
-    choice("Sort by", [["", "as published"], ...heads.map((head, at) => [String(at), head])], (at) => {
+    const arrange = (at) => {
       if (at) sort(table, Number(at), false);
       else table.tBodies[0].append(...rows);
-    });
+    };
+    const order = choice(
+      "Sort by",
+      [["", "as published"], ...heads.map((head, at) => [String(at), head])],
+      (at) => {
+        arrange(at);
+        update();
+      },
+    );
+    if (heads.includes(wanted.get("sort"))) {
+      order.value = String(heads.indexOf(wanted.get("sort")));
+      arrange(order.value);
+    }
     const download = element("a", { textContent: "Download these rows as CSV", href: "#" });
     download.download = "leaderboard-selected.csv";
     download.addEventListener("click", () => {

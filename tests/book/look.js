@@ -73,6 +73,13 @@
           .filter((e) => e.getBoundingClientRect().right > width + 1 && !held(e))
           .slice(0, 3)
           .map((e) => e.outerHTML.slice(0, 120)),
+        tables: [...document.querySelectorAll(".bd-article table")]
+          .filter((e) => !e.closest("pre, .highlight") && e.offsetParent)
+          .filter((e) => {
+            const box = e.closest(".results-table, .pst-scrollable-table-container, .output");
+            return (box ?? e).scrollWidth > (box ?? e).clientWidth + 1;
+          })
+          .map((e) => e.innerText.slice(0, 80)),
       };
     },
 

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from companion.pages.moved import MOVED
+
 HTML = Path(__file__).resolve().parents[2] / "_build" / "html"
+REDIRECTS = {"index.html", *(f"{old}.html" for old in MOVED)}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = (
     "--no-sandbox",
@@ -28,10 +31,10 @@ class _SilentHandler(SimpleHTTPRequestHandler):
 
 
 def built_pages() -> list[str]:
-    """Every page of the built book, as a path below its root; `index.html` only redirects."""
+    """Every page of the built book, as a path below its root, but for those that only redirect."""
     pages = (path.relative_to(HTML) for path in HTML.rglob("*.html"))
-    skipped = {"_static", "_sources", "index.html"}
-    return sorted(str(page) for page in pages if page.parts[0] not in skipped)
+    found = (str(page) for page in pages if page.parts[0] not in {"_static", "_sources"})
+    return sorted(set(found) - REDIRECTS)
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """Figures in the built book: labels that can be read on a phone, and that stay apart."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page
 
+from companion.pages.numbering import LETTERS
 from companion.pages.pictures import LEAST
 from serving import HTML, built_pages
 
@@ -35,6 +37,23 @@ COLLISIONS = """() => [...document.querySelectorAll(".drawing > svg")].flatMap((
     boxes.slice(i + 1).filter(([, b]) => over(a, b)).map(([other]) => [text, other]));
   return [...pairs, ...cut.map(([text]) => [text, "the edge"])];
 })"""
+
+
+def test_figures_are_numbered_by_part_and_each_number_once() -> None:
+    """ "Fig. R.2", so that the paper's "Figure 6" is none of ours."""
+    numbers = [
+        number
+        for name in built_pages()
+        for number in re.findall(
+            r'<span class="caption-number">([^<]*)</span>', (HTML / name).read_text("utf-8")
+        )
+    ]
+    if not built_pages():
+        pytest.skip("no page built")
+    assert len(numbers) > 50
+    assert len(set(numbers)) == len(numbers)
+    letters = "".join(LETTERS.values())
+    assert all(re.fullmatch(rf"Fig\. [{letters}]\.\d+ ", number) for number in numbers)
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(name, visit):
     overflow = visit(name).overflow
     assert overflow["page"] <= 0, overflow
     assert overflow["parts"] == []
+    assert overflow["tables"] == [], "a table scrolls sideways"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -75,6 +76,8 @@ def test_it_has_a_stamp(name, visit):
     assert "commit" in stamp["words"] or "version control" in stamp["words"]
     if name.startswith("notebooks/"):
         assert "live run took" in stamp["words"] or "committed" in stamp["words"]
+        notebook = Path(name).with_suffix(".ipynb").name
+        assert any(address.endswith(f"/{notebook}") for address in stamp["links"])
     for address in stamp["links"]:
         if address != "#":  # the page itself
             assert Path(os.path.normpath(HTML / name / ".." / address)).is_file()

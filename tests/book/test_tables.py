@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, Page
 from companion.tables.html import Cell, to_html
 
 STATIC = Path(__file__).parents[2] / "book" / "_static"
-HEADER = ["Method", "Avg. Gap", "Setting", "UA %", "MIA %", "RA %", "TA %", "add. MIA %"]
+HEADER = ["Method", "Avg. Gap", "Setting", "UA, %", "MIA, %", "RA, %", "TA, %", "additional MIA, %"]
 ROWS: list[list[Cell]] = [
-    ["GA", "10.50 ± 1.00", "one"],
+    ["GA", "10.50 ± 1.00", ("one", "transferred")],
     ["FT", "9.25 ± 0.10", "two"],
     ["Retrain", "–", "one"],
     ["SalUn", ("2.00 ± 0.20", "1 diverged"), "two"],
@@ -68,6 +68,9 @@ def test_a_phone_shows_a_card_for_each_row(page: Page) -> None:
 
 def test_rows_sort_by_numbers_and_what_has_none_comes_last(page: Page) -> None:
     page.get_by_label("Sort by").select_option(label="Avg. Gap")
+    assert methods(page) == ["SalUn", "FT", "GA", "Retrain"]
+    assert page.url.endswith("#sort=Avg.+Gap")
+    page.reload()  # the address keeps the order
     assert methods(page) == ["SalUn", "FT", "GA", "Retrain"]
     page.get_by_label("Sort by").select_option(label="as published")
     assert methods(page) == [row[0] for row in ROWS]

@@ -69,7 +69,9 @@ def answer(book: Path) -> str:
             ":::{div} answer",
             *(f"- {sentence}" for sentence in sentences),
             "",
-            f"Our scale: {describe_training(setting.identity(), SCALE)}. "
+            "[Avg. Gap](how-to-read.md#reading-a-table-of-results): the mean distance to Retrain, "
+            "a model trained anew without the data to forget, in four metrics; Avg. Gap (5) has a "
+            f"fifth. Our scale: {describe_training(setting.identity(), SCALE)}. "
             "[Claims and rules](claims.md) · [leaderboard](leaderboard.md) · "
             "[protocol](protocol.md)",
             ":::",
@@ -95,7 +97,10 @@ def title(scored: Mapping[str, Scored], published: Published) -> str:
         parts = [_counted(next(iter(tallies.values())))]
     else:
         parts = [f"by {measure} {_counted(found)}" for measure, found in tallies.items()]
-    return f"{text}: at the same budget, α < 0 against α = 0 comes out {'; '.join(parts)}."
+    return (
+        f"{text}: with negative smoothing (α < 0), against the same method without it (α = 0) at "
+        f"the same budget, a model comes out {'; '.join(parts)}."
+    )
 
 
 def _tally(published: Published, measure: str) -> Counter[str]:

@@ -18,6 +18,12 @@ MAIN = {PRESET: "Random forgetting", "cifar10-class": "Class-wise forgetting"}
 PAPER_TABLE = 10
 FIGURE = "landing-gaps.svg"
 NARROW = f"landing-gaps{pictures.NARROW}"
+SMOOTHING = (
+    "Does the smoothing itself help? {term}`NegGrad+` is {term}`UGradSL+` without smoothing "
+    "($\\alpha = 0$), and over $D_f$ it is {term}`UGradSL` without it, so each pair shows what the "
+    "smoothing adds. Numbers are {term}`gaps to Retrain <Avg. Gap>` in percentage points; "
+    "smaller is better."
+)
 SHOWN = ("ft", "ga", "ugradsl", "ugradsl:adaptive", "ugradsl+", "ugradsl+:adaptive")
 
 
@@ -75,7 +81,7 @@ def landing(book: Path) -> str:
         else f"The paper's Table {PAPER_TABLE}, as printed ({comparison.paper_scale(PRESET)}); "
         "ours are not run yet"
     )
-    parts = ["## What we found"]
+    parts = ["## What we found", SMOOTHING]
     for preset, title in MAIN.items():
         text = takeaways.answer(load_evidence(preset, SCALE, book / "results"))
         parts.append(raw_html(text.replace("<p>", f"<p><strong>{title}.</strong> ", 1)))
@@ -100,7 +106,7 @@ marks are the self-adaptive forms.
         "difference exceeds the noise floor; *tied* otherwise. Each verdict holds for our reduced "
         "scale. “Adaptive” uses the rate of Algorithm 1 as a negative one, “positive” with the "
         "sign that the algorithm prints "
-        "([why](errata.md#the-sign-of-the-self-adaptive-rate)).",
+        "([why](readings.md#the-sign-of-the-self-adaptive-rate)).",
         raw_html(comparison.beside(records, PRESET, PAPER_TABLE, ["retrain", *selection(records)])),
         f"All {count} rows that were run, with their signed distances to Retrain, cost, and "
         "the agreement of our ranking with the paper's, are under "

@@ -20,7 +20,7 @@ from ugradsl_core.metrics import GAP_METRICS
 
 HEADER = (
     "Method", FOUR, "Rank", "Setting", "Scale", "Seeds", *map(percent, GAP_METRICS), FIVE,
-    "Rank (5)", "Passes, 10³",
+    "Rank (5)", "Passes, thousands",
 )  # fmt: skip
 FILTERS = ("Setting", "Scale", "Method")
 CAPTION = (

@@ -16,7 +16,7 @@ from companion.paper.numbers import NOTES, TABLES, TIME_UNITS, Result, read_rows
 CSV_NAME = "paper-numbers.csv"
 TEXT_COLUMNS = ("Table", "Data set", "Paradigm", "Backbone", "Method", "Varied")
 NUMBERS = (*MEASURES, "avg_gap")
-HEADS = {"add_MIA": "Add. MIA", "avg_gap": "Avg. Gap"}
+HEADS = {"add_MIA": "Additional MIA", "avg_gap": "Avg. Gap"}
 VARIED = {
     "p": "p",
     "alpha": "α",

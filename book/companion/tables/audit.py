@@ -1,6 +1,8 @@
 """The audit as HTML: lists of findings, and tables of gaps and rankings."""
 
 import html
+import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -22,6 +24,8 @@ EXPLANATION_TITLES = {
     "misprint": "A digit",
     "unexplained": "Unexplained",
 }
+COUNTED = {"minor": ("minor finding", "minor findings"), "note": ("note", "notes")}
+FOLDED = tuple(COUNTED)
 SWEEPS = (6, 7, 13, 14, 15, 16)
 SHOWN = 4  # methods in a panel
 
@@ -32,16 +36,32 @@ def badge(severity: str) -> str:
 
 
 def findings_list(findings: Iterable[Finding], kinds: Sequence[str] = tuple(KINDS)) -> str:
-    """Findings of some kinds, each with the cells that it rests on."""
-    items = "".join(_item(finding) for finding in findings if finding.kind in kinds)
-    return f'<ul class="verdicts findings">\n{items}</ul>\n' if items else NOTHING
+    """Findings of some kinds, each with the cells that it rests on; those that matter little
+    are folded away."""
+    found = [finding for finding in findings if finding.kind in kinds]
+    open_, folded = ([f for f in found if (f.severity in FOLDED) is away] for away in (False, True))
+    text = _list(open_) if open_ else ""
+    if folded:
+        counts = Counter(finding.severity for finding in folded)
+        words = " and ".join(
+            f"{counts[s]} {COUNTED[s][counts[s] > 1]}" for s in FOLDED if counts[s]
+        )
+        text += f'<details class="folded"><summary>{words}</summary>\n{_list(folded)}</details>\n'
+    return text or NOTHING
+
+
+def _list(findings: Iterable[Finding]) -> str:
+    items = "".join(map(_item, findings))
+    return f'<ul class="verdicts findings">\n{items}</ul>\n'
 
 
 def _item(finding: Finding) -> str:
     cells = "".join(f"<li>{html.escape(cell)}</li>" for cell in finding.cells)
     count = f"{len(finding.cells)} cell{'s' * (len(finding.cells) > 1)}"
     return (
-        f"<li>{badge(finding.severity)} {html.escape(finding.sentence)}\n"
+        f'<li data-severity="{finding.severity}" '
+        f'data-tables="{" ".join(map(str, finding.tables))}">'
+        f"{badge(finding.severity)} {html.escape(finding.sentence)}\n"
         f"<details><summary>{count} of the CSV files</summary><ul>{cells}</ul></details></li>\n"
     )
 
@@ -54,8 +74,21 @@ def overview(findings: Sequence[Finding]) -> str:
         counts = ", ".join(f"{own.count(s)} {s}" for s in SEVERITIES if s in own)
         rows.append([(title, rule), counts or "none"])
     meanings = "; ".join(f"{severity}: {meaning}" for severity, meaning in SEVERITIES.items())
-    return _wide(
-        to_html(["Kind and rule", "Found"], rows, f"What the audit looks for. {meanings}.")
+    table = to_html(["Kind and rule", "Found"], rows, f"What the audit looks for. {meanings}.")
+    return _wide(table) + chooser(findings)
+
+
+def chooser(findings: Sequence[Finding]) -> str:
+    """Where a reader chooses findings by table and by severity, with JavaScript."""
+    data = {
+        "severities": [s for s in SEVERITIES if any(f.severity == s for f in findings)],
+        "tables": sorted({number for finding in findings for number in finding.tables}),
+    }
+    return (
+        '<div id="choose-findings" class="numbers-controls" '
+        f"data-choices='{html.escape(json.dumps(data))}'></div>"
+        '<p id="chosen-findings" class="numbers-count" role="status"></p>\n'
+        '<script defer src="../_static/findings.js"></script>\n'
     )
 
 

@@ -26,7 +26,7 @@ from companion.tables.html import Cell, to_html
 from companion.tables.paper import paper_rows, paper_title
 from companion.tables.results import NO_RECORDS, tied_with_best
 from companion.tables.words import (
-    describe,
+    briefly,
     describe_training,
     diverged_of,
     mean_and_std,
@@ -74,7 +74,8 @@ def leaders(preset: str, numbers: Sequence[int], count: int = 3) -> str:
     for number in numbers:
         paper = printed(preset, number).dropna(subset=["avg_gap"]).sort_values("avg_gap")
         cells = [f"{row['method']} {row['avg_gap_printed']}" for _, row in paper.iterrows()]
-        parts.append(f"in Table {number} {', '.join(cells[:count])}, and the largest {cells[-1]}")
+        last = f", and the largest {cells[-1]}" if len(cells) > count else ""
+        parts.append(f"in Table {number} {', '.join(cells[:count])}{last}")
     return (
         f"<p>The smallest Avg. Gap as printed, in percentage points ({paper_scale(preset)}): "
         f"{'; '.join(parts)}.</p>"
@@ -115,13 +116,13 @@ def beside(
             cells = (theirs[label][f"{name}_printed"] for name in ("avg_gap", *names))
             rows.append(["the paper", *(str(cell or "–") for cell in cells)])
     header = ["Method", GAP_NAMES[names], *map(percent, names)]
-    scale = f"{describe(one_setting(records))}; {seeds_of(records)}" if records else NOT_RUN
+    scale = f"{briefly(one_setting(records))}; {seeds_of(records)}" if records else NOT_RUN
     caption = (
         f"Our version of the paper's Table {number}. Upper rows: ours ({scale}), mean ± sample "
         "standard deviation over seeds. Lower rows: the paper, as printed "
-        f"({paper_scale(preset)}). {GAP_NAMES[names]} is the mean distance to Retrain over "
-        f"{'all five' if add else 'the four'} other columns, in percentage points; ours is the "
-        "mean over seeds of each seed's gap. Bold: cannot be told from the best."
+        f"({'paper scale' if records else paper_scale(preset)}). {GAP_NAMES[names]}: over "
+        f"{'all five' if add else 'the four'} other columns, in percentage points. Bold: cannot "
+        "be told from the best."
     )
     data = _beside_data(ours, paper, names, gap, number)
     data = data[data["label"].isin(shown)]
@@ -182,10 +183,10 @@ def cost_table(records: Sequence[Record], preset: str, number: int) -> str:
         )
     machines = {tuple(sorted((k, str(v)) for k, v in r.hardware.items())) for r in records}
     caption = (
-        f"Cost. Ours: {describe(first)}; {seeds_of(records)}: run-time efficiency (RTE) in seconds "
+        f"Cost. Ours: {briefly(first)}; {seeds_of(records)}: run-time efficiency (RTE) in seconds "
         "of wall time, mean ± sample standard deviation, its share of Retrain's, and thousands of "
         f"samples passed forward and backward. The paper's Table {number}: RTE in {unit}, as "
-        f"printed ({paper_scale(preset)}). Shares can be compared, times cannot."
+        "printed (paper scale). Shares can be compared, times cannot."
     )
     if len(machines) > 1:
         caption += (
@@ -194,11 +195,11 @@ def cost_table(records: Sequence[Record], preset: str, number: int) -> str:
         )
     header = [
         "Method",
-        "RTE s",
+        "RTE, s",
         "% of Retrain's",
-        "forward, 10³",
-        "backward, 10³",
-        f"paper, RTE {unit}",
+        "Forward, thousands",
+        "Backward, thousands",
+        f"The paper's RTE, {unit}",
         "% of Retrain's",
     ]
     return to_html(header, rows, caption, ours, f"{preset}-cost.csv")
@@ -222,7 +223,7 @@ def agreement_table(records: Sequence[Record], preset: str, numbers: Sequence[in
         rows.append([name, *(_agreement_cells(found) if found else ["fewer than two methods"])])
     caption = (
         "Agreement of rankings. Kendall's τ between the order of methods by our Avg. Gap "
-        f"({describe(one_setting(records))}; {seeds_of(records)}) and by the paper's printed one "
+        f"({briefly(one_setting(records))}; {seeds_of(records)}) and by the paper's printed one "
         "(paper scale), over the methods that both have; 1 is the same order, −1 the opposite "
         f"one. Interval: {MARKED:g} % percentile bootstrap over methods, rough for so few. p: of "
         "this |τ| or a larger one if the two orders had nothing to do with each other, by "

@@ -5,6 +5,7 @@ Every part says in a sentence what is missing where records have not come yet.
 
 import html
 import math
+import re
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -34,14 +35,16 @@ from companion.experiments.runs.evidence import (
     winners,
 )
 from companion.experiments.settings.labels import LABELS, title_of
+from companion.experiments.settings.preset import load_presets
 from companion.experiments.settings.setting import is_retrained
 from companion.figures import results as figures_results
 from companion.figures import search, style
 from companion.paper.claims.rules import BASES
-from companion.tables.comparison import gap_panels
+from companion.tables.comparison import gap_panels, paper_scale
 from companion.tables.html import Cell, show, to_html
 from companion.tables.results import signed_table, verdict_list
 from companion.tables.words import (
+    briefly,
     describe,
     diverged_of,
     mean_and_std,
@@ -58,6 +61,7 @@ EXPECTED = tuple(label for label in LABELS if not label.endswith("-inverse"))
 ON_TOP = (REFERENCE, FLOOR, NO_STEP)  # rows above the methods
 BAND = (0.1, 0.9)
 DRAWS = (4, 8, 16)
+SET = re.compile(r"\bD_(r|f|te|tr)\b")
 NO_VERDICT = (
     "<p>A run at the <strong>smoke</strong> scale supports no verdict: it shows that the code "
     "runs, and its forget set is so small that the difference between two methods is mostly "
@@ -84,7 +88,10 @@ def listed(titles: Sequence[str]) -> str:
 
 
 def coverage(evidence: Evidence) -> str:
-    """How much of the campaign there is, in a sentence or two."""
+    """The setting of ours and of the paper in full, and how much of the campaign there is.
+
+    Captions refer to this box: they name the data, the scale and the seeds only.
+    """
     good = by_label(evidence.results)
     done = [label for label in EXPECTED if good.get(label)]
     if not done:
@@ -105,13 +112,25 @@ def coverage(evidence: Evidence) -> str:
             f"transferred from the search of {listed(sorted(set(borrowed.values())))}; only the "
             "choice among them was made here."
         )
-    return f"<p>{code(text)}</p>"
+    return f'<div class="setting">\n<p>{code(setting(evidence))}</p>\n<p>{code(text)}</p>\n</div>'
+
+
+def setting(evidence: Evidence) -> str:
+    """What ours and the paper's numbers on a page were measured with, in full."""
+    first = one_setting(evidence.results)
+    text = f"Ours: {describe(first)}; {seeds_of(evidence.results)}."
+    if evidence.name in load_presets("paper"):
+        text += f" The paper's: {paper_scale(evidence.name)}."
+    return text
 
 
 def code(text: str) -> str:
-    """Escape text and set what is between backticks as code."""
+    """Escape text, set what is between backticks as code, and the names of sets with indices."""
     parts = html.escape(text).split("`")
-    return "".join(f"<code>{x}</code>" if i % 2 else x for i, x in enumerate(parts))
+    return "".join(
+        f"<code>{x}</code>" if i % 2 else SET.sub(r"<i>D</i><sub>\1</sub>", x)
+        for i, x in enumerate(parts)
+    )
 
 
 # ----- the search
@@ -151,8 +170,8 @@ def searched(evidence: Evidence) -> str:
     import pandas as pd
 
     header = [
-        "Method", "Trials", "Best trial", "Winner", "Its place", "On the test set", "Passes, 10³",
-        "Its values",
+        "Method", "Trials", "Best trial", "Winner", "Its place", "On the test set",
+        "Passes, thousands", "Its values",
     ]  # fmt: skip
     caption = (
         f"What the search found: {evidence.name}, {evidence.scale} scale. Trials: configurations "
@@ -347,12 +366,12 @@ def results(evidence: Evidence) -> str:
     header = ["Method"]
     for measure in shown:
         header += [measure, "Rank"]
-    header += [*map(percent, names), "Passes, 10³"]
+    header += [*map(percent, names), "Passes, thousands"]
     families = ", ".join(
         f"{each.family} pairs of {len(each.labels)} methods" for each in ranked.values()
     )
     caption = (
-        f"Ours: {describe(first)}; {seeds_of(records)}. Mean ± sample standard deviation over "
+        f"Ours: {briefly(first)}; {seeds_of(records)}. Mean ± sample standard deviation over "
         f"seeds. {FOUR}: the mean over seeds of each seed's gap to Retrain over UA, MIA, RA and "
         f"TA; {FIVE}: with the additional MIA as well; in percentage points. Rank: every "
         "rank that a method may have; two methods differ where a paired t test says so at the 5 % "
@@ -365,6 +384,8 @@ def results(evidence: Evidence) -> str:
 
 def columns(evidence: Evidence, preset: str, numbers: Sequence[int]) -> Any:
     """Our gaps beside those of paper tables, as a notebook shows them."""
+    if not ties.seed_gaps(evidence.results):
+        return show(not_yet(evidence, "the results"))
     panels, methods = gap_panels(evidence.results, preset, numbers)
     return style.show(figures_results.gap_columns(panels, methods), gap_words(panels))
 

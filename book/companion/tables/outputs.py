@@ -1,6 +1,7 @@
 """Do the forgotten stand out? Two-sample tests on what models said of every sample."""
 
 from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -71,6 +72,24 @@ def stand_out(models: Models) -> "pd.DataFrame":
         known = table[column].dropna()
         table.loc[known.index, column] = holm(known.tolist())
     return table
+
+
+READABLE = {  # column of stand_out → head of a column
+    "method": "Method",
+    "seed": "Seed",
+    "median_forget": "Median loss, D_f",
+    "median_test": "Median loss, D_te",
+    "D_test": "Distance to D_te",
+    "p_test": "p, D_te",
+    "D_retrain": "Distance to Retrain",
+    "p_retrain": "p, Retrain",
+}
+
+
+def readable(table: "pd.DataFrame") -> "pd.DataFrame":
+    """The table of :func:`stand_out` as a page shows it; a dash where there is no number."""
+    shown = table[list(READABLE)].rename(columns=READABLE).set_index(["Method", "Seed"])
+    return shown.map(lambda number: "–" if isnan(number) else f"{number:.3f}")
 
 
 def stand_out_by_class(models: Models, seed: int = 0) -> "pd.DataFrame":

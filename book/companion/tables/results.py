@@ -11,10 +11,12 @@ from companion.experiments.records.summary import METRICS, one_setting, summary
 from companion.experiments.records.ties import FOUR, SMOKE, Verdict, gap_table, rank
 from companion.tables.html import Cell, to_html
 from companion.tables.words import (
+    briefly,
     describe,
     diverged_of,
     mean_and_std,
     metric_cell,
+    metric_name,
     percent,
     seeds_of,
     signed,
@@ -57,7 +59,7 @@ def results_table(records: Sequence[Record], csv_name: str, *, brief: bool = Fal
         five = mean_and_std(row["mean_of_gaps_add_MIA"], row["mean_of_gaps_std_add_MIA"])
         more = [] if brief else [five, means, *passes]
         rows.append([str(row["method"]) + diverged_of(row), gap, *cells, seconds, *more])
-    header = ["Method", GAP_NAMES[GAP_METRICS], *map(percent, names), "RTE s"]
+    header = ["Method", GAP_NAMES[GAP_METRICS], *map(percent, names), "RTE, s"]
     caption = (
         f"Ours: {describe(first)}; {seeds_of(records)}. Mean ± sample standard deviation over "
         "seeds. Avg. Gap is the mean over seeds of each seed's gap to Retrain, in percentage "
@@ -110,7 +112,7 @@ def signed_table(records: Sequence[Record], csv_name: str) -> str:
     apart = int(((intervals["low"] > 0) | (intervals["high"] < 0)).sum())
     chance = (1 - CONFIDENCE) * len(intervals)
     caption = (
-        f"Method − Retrain, ours: {describe(one_setting(records))}; {seeds_of(records)}. In "
+        f"Method − Retrain, ours: {briefly(one_setting(records))}; {seeds_of(records)}. In "
         "percentage points: mean over seeds of the difference to Retrain of the same seed, and "
         f"below it the {100 * CONFIDENCE:g} % t interval of that mean; a dash where all seeds "
         "differ by the same. With so few seeds the intervals are wide, and none is corrected for "
@@ -120,7 +122,7 @@ def signed_table(records: Sequence[Record], csv_name: str) -> str:
         "seeds of each seed's Avg. Gap, “gap of means” the Avg. Gap between the means over seeds; "
         "both are over UA, MIA, RA and TA."
     )
-    header = ["Method", *(n.replace("_", ". ") for n in METRICS), "Mean of gaps", "Gap of means"]
+    header = ["Method", *map(metric_name, METRICS), "Mean of gaps", "Gap of means"]
     return to_html(header, rows, caption, gaps.drop(columns="seeds"), csv_name)
 
 

@@ -280,7 +280,7 @@ def take_away(
         )
     lost = int(varied(ours)["diverged"].sum())
     if lost:
-        items.append(f"{lost} run{'s' * (lost > 1)} diverged and have no gap.")
+        items.append(f"Runs that diverged, and so have no gap: {lost}.")
     body = "".join(f"<li>{code(text)}</li>\n" for text in items)
     return (
         f"{contradiction(records, paper, names)}{_printed_only(paper, names)}"

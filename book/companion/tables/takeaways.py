@@ -26,15 +26,19 @@ IN_WORDS = {  # of a comparison of a method with what it is compared with
     ties.BETTER: "comes nearer to Retrain than",
     ties.WORSE: "is further from Retrain than",
     ties.TIED: "cannot be told from",
-    ties.UNDECIDED: "cannot be told, given the noise floor or diverged runs, from",
+    ties.UNDECIDED: "is undecided, given the noise floor or diverged runs, against",
 }
 
 
 def answer(evidence: Evidence) -> str:
-    """The answer to the title's claim and the methods that come nearest, as a paragraph."""
+    """The answer to the title's claim and the methods that come nearest, as a paragraph.
+
+    The page says what NegGrad+ is.
+    """
     if not ties.seed_gaps(evidence.results):
         return not_yet(evidence, "the results")
-    return f"<p>{code(' '.join([*_smoothing(evidence.results), *_best(evidence.results)]))}</p>"
+    texts = [*_smoothing(evidence.results, lead=""), *_best(evidence.results)]
+    return f"<p>{code(' '.join(texts))}</p>"
 
 
 def take_away(evidence: Evidence) -> str:
@@ -54,7 +58,10 @@ def take_away(evidence: Evidence) -> str:
     return f'{coverage(evidence)}\n<ul class="take-away">\n{body}</ul>\n'
 
 
-def _smoothing(records: Sequence[Record]) -> list[str]:
+LEAD = "Does the smoothing itself help? NegGrad+ is UGradSL+ at α = 0, and over D_f it is UGradSL. "
+
+
+def _smoothing(records: Sequence[Record], lead: str = LEAD) -> list[str]:
     """The title's claim, tested with all pairs of the page."""
     clauses: dict[str, list[tuple[str, str]]] = {}
     for measure in ties.measures_of(records):
@@ -68,10 +75,6 @@ def _smoothing(records: Sequence[Record]) -> list[str]:
                 clauses.setdefault(measure, []).append((pair.outcome, text))
     if not clauses:
         return ["Whether the smoothing itself helps is open: the rows at α = 0 are not run yet."]
-    lead = (
-        "Does the smoothing itself help? NegGrad+ is UGradSL+ at α = 0, and over D_f it is "
-        "UGradSL. "
-    )
     if _agree([[outcome for outcome, _ in found] for found in clauses.values()]):
         found = next(iter(clauses.values()))
         return [f"{lead}{listed([text for _, text in found])}{_both(clauses)}."]

@@ -42,6 +42,12 @@ def describe(record: Record) -> str:
     return f"{what}; {describe_training(s, record.scale)}"
 
 
+def briefly(record: Record) -> str:
+    """A record's data, forget set and scale in words; a page's setting box has the rest."""
+    s = record.setting
+    return f"{name_of(s['dataset'])}, {forget_set(s).words()}; {record.scale} scale"
+
+
 def describe_training(setting: Mapping[str, Any], scale: str) -> str:
     """Training images, model, epochs and scale of a setting, in words."""
     size = setting["train_size"]
@@ -54,14 +60,21 @@ def describe_training(setting: Mapping[str, Any], scale: str) -> str:
 
 
 def seeds_of(records: Sequence[Record]) -> str:
-    """The seeds of records, in words."""
+    """The seeds of records, in words; three or more in a row as a range."""
     seeds = sorted({record.seed for record in records})
+    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"seeds {seeds[0]} to {seeds[-1]}"
     return f"seed{'s' * (len(seeds) > 1)} " + ", ".join(map(str, seeds))
 
 
+def metric_name(metric: str) -> str:
+    """A metric as the text calls it."""
+    return "additional MIA" if metric == "add_MIA" else metric
+
+
 def percent(metric: str) -> str:
-    """A metric as the head of a column."""
-    return f"{metric.replace('_', '. ')} %"
+    """A metric and its unit as the head of a column."""
+    return f"{metric_name(metric)}, %"
 
 
 def diverged_of(row: Mapping[Any, Any]) -> str:

@@ -48,7 +48,7 @@ def test_only_a_light_page_goes_without_mathjax() -> None:
     ]
     (page,) = mathematics.LIGHT
     assert mathematics.without_mathjax(page, scripts) == [scripts[0], scripts[3]]
-    assert mathematics.without_mathjax("book/errata", scripts) == scripts
+    assert mathematics.without_mathjax("book/readings", scripts) == scripts
 
 
 @pytest.mark.parametrize("page", mathematics.LIGHT)

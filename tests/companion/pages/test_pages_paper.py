@@ -12,7 +12,7 @@ from companion.figures import audit as figures_audit
 from companion.figures import style
 from companion.notebooks.parameters import check_parameters
 from companion.pages import claims, numbers
-from companion.pages.errata import FRAGMENTS
+from companion.pages.readings import FRAGMENTS
 from companion.paper.audit import Audit, audit
 from companion.paper.audit.findings import KINDS
 from companion.paper.audit.gaps import EXPLANATIONS
@@ -150,15 +150,15 @@ def test_the_title_is_the_first_row_of_the_scoreboard() -> None:
     assert first.startswith("{ref}`The smoothing itself helps <claim-smoothing>`")
 
 
-def test_the_errata_are_findings(paper: Audit) -> None:
+def test_the_readings_are_findings(paper: Audit) -> None:
     for name, fragment in FRAGMENTS.items():
         assert fragment(BOOK), name
-    twice = FRAGMENTS["errata-twice.md"](BOOK)
+    twice = FRAGMENTS["readings-twice.md"](BOOK)
     means = [f for f in paper.findings if f.kind == "printed-twice" and f.severity != "minor"]
     assert twice == "\n".join(f"- {finding.sentence}" for finding in means)
-    gaps = FRAGMENTS["errata-gaps.md"](BOOK)
+    gaps = FRAGMENTS["readings-gaps.md"](BOOK)
     assert f"- {len(paper.checks)}\n" in f"{gaps}\n"
-    spread = FRAGMENTS["errata-spread.md"](BOOK)
+    spread = FRAGMENTS["readings-spread.md"](BOOK)
     assert re.findall(r"^  - (\d+)$", spread, re.M) == ["20", "0", "16", "0", "64", "64"]
 
 

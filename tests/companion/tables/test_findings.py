@@ -155,7 +155,10 @@ def test_every_step_of_a_campaign_can_be_shown(whole: Evidence) -> None:
 
 def test_coverage_counts(whole: Evidence) -> None:
     text = findings.coverage(whole)
-    assert text.startswith("<p>Records of 16 of 24 rows, with 4 to 5 seeds each.")
+    box, _, rest = text.partition("</p>")
+    assert box.startswith('<div class="setting">\n<p>Ours: CIFAR-10, a random 10 % forgotten; ')
+    assert "The paper&#x27;s: all training images, ResNet-18 of width 64, 160 epochs" in box
+    assert rest.startswith("\n<p>Records of 16 of 24 rows, with 4 to 5 seeds each.")
     assert "Not run yet: IU, BE, BS, " in text
     assert "FF were transferred from the search of digits-random10" in text
 
@@ -214,7 +217,7 @@ def test_figures_carry_words_made_from_their_data(whole: Evidence) -> None:
 def test_what_to_take_away(whole: Evidence) -> None:
     text = takeaways.take_away(whole)
     assert "UGradSL+ comes nearer to Retrain than NegGrad+ (2.0 against 6.5 points)" in text
-    assert "UGradSL cannot be told from NegGrad+ (over D_f)" in text
+    assert "UGradSL cannot be told from NegGrad+ (over <i>D</i><sub>f</sub>)" in text
     assert "2 of 10 methods cannot be told from the best: UGradSL+ and SalUn, by either" in text
     assert "points apart, so smaller differences decide nothing. No method is as near." in text
     assert "Not shown to come nearer: FT, GA, " in text

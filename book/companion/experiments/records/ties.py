@@ -392,8 +392,9 @@ def sentence(measure: str, found: Comparison) -> str:
         return f"{text} in {decision.n} seed{'s' * (decision.n > 1)}{extra}."
     text += (
         f", difference {signed(decision.mean)} [{signed(decision.low)}, {signed(decision.high)}], "
-        f"p {p_text(decision.corrected)} after correction for {found.family} "
-        f"comparison{'s' * (found.family > 1)}, {decision.n} seeds"
+        f"p {p_text(decision.corrected)}"
+        + (f" after correction for {found.family} comparisons" if found.family > 1 else "")
+        + f", {decision.n} seeds"
     )
     if found.outcome == UNDECIDED and abs(decision.mean) < found.floor:
         text += f"; the difference is below the noise floor of {found.floor:.2f}"

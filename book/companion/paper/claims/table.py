@@ -11,7 +11,7 @@ AUDIT = ("the audit", NOTEBOOK.format("paper_audit"))
 RANDOM = ("random forgetting", NOTEBOOK.format("random_forgetting"))
 CLASS_WISE = ("class-wise forgetting", NOTEBOOK.format("class_wise_forgetting"))
 NUMBERS = ("the numbers", "paper-numbers.md")
-READINGS = "errata.md#{}"
+READINGS = "readings.md#{}"
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def spread_is_gap(book: Path) -> str:
         (title, str(len(group)), str(sum(line in odd for line in group)))
         for title, group in groups.items()
     ]
-    header = ("Forget set", "Lines", "± is the distance to Retrain in every metric")
+    header = ("Forget set", "Rows", "± is the distance to Retrain in every metric")
     return list_table(header, rows, kind="numbers")
 
 
@@ -65,7 +65,7 @@ def printed_gaps(book: Path) -> str:
     counts = explained(audit(root=book / "paper").checks).values()
     rows = [(TITLES[kind], str(sum(count[kind] for count in counts))) for kind in EXPLANATIONS]
     rows.append(("all rows with legible means", str(sum(int(row[1]) for row in rows))))
-    return list_table(("The printed Avg. Gap is …", "Lines"), rows, kind="numbers")
+    return list_table(("The printed Avg. Gap is …", "Rows"), rows, kind="numbers")
 
 
 def findings(*kinds: str, minor: bool = True) -> Callable[[Path], str]:
@@ -79,16 +79,16 @@ def findings(*kinds: str, minor: bool = True) -> Callable[[Path], str]:
 
 
 FRAGMENTS = {
-    "errata-order.md": printed_order,
-    "errata-spread.md": spread_is_gap,
-    "errata-gaps.md": printed_gaps,
-    "errata-repeats.md": findings("copied-line"),
-    "errata-references.md": findings("gap-other-retrain"),
-    "errata-twice.md": findings("printed-twice", minor=False),
-    "errata-misprints.md": findings("gap-elsewhere", "gap-misprint"),
-    "errata-impossible.md": findings("impossible-spread"),
-    "errata-spreads-copied.md": findings("copied-spread"),
-    "errata-weak.md": findings("weak-reference"),
-    "errata-times.md": findings("run-time"),
-    "errata-lost.md": findings("lost-cell"),
+    "readings-order.md": printed_order,
+    "readings-spread.md": spread_is_gap,
+    "readings-gaps.md": printed_gaps,
+    "readings-repeats.md": findings("copied-line"),
+    "readings-references.md": findings("gap-other-retrain"),
+    "readings-twice.md": findings("printed-twice", minor=False),
+    "readings-misprints.md": findings("gap-elsewhere", "gap-misprint"),
+    "readings-impossible.md": findings("impossible-spread"),
+    "readings-spreads-copied.md": findings("copied-spread"),
+    "readings-weak.md": findings("weak-reference"),
+    "readings-times.md": findings("run-time"),
+    "readings-lost.md": findings("lost-cell"),
 }
