@@ -32,7 +32,8 @@ book: $(READY) ## execute every notebook, build the pages into _build/html
 test: $(READY) ## unit tests, then every notebook against its committed outputs (JOBS=2 at a time)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadscope
 	rm -rf _build/models
-	OMP_NUM_THREADS=1 TQDM_DISABLE=1 UGRADSL_MODELS="$(CURDIR)/_build/models" $(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadfile \
+	OMP_NUM_THREADS=1 TQDM_DISABLE=1 UGRADSL_MODELS="$(CURDIR)/_build/models" \
+		JUPYTER_DEFAULT_PROVISIONER_NAME=preloaded $(BIN)/python -m pytest $(SIDE_BY_SIDE) --dist loadfile \
 		--nbval notebooks --nbval-sanitize-with tests/sanitize.cfg
 
 results: $(READY) ## the records of regime, landscape, Figure 6 and Theorem 3 (hours; resumes; UGRADSL_DATA)

@@ -22,6 +22,9 @@ from pathlib import Path
 import nbformat
 import papermill
 
+from companion.notebooks.kernels import CHOICE
+from companion.notebooks.longest import LONGEST
+
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
 SOURCE = BUILD / "source"
@@ -29,16 +32,6 @@ HTML = BUILD / "html"
 PAPERMILL_MARK = "papermill-error-cell-tag"  # on cells that papermill adds beside a failed one
 MOST_JOBS = 4
 STAGED = ("_config.yml", "_toc.yml", "CHANGELOG.md", "book")
-LONGEST = (  # these start first, so that no long one is left when the others have ended
-    "method_comparison",
-    "class_wise_forgetting",
-    "theory_5_theorem_2",
-    "adaptive_rate",
-    "own_checkpoint",
-    "theory_2_influence",
-    "stability",
-    "epochs",
-)
 MODELS = BUILD / "models"  # what notebooks train, each model once in a build
 SECONDS = "seconds.json"  # of each live run, for the stamps of the pages
 
@@ -124,6 +117,7 @@ def run_notebooks(notebooks: list[Path], jobs: int) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
     shutil.rmtree(MODELS, ignore_errors=True)  # of the code as it was
     os.environ["UGRADSL_MODELS"] = str(MODELS)
+    os.environ.setdefault(*CHOICE)
     os.environ.setdefault("TQDM_DISABLE", "1")  # a bar in a page would show how busy we were
     width = max((len(path.stem) for path in notebooks), default=0)
     heads = [

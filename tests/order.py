@@ -1,20 +1,28 @@
 """What ``make test`` adds to pytest: what takes long starts first, notebooks' live runs are short.
 
 The cells whose outputs nbval compares show published records and theory, and know nothing of the
-seeds and of the grids of sweeps. The cells of live runs, whose outputs are not compared, run all
-their methods with the first seed, and the ends of their grids. ``make book`` runs each notebook as
-it is.
+seeds, methods and grids of live runs. The cells of live runs, whose outputs are not compared, run
+with the first seed, the first distance and sign, the ends of their other grids, and few epochs and
+models where a notebook trains its own. One notebook runs all methods; the others that do take six
+of them. ``make book`` runs each notebook as it is.
 """
 
 import re
 
 import pytest
 
+from companion.notebooks import longest
+
 GRID = re.compile(
-    r'^((?:seeds|fractions|p_values|alpha_values|beta_values|epochs): str = ")([^"]+)"', re.M
+    r'^((seeds|distances|signs|fractions|(?:p|alpha|beta)_values|epochs): str = ")([^"]+)"', re.M
 )
-LONGEST = (
-    # unit tests that start processes or train, though they are few
+TRAINING = re.compile(r"^((?:trained_)?epochs|models)(: int = )\d+", re.M)
+BRIEF = {"epochs": 2, "trained_epochs": 2, "models": 6}
+FIRST = {"seeds", "distances", "signs"}  # of these the first alone
+ALL = 'methods: str = "all"'
+SIX = 'methods: str = "retrain,no-step,ft,ga,ugradsl,ugradsl+"'
+RUNS_ALL = "method_comparison"
+LONGEST = (  # unit tests that start processes or train, though they are few
     "test_gpu",
     "test_grid",
     "test_adding",
@@ -27,31 +35,23 @@ LONGEST = (
     "test_cli_refusals",
     "test_build",
     "test_workers",
-    # notebooks
-    "method_comparison",
-    "class_wise_forgetting",
-    "random_forgetting",
-    "theory_5_theorem_2",
-    "adaptive_rate",
-    "stability",
-    "own_checkpoint",
-    "theory_2_influence",
-    "epochs",
-    "sharper_questions",
 )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    order = {name: place for place, name in enumerate(LONGEST)}
+    order = {name: place for place, name in enumerate((*LONGEST, *longest.LONGEST))}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
     for item in items:
         cell = getattr(item, "cell", None)  # of a notebook
         if cell is not None and "parameters" in cell.metadata.get("tags", []):
             cell.source = GRID.sub(_shorter, cell.source)
+            cell.source = TRAINING.sub(lambda m: f"{m[1]}{m[2]}{BRIEF[m[1]]}", cell.source)
+            if item.path.stem != RUNS_ALL:
+                cell.source = cell.source.replace(ALL, SIX)
 
 
 def _shorter(found: re.Match[str]) -> str:
-    first, *others = found[2].split(",")
-    ends = [first] if found[1].startswith("seeds") else [first, *others[-1:]]
+    first, *others = found[3].split(",")
+    ends = [first] if found[2] in FIRST else [first, *others[-1:]]
     return f'{found[1]}{",".join(ends)}"'

@@ -1,7 +1,9 @@
 """Records made by hand."""
 
+from pathlib import Path
 from typing import Any
 
+from companion.experiments.campaign.campaign import publish
 from companion.experiments.records.record import Record
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.setting import Setting, digest
@@ -37,3 +39,9 @@ def record(label: str, seed: int, *values: float, **changes: Any) -> Record:
         "note": "α ≤ 1",
     }
     return Record(**{**fields, **changes})
+
+
+def publish_every_second(path: Path, first: int, end: int) -> None:
+    """Publish a record of Retrain for every second seed, from the first to before the end."""
+    for seed in range(first, end, 2):
+        publish(path, record("retrain", seed, 1, 2, 3, 4))

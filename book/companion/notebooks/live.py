@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,14 @@ from filelock import FileLock
 
 from companion.experiments.records.outputs import Outputs
 from companion.experiments.records.record import Record
-from companion.experiments.records.store import Store, open_store, parse_record, record_line
+from companion.experiments.records.store import (
+    Store,
+    load_state,
+    open_store,
+    parse_record,
+    record_line,
+    save_state,
+)
 from companion.experiments.records.summary import record_label
 from companion.experiments.runs import run as experiments
 from companion.experiments.runs.outputs import Pairs, State, take_outputs
@@ -159,16 +166,29 @@ def run_outputs(parameters: Experiment) -> Mapping[tuple[str, int], Outputs]:
             facts = {"label": "original", "seed": str(seed)}
             found["original", seed] = take_outputs(problem, weights, judged, said, {}, facts)
 
-    with tempfile.TemporaryDirectory() as folder:
-        # its own store: a run that a shared one had would say nothing
-        bench = load_bench(plan.setting, Path(folder), parameters.data_root)
+    seeds = parse_seeds(parameters.seeds)
+    with store_folder(parameters.store) as shared, tempfile.TemporaryDirectory() as folder:
+        bench = load_bench(plan.setting, shared, parameters.data_root)
         experiments.check_grid(bench, plan.configs)
-        open_store(folder)
-        for seed in parse_seeds(parameters.seeds):
+        open_store(shared)
+        train_once(bench, plan.configs, seeds)
+        # a store without records: a run that has one says nothing more
+        alone = replace(bench, store=open_store(folder))
+        for seed in seeds:
+            _take_models(bench, alone.store, plan.configs, seed)
             for label, config in plan.configs.items():
                 on_model = partial(keep, label, seed)
-                experiments.run_one(bench, label, config, seed, on_model=on_model)
+                experiments.run_one(alone, label, config, seed, on_model=on_model)
     return found
+
+
+def _take_models(bench: Bench, store: Store, configs: Mapping[str, Config], seed: int) -> None:
+    """Copy the original and the retrained models of a seed into another store."""
+    retrained = [bench.retrained_key(configs[x], seed) for x in configs if is_retrained(x)]
+    for key in (bench.model_key("original", seed), *retrained):
+        state = load_state(bench.store, key)
+        if state is not None:  # damaged, it is trained again
+            save_state(store, key, *state)
 
 
 @dataclass(frozen=True)

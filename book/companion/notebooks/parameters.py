@@ -207,6 +207,7 @@ class OwnCheckpoint(OneMethod):
     p: RetainWeight = 0.95
     lr: LearningRate = 0.005
     epochs: EpochCount = 16
+    trained_epochs: int = Field(24, ge=1, description="epochs of training and of Retrain")
     forget_size: int = Field(40, ge=10, le=400, description="pictures to forget")
     seed: int = Field(0, ge=0)
 
@@ -214,6 +215,7 @@ class OwnCheckpoint(OneMethod):
 class HuggingFace(OneMethod):
     """Parameters of *Hugging Face classifiers*."""
 
+    trained_epochs: int = Field(20, ge=1, description="epochs of training and of Retrain")
     forgotten_class: int = Field(3, ge=0, le=9, description="the digit to forget")
     seed: int = Field(0, ge=0)
 
@@ -291,6 +293,7 @@ class GroupForgetting(Experiment):
         "retrain,ft,ga,iu,salun,neggrad+,ugradsl,ugradsl:adaptive,ugradsl+,ugradsl+:adaptive",
         description="all, or comma-separated labels with retrain",
     )
+    seeds: CommaList = Field("0", description="comma-separated whole numbers")
     forgotten_group: str | int | None = Field(
         None, description="name or number of the group to forget; None keeps the preset's"
     )

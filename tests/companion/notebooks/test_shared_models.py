@@ -1,14 +1,13 @@
 """Notebooks of one build share what they train."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from brief_runs import train_briefly
 from companion.experiments.runs import problems
-from companion.experiments.settings.changes import Plan
 from companion.notebooks import live
 from companion.notebooks.parameters import Experiment, check_parameters
 from ugradsl_core.errors import StoreError
@@ -24,16 +23,7 @@ def small(**values: Any) -> Experiment:
 
 @pytest.fixture(autouse=True)
 def _soon_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parameters' setting with few samples and one epoch for the original."""
-    full: Callable[[Experiment], Plan] = live.plan_of
-
-    def small_plan(parameters: Experiment) -> Plan:
-        plan = full(parameters)
-        one = plan.setting.training.replace(epochs=1)
-        setting = plan.setting.replace(train_size=60, validation_size=0, training=one)
-        return replace(plan, setting=setting)
-
-    monkeypatch.setattr(live, "plan_of", small_plan)
+    train_briefly(monkeypatch)
 
 
 @pytest.fixture
@@ -65,12 +55,17 @@ def test_an_original_is_trained_once_for_all_notebooks(
 
 
 def test_outputs_are_taken_though_others_had_the_run(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    trained: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(live.SHARED, str(tmp_path / "models"))
     parameters = small(methods="retrain,no-step")
-    live.run(parameters, verbose=False)
-    assert set(live.run_outputs(parameters)) == {("original", 0), ("retrain", 0), ("no-step", 0)}
+    record = live.run(parameters, verbose=False)[0]
+    found = live.run_outputs(parameters)
+    assert set(found) == {("original", 0), ("retrain", 0), ("no-step", 0)}
+    assert trained == ["original"]
+    judged = found["retrain", 0].sets["test"]
+    right = (judged.labels == judged.predictions).mean()
+    assert 100 * right == pytest.approx(record.metrics["TA"], abs=1e-3)
 
 
 def test_a_named_store_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     copy.write_text(SCRIPT.read_text("utf-8"), "utf-8")
     monkeypatch.syspath_prepend(str(copy.parent))
     monkeypatch.setenv("PYTHONPATH", str(copy.parent))
+    # these notebooks need nothing that takes long to import
+    monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "local-provisioner")
     monkeypatch.delitem(sys.modules, "build", raising=False)
     spec = importlib.util.spec_from_file_location("build", copy)
     assert spec is not None

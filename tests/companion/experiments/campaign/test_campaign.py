@@ -44,7 +44,8 @@ from companion.experiments.runs.problems import load_data
 from companion.experiments.settings import preset as presets
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.setting import digest
-from records import record
+from forked import begun, started
+from records import publish_every_second, record
 from ugradsl_core.errors import ConfigError, StoreError, UGradSLError
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -316,16 +317,10 @@ def test_no_run_starts_that_would_not_end_in_time(
 
 def test_processes_publish_into_one_file_without_losing_a_record(tmp_path: Path) -> None:
     path = tmp_path / "retrain.jsonl"
-    code = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
-        "from records import record; from companion.experiments.campaign.campaign import publish;"
-        "[publish(Path(sys.argv[2]), record('retrain', seed, 1, 2, 3, 4))"
-        " for seed in range(int(sys.argv[3]), 40, 2)]"
-    )
-    here = Path(__file__).parents[3] / "support"
-    words = [sys.executable, "-c", code, str(here), str(path)]
-    running = [subprocess.Popen([*words, str(first)]) for first in (0, 1)]
-    assert [process.wait(120) for process in running] == [0, 0]
+    running = [begun(publish_every_second, path, first, 40) for first in (0, 1)]
+    for process in running:
+        process.join(120)
+    assert [process.exitcode for process in running] == [0, 0]
     assert sorted(r.seed for r in read_records(path)) == list(range(40))
     publish(path, replace(record("retrain", 0, 9, 9, 9, 9)))
     assert len(read_records(path)) == 40
@@ -393,14 +388,15 @@ def test_a_killed_job_resumes_to_the_same_records(
         places = ["--store", str(killed / "store"), "--publish", str(killed / "published")]
         words = ["campaign", str(path), "--only", job.name, *places]
         file = record_file(job, "smoke", killed / "published")
-        running = subprocess.Popen([sys.executable, "-m", "companion", *words])
+        running = started(*words)
         end = time.monotonic() + 300
         while not (file.exists() and len(file.read_bytes().splitlines()) >= records):
             assert time.monotonic() < end
-            assert running.poll() is None
+            assert running.is_alive()
             time.sleep(0.02)
         running.kill()
-        assert running.wait(60) == -signal.SIGKILL
+        running.join(60)
+        assert running.exitcode == -signal.SIGKILL
         return read_records(file)
 
     def as_far_as(records: int) -> list[Record]:

@@ -5,8 +5,6 @@ import errno
 import math
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from importlib import metadata
@@ -30,6 +28,7 @@ from companion.experiments.runs.run import run_grid, run_one
 from companion.experiments.settings.labels import split_label
 from companion.experiments.settings.seeds import stream
 from companion.experiments.settings.setting import Setting, digest
+from forked import started
 from toys import CPU, same_bits
 from ugradsl_core.config import Config
 from ugradsl_core.errors import DataError, DivergenceError, StoreError
@@ -361,25 +360,17 @@ KILLED = [
 ]  # fmt: skip
 
 
-def started(*arguments: object) -> "subprocess.Popen[bytes]":
-    """``ugradsl`` with the arguments, in a process of its own with one thread."""
-    command = [sys.executable, "-m", "companion", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-    )
-
-
 def kill_when(done: Callable[[], bool], *arguments: object) -> None:
     """Start ``ugradsl`` with the arguments, and kill it as soon as ``done``."""
     process = started(*arguments)
     deadline = time.monotonic() + 180
     while not done():
-        assert process.poll() is None, "it ended before it could be killed"
+        assert process.is_alive(), "it ended before it could be killed"
         assert time.monotonic() < deadline, "nothing to be seen within 180 s"
         time.sleep(0.01)
     process.kill()
-    assert process.wait() == (1 if os.name == "nt" else -9)
+    process.join()
+    assert process.exitcode == (1 if os.name == "nt" else -9)
 
 
 def test_a_killed_experiment_resumes_to_the_same_records(tmp_path: Path) -> None:
@@ -389,7 +380,9 @@ def test_a_killed_experiment_resumes_to_the_same_records(tmp_path: Path) -> None
     assert 2 <= len(survived) < 6
 
     for store in (folder, tmp_path / "whole"):  # each in a process of its own, as the killed one
-        assert started(*KILLED, "--store", store).wait() == 0
+        process = started(*KILLED, "--store", store)
+        process.join()
+        assert process.exitcode == 0
     for name, content in survived.items():
         assert (folder / "records" / name).read_bytes() == content
     resumed, whole = (all_records(open_store(s)) for s in (folder, tmp_path / "whole"))
