@@ -40,16 +40,17 @@ def _pivots(x: Array, gamma: float, tolerance: float, limit: int) -> tuple[Array
     At most ``limit``, and whether they are enough.
     """
     residual = np.ones(len(x))
-    factor = np.zeros((len(x), limit))
+    factor = np.empty((min(limit, len(x)), len(x)))  # transposed: a step reads whole rows
+    squared = (x**2).sum(1)
     chosen: list[int] = []
-    for rank in range(min(limit, len(x))):
+    for rank in range(len(factor)):
         pivot = int(residual.argmax())
         if residual[pivot] < tolerance:
             break
-        column = _rbf(x, x[pivot : pivot + 1], gamma)[:, 0]
-        column -= factor[:, :rank] @ factor[pivot, :rank]
-        factor[:, rank] = column / np.sqrt(residual[pivot])
-        residual = np.maximum(residual - factor[:, rank] ** 2, 0)
+        distance = squared + squared[pivot] - 2 * x @ x[pivot]
+        column = np.exp(-gamma * np.maximum(distance, 0)) - factor[:rank, pivot] @ factor[:rank]
+        factor[rank] = column / np.sqrt(residual[pivot])
+        residual = np.maximum(residual - factor[rank] ** 2, 0)
         chosen.append(pivot)
     return x[chosen], bool(residual.max() < tolerance)
 
@@ -96,6 +97,7 @@ def _descend(design: Array, weight: Array, solution: Array, widths: tuple[float,
     margin = design @ solution
     for width in widths:
         tolerance = 1e-9 if width == widths[-1] else 1e-5
+        start = objective(solution, margin, width)
         for _ in range(50):
             slope, curvature = _hinge_slopes(margin, width)
             gradient = ridge * solution + design.T @ (weight * slope)
@@ -109,17 +111,16 @@ def _descend(design: Array, weight: Array, solution: Array, widths: tuple[float,
             bound = max(1.0, float(np.abs(change).max()))
             step, change = step / bound, change / bound
             decrement = float(gradient @ step)
-            start, length = objective(solution, margin, width), 1.0
             if decrement < tolerance * max(start, 1.0):
                 break
-            while (
-                objective(solution - length * step, margin - length * change, width)
-                > start - 0.25 * length * decrement
-            ):
-                length /= 2
-                if length < 1e-8:
+            length = 1.0
+            while True:
+                tried, moved = solution - length * step, margin - length * change
+                value = objective(tried, moved, width)
+                if value <= start - 0.25 * length * decrement or length < 1e-8:
                     break
-            solution, margin = solution - length * step, margin - length * change
+                length /= 2
+            solution, margin, start = tried, moved, value
     return solution
 
 
@@ -153,11 +154,14 @@ def _merged(x: Array, sign: Array, weight: Array) -> tuple[Array, Array, Array]:
     span = max(float(np.ptp(x)), np.finfo(np.float64).tiny)
     bins = max(_BINS, span / _WIDEST)
     place = np.minimum(np.floor((x[:, 0] - x.min()) / span * bins), bins - 1)
-    _, bin_of = np.unique(place, return_inverse=True)  # bins may be more than an integer holds
-    _, group = np.unique(2 * bin_of + (sign > 0), return_inverse=True)
+    if bins > _BINS:  # they may be more than an integer holds
+        _, place = np.unique(place, return_inverse=True)
+    group = 2 * place.astype(np.intp) + (sign > 0)
     total = np.bincount(group, weight)
-    mean = np.bincount(group, weight * x[:, 0]) / total
-    return mean[:, None], np.sign(np.bincount(group, weight * sign)), np.asarray(total)
+    full = total > 0
+    mean = np.bincount(group, weight * x[:, 0])[full] / total[full]
+    signs = np.where(np.flatnonzero(full) % 2, 1.0, -1.0)
+    return mean[:, None], signs, np.asarray(total[full])
 
 
 def _machine(x: Array, sign: Array, weight: Array, gamma: float) -> Decision:

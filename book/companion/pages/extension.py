@@ -2,7 +2,8 @@
 
 * Fragments computed from the paper's tables and from the published records are
   written before any page is read (`companion.pages.fragments`).
-* What the comparator loads on demand is written beside the pages.
+* What the comparator loads on demand, and the records that can be downloaded, are written beside
+  the pages.
 * MathJax is served by the book itself, so a page asks no other host for anything.
 * The scripts and styles that the book does not use are left out; the others are joined
   (`companion.pages.bundles`).
@@ -29,6 +30,8 @@ from sphinx.application import Sphinx
 from sphinx.builders.html._assets import _CascadingStyleSheet, _JavaScript
 from sphinx.util.fileutil import copy_asset
 
+from companion.experiments.records.summary import PROTOCOL
+from companion.experiments.runs.evidence import load_evidence
 from companion.pages import (
     accessible,
     bundles,
@@ -43,6 +46,7 @@ from companion.pages import (
 )
 from companion.pages.reference import api, links
 from companion.pages.stamp import stamp_of
+from companion.tables import sources
 
 MATHJAX_PARTS = ("tex-svg.js", "input/tex/extensions")
 
@@ -112,6 +116,20 @@ def write_outputs(app: Sphinx, exception: Exception | None) -> None:
         comparator.write_scripts(Path(app.srcdir) / "book" / "results", Path(app.outdir))
 
 
+def write_records(app: Sphinx, exception: Exception | None) -> None:
+    """Write the campaign's records of each setting as files to download, CSV and JSONL."""
+    if exception is not None or app.builder.format != "html":
+        return
+    target, root = Path(app.outdir) / sources.RECORDS, Path(app.srcdir) / "book" / "results"
+    target.mkdir(exist_ok=True)
+    for place in sorted((root / PROTOCOL).iterdir()):
+        name, _, scale = place.name.rpartition("-")
+        evidence = load_evidence(name, scale, root)
+        for kind in sources.KINDS:
+            for file, text in sources.record_files(*sources.published_set(evidence, kind)).items():
+                (target / file).write_text(text, encoding="utf-8")
+
+
 def write_moved(app: Sphinx, exception: Exception | None) -> None:
     """Lead from the old addresses of pages to the new ones."""
     if exception is None and app.builder.format == "html":
@@ -133,6 +151,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_post_transform(cells.CodeBelow)
     app.connect("build-finished", copy_mathjax)
     app.connect("build-finished", write_outputs)
+    app.connect("build-finished", write_records)
     app.connect("build-finished", drop_images)
     app.connect("build-finished", write_moved)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

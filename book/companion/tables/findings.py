@@ -384,6 +384,8 @@ def results(evidence: Evidence) -> str:
 
 def columns(evidence: Evidence, preset: str, numbers: Sequence[int]) -> Any:
     """Our gaps beside those of paper tables, as a notebook shows them."""
+    if not ties.seed_gaps(evidence.results):
+        return show(not_yet(evidence, "the results"))
     panels, methods = gap_panels(evidence.results, preset, numbers)
     return style.show(figures_results.gap_columns(panels, methods), gap_words(panels))
 

@@ -4,16 +4,21 @@ import base64
 import html
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import record_line
 from companion.experiments.records.summary import METRICS, record_label
+from companion.experiments.runs.evidence import COMMAND, Evidence
 from companion.tables.words import describe, seeds_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Kind = Literal["results", "trials"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+RECORDS = "records"  # folder of the built book with the campaign's records as files
+MEDIA = {"CSV": "text/csv", "JSONL": "application/jsonl"}
 UNITS = {
     **dict.fromkeys(METRICS, "percent"),
     "seconds": "s",
@@ -62,6 +67,7 @@ def source_line(
     records: Sequence[Record] = (),
     data: "pd.DataFrame | None" = None,
     cell: str = "",
+    folder: str = "",
 ) -> str:
     """Where a figure's numbers come from, with downloads, as a paragraph of HTML.
 
@@ -72,20 +78,23 @@ def source_line(
             seed and unit of every number.
         data: numbers that are drawn, where they are no records, such as the paper's.
         cell: name of the figure, whose cell holds the code.
+        folder: address of the folder in which the book keeps the files of the records; without it
+            the line holds them itself.
     """
     parts = []
     if data is not None:
         parts.append(_download("data (CSV)", f"{name}-data.csv", _csv(data), "text/csv"))
     if records:
-        lines = "".join(record_line(record) + "\n" for record in records)
         count = f"{len(records)} record{'s' * (len(records) > 1)}"
         scales = ", ".join(sorted({record.scale for record in records}))
-        table = _csv(records_frame(records))
+        own = record_files(name, () if folder else records)
         parts += [
-            _download("records (CSV)", f"{name}-records.csv", table, "text/csv"),
-            _download("records (JSONL)", f"{name}-records.jsonl", lines, "application/jsonl")
-            + html.escape(f": {count}, {scales} scale, {seeds_of(records)}"),
+            _link(f"records ({kind})", f"{folder}/{file}")
+            if folder
+            else _download(f"records ({kind})", file, text, MEDIA[kind])
+            for kind, (file, text) in zip(MEDIA, own.items(), strict=True)
         ]
+        parts[-1] += html.escape(f": {count}, {scales} scale, {seeds_of(records)}")
     elif data is None:
         parts.append("no records yet")
     if cell:
@@ -95,6 +104,29 @@ def source_line(
     if commits:
         parts.append(html.escape(f"commit{'s' * (len(commits) > 1)} {', '.join(commits)}"))
     return f'<p class="figure-source">{" · ".join(parts)}</p>\n'
+
+
+def record_files(name: str, records: Sequence[Record]) -> dict[str, str]:
+    """File name → content of records as they can be downloaded: CSV, then JSONL as published."""
+    return {
+        f"{name}-records.csv": _csv(records_frame(records)),
+        f"{name}-records.jsonl": "".join(record_line(record) + "\n" for record in records),
+    }
+
+
+def published_line(evidence: Evidence, kind: Kind, cell: str) -> str:
+    """:func:`source_line` of the campaign's records, whose files the book keeps."""
+    name, records = published_set(evidence, kind)
+    return source_line(name, COMMAND, records=records, cell=cell, folder=f"../{RECORDS}")
+
+
+def published_set(evidence: Evidence, kind: Kind) -> tuple[str, tuple[Record, ...]]:
+    """The name of a setting's results or trials among the files, and the records."""
+    return f"{evidence.name}-{evidence.scale}-{kind}", getattr(evidence, kind)
+
+
+def _link(text: str, address: str) -> str:
+    return f'<a download href="{html.escape(address)}">{text}</a>'
 
 
 def _csv(table: "pd.DataFrame") -> str:

@@ -8,7 +8,14 @@ import pandas as pd
 import pytest
 
 from companion.experiments.records.store import parse_record
-from companion.tables.sources import records_frame, source_line
+from companion.experiments.runs.evidence import Evidence
+from companion.tables.sources import (
+    published_line,
+    published_set,
+    record_files,
+    records_frame,
+    source_line,
+)
 from records import record
 
 
@@ -46,3 +53,17 @@ def test_without_records_the_line_says_so_unless_there_are_other_data(given: boo
     line = source_line("made-up", "make campaign", data=data)
     assert ("no records yet" in line) != given
     assert list(downloads(line)) == ["made-up-data.csv"] * given
+
+
+def test_the_line_of_published_records_points_to_the_files_of_the_book() -> None:
+    results = (record("ga", 0, 1.0, 2.0, 3.0, 4.0), record("retrain", 0, 5.0, 6.0, 7.0, 8.0))
+    evidence = Evidence("cifar10-random10", "bench", results, trials=())
+    line = published_line(evidence, "results", "fig-made-up")
+    files = record_files(*published_set(evidence, "results"))
+    assert re.findall(r'download href="\.\./records/([^"]+)"', line) == list(files)
+    csv, jsonl = files.values()
+    assert [parse_record(text) for text in jsonl.splitlines()] == list(results)
+    assert set(pd.read_csv(io.StringIO(csv))["label"]) == {"ga", "retrain"}
+    assert downloads(line) == {}
+    assert "2 records" in line
+    assert "no records yet" in published_line(evidence, "trials", "fig-made-up")

@@ -20,7 +20,7 @@ from companion.experiments.settings.seeds import stream
 from ugradsl_core import metrics
 from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, DivergenceError
-from ugradsl_core.methods import METHODS
+from ugradsl_core.methods import METHODS, get_method
 from ugradsl_core.methods.ft import FTConfig
 from ugradsl_core.methods.problem import Problem
 from ugradsl_core.methods.retrain import RetrainConfig
@@ -104,7 +104,7 @@ def config_of(label: str, lr: float) -> Config:
         ConfigError: unknown label, or a method without a learning rate.
     """
     method, fixed = split_label(label)
-    config = METHODS[method].config
+    config = get_method(method).config
     if "lr" not in config.model_fields or method in REFERENCES:
         raise ConfigError(f"{label}: has no learning rate of unlearning to choose")
     return config(**fixed, lr=lr, batch_size=BATCH)
@@ -126,7 +126,7 @@ def unlearned(task: Task, label: str, lr: float, original: StateDict, seed: int)
     method, _ = split_label(label)
     generator = stream(seed, "unlearn")
     problem = task.problem(original)
-    return METHODS[method](problem, config_of(label, lr), generator=generator).state_dict
+    return get_method(method)(problem, config_of(label, lr), generator=generator).state_dict
 
 
 def logits_of(task: Task, states: Sequence[StateDict], samples: NamedSamples) -> Tensor:

@@ -1,5 +1,7 @@
 """Many models of one small task: splits, shared originals, and what differs between seeds."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -96,3 +98,24 @@ def test_methods_without_a_learning_rate_are_refused() -> None:
         many.config_of("retrain:again", 0.1)
     with pytest.raises(ConfigError, match="ugradsl"):
         many.config_of("ugradls", 0.1)
+
+
+def test_a_method_of_ones_own_is_run_like_the_others(
+    task: many.Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine_of_many.py").write_text(
+        "from ugradsl_core.methods import METHODS, UnlearnConfig\n"
+        "def tune(problem, config: UnlearnConfig, *, generator):\n"
+        "    ft = METHODS['ft']\n"
+        "    return ft(problem, ft.config(**config.model_dump()), generator=generator)\n"
+        "def odd(problem):\n"
+        "    return None\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    original = many.scratch(task, 0, "original")
+    own, ft = (
+        many.unlearned(task, label, 0.01, original, 0) for label in ("mine_of_many:tune", "ft")
+    )
+    assert all(torch.equal(value, own[name]) for name, value in ft.items())
+    with pytest.raises(ConfigError, match=r"mine_of_many:odd should take \(problem, config"):
+        many.config_of("mine_of_many:odd", 0.1)

@@ -1,4 +1,4 @@
-"""The notebooks of sweeps run by papermill with parameters other than their own."""
+"""The notebooks of experiments run by papermill with parameters other than their own."""
 
 import os
 from pathlib import Path
@@ -49,6 +49,46 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     ),
     ("epochs", {**SMALL, "methods": "retrain,ga,bs", "epochs": "0,4"}, ["GA", "BS"]),
     ("epochs", {"seeds": "2", "methods": "retrain,no-step,rl", "epochs": "2"}, ["RL"]),
+    (
+        "class_wise_forgetting",
+        {"dataset": "words", "methods": "retrain,ft", "forgotten_class": 1, "seeds": "3"},
+        ["FT"],
+    ),
+    (
+        "class_wise_forgetting",
+        {"methods": "retrain,no-step,ugradsl+", "forgotten_class": 7, "seeds": "3"},
+        ["No step", "UGradSL+"],
+    ),
+    ("random_forgetting", {**SMALL, "methods": "retrain,neggrad+"}, ["NegGrad+"]),
+    (
+        "random_forgetting",
+        {"seeds": "2", "methods": "retrain,retrain:again,ugradsl+:adaptive", "p": 0.8},
+        ["Retrain again", "UGradSL+ (adaptive)"],
+    ),
+    (
+        "group_forgetting",
+        {"seeds": "3", "methods": "retrain,ga", "forgotten_group": "7"},
+        ["GA"],
+    ),
+    (
+        "group_forgetting",
+        {"seeds": "2", "methods": "retrain,no-step,ugradsl", "alpha": -0.1},
+        ["No step", "UGradSL"],
+    ),
+    ("forgotten", {**SMALL, "methods": "retrain,scrub"}, ["SCRUB"]),
+    ("forgotten", {"seeds": "2", "methods": "retrain,ugradsl"}, ["UGradSL"]),
+    (
+        "sharper_questions",
+        {"train_size": 200, "hidden": 8, "models": 4, "methods": "ga", "fraction": 0.2},
+        ["GA"],
+    ),
+    (
+        "sharper_questions",
+        {"train_size": 100, "hidden": 16, "models": 4, "methods": "ugradsl+,ft", "seed": 5},
+        ["UGradSL+", "FT"],
+    ),
+    ("algorithm_1", {"alpha": -0.2, "p": 0.7, "epochs": 1}, []),
+    ("algorithm_1", {"distance": "euclidean", "adaptive_sign": "positive", "seed": 4}, []),
 ]
 
 
