@@ -40,7 +40,7 @@ COLLISIONS = """() => [...document.querySelectorAll(".drawing > svg")].flatMap((
 
 
 def test_figures_are_numbered_by_part_and_each_number_once() -> None:
-    """ "Fig. R.2", so that the paper's "Figure 6" is none of ours."""
+    """As in "Fig. R.2", so that the paper's "Figure 6" is none of ours."""
     numbers = [
         number
         for name in built_pages()

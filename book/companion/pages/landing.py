@@ -20,8 +20,8 @@ FIGURE = "landing-gaps.svg"
 NARROW = f"landing-gaps{pictures.NARROW}"
 SMOOTHING = (
     "Does the smoothing itself help? {term}`NegGrad+` is {term}`UGradSL+` without smoothing "
-    "($\\alpha = 0$), and over $D_f$ it is {term}`UGradSL` without it, so each pair shows what the "
-    "smoothing adds. Numbers are {term}`gaps to Retrain <Avg. Gap>` in percentage points; "
+    "(α = 0); over the data to forget alone it is {term}`UGradSL` without it. So each pair shows "
+    "what the smoothing adds. Numbers are {term}`gaps to Retrain <Avg. Gap>` in percentage points; "
     "smaller is better."
 )
 SHOWN = ("ft", "ga", "ugradsl", "ugradsl:adaptive", "ugradsl+", "ugradsl+:adaptive")

@@ -103,13 +103,13 @@ def _cells(entry: Mapping[str, Any]) -> list[Cell]:
     passes = (row["forward"] + row["backward"]) / 1000
     return [
         entry["method"],
-        mean_and_std(entry["mean_of_gaps"], entry["mean_of_gaps_std"]),
+        _split(mean_and_std(entry["mean_of_gaps"], entry["mean_of_gaps_std"])),
         entry.get(f"rank, {FOUR}", "–"),
         entry["setting"],
         scale,
         (seeds, lost) if lost else seeds,
         *(_metric(row, name) if entry["seeds"] else "–" for name in GAP_METRICS),
-        mean_and_std(entry["mean_of_gaps_add_MIA"], entry["mean_of_gaps_add_MIA_std"]),
+        _split(mean_and_std(entry["mean_of_gaps_add_MIA"], entry["mean_of_gaps_add_MIA_std"])),
         entry.get(f"rank, {FIVE}", "–"),
         f"{passes:,.1f}" if entry["seeds"] else "–",
     ]
@@ -118,7 +118,14 @@ def _cells(entry: Mapping[str, Any]) -> list[Cell]:
 def _metric(row: Mapping[Any, Any], name: str) -> Cell:
     """A metric, and below it in how many runs the attack had no signal."""
     number, _, silent = metric_cell(row, name, 1).rstrip(")").partition(" (")
-    return (number, silent) if silent else number
+    return _split(number, silent)
+
+
+def _split(number: str, remark: str = "") -> Cell:
+    """A mean, and below it its standard deviation and a remark: half the width of one line."""
+    mean, _, std = number.partition(" ± ")
+    below = "; ".join(part for part in (f"± {std}" if std else "", remark) if part)
+    return (mean, below) if below else mean
 
 
 FRAGMENTS = {"leaderboard.md": leaderboard}

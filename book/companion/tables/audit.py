@@ -71,7 +71,11 @@ def overview(findings: Sequence[Finding]) -> str:
     rows: list[list[Cell]] = []
     for kind, (title, rule) in KINDS.items():
         own = [finding.severity for finding in findings if finding.kind == kind]
-        counts = ", ".join(f"{own.count(s)} {s}" for s in SEVERITIES if s in own)
+        counts = ", ".join(
+            f"{own.count(s)} {s}{'s' * (s == 'note' and own.count(s) > 1)}"
+            for s in SEVERITIES
+            if s in own
+        )
         rows.append([(title, rule), counts or "none"])
     meanings = "; ".join(f"{severity}: {meaning}" for severity, meaning in SEVERITIES.items())
     table = to_html(["Kind and rule", "Found"], rows, f"What the audit looks for. {meanings}.")

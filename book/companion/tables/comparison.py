@@ -27,6 +27,7 @@ from companion.tables.paper import paper_rows, paper_title
 from companion.tables.results import NO_RECORDS, tied_with_best
 from companion.tables.words import (
     briefly,
+    describe,
     describe_training,
     diverged_of,
     mean_and_std,
@@ -124,7 +125,7 @@ def beside(
         f"{'all five' if add else 'the four'} other columns, in percentage points. Bold: cannot "
         "be told from the best."
     )
-    data = _beside_data(ours, paper, names, gap, number)
+    data = _beside_data(records, paper, names, gap, (number, preset))
     data = data[data["label"].isin(shown)]
     return to_html(header, rows, caption, data, f"{preset}-beside-table-{number}.csv", kinds)
 
@@ -145,16 +146,28 @@ def _our_cells(label: str, row: Row | None, names: Sequence[str], gap: str) -> l
 
 
 def _beside_data(
-    ours: "pd.DataFrame | None", paper: "pd.DataFrame", names: Sequence[str], gap: str, number: int
+    records: Sequence[Record],
+    paper: "pd.DataFrame",
+    names: Sequence[str],
+    gap: str,
+    place: tuple[int, str],
 ) -> "pd.DataFrame":
-    """The numbers of both, one row for each method and source."""
+    """The numbers of both, in percent and percentage points: a row for each method and source.
+
+    Each says its setting, its scale and over how many seeds it is; the paper does not say that.
+    """
     import pandas as pd
 
+    number, preset = place
     columns = ["label", "method", *(f"{n}{end}" for n in names for end in ("", "_std")), "avg_gap"]
-    parts = [paper.assign(source=f"paper, Table {number}")]
-    if ours is not None:
-        parts.insert(0, ours.assign(source="ours", avg_gap=ours[gap]))
-    return pd.concat([part[[*columns[:2], "source", *columns[2:]]] for part in parts])
+    facts = {"source": f"paper, Table {number}", "setting": paper_scale(preset)}
+    parts = [paper.assign(**facts, scale="paper", seeds=pd.NA)]
+    if records:
+        first, ours = one_setting(records), summary(records)
+        facts = {"source": "ours", "setting": describe(first), "scale": first.scale}
+        parts.insert(0, ours.assign(**facts, seeds=ours["n"], avg_gap=ours[gap]))
+    order = [*columns[:2], "source", "setting", "scale", "seeds", *columns[2:]]
+    return pd.concat([part[order] for part in parts])
 
 
 def cost_table(records: Sequence[Record], preset: str, number: int) -> str:

@@ -97,7 +97,7 @@ def source_line(
         parts[-1] += html.escape(f": {count}, {scales} scale, {seeds_of(records)}")
     elif data is None:
         parts.append("no records yet")
-    if cell:
+    if cell and (records or data is not None):  # or there is no figure
         parts.append(f'<a href="#{html.escape(cell)}">cell</a>')
     parts.append(f"<code>{html.escape(command)}</code>")
     commits = sorted({record.commit.partition("+")[0][:7] for record in records})

@@ -1,5 +1,8 @@
 """Repairs of generated HTML."""
 
+import re
+
+import pandas as pd
 from bs4 import BeautifulSoup
 
 from companion.pages.accessible import mend, name_toggles
@@ -59,3 +62,17 @@ def test_heads_of_tables_have_a_scope() -> None:
     found = BeautifulSoup(mend(given), "html.parser")
     assert [head["scope"] for head in found.find_all("th")] == ["col", "row", "rowgroup"]
     assert found.find("th", class_="x").text == "GA"
+
+
+def test_a_data_frame_has_one_row_of_heads_and_a_head_in_each_row() -> None:
+    index = pd.MultiIndex.from_tuples([("a", 0), ("a", 1), ("b", 0)], names=["method", "seed"])
+    table = pd.DataFrame({"UA": [1, 2, 3], "RA": [4, 5, 6]}, index=index).to_html()
+    mended = mend(table)
+    head, body = mended.split("</thead>")
+    assert head.count("<tr") == 1
+    assert re.findall(r"<th[^>]*>([^<]*)</th>", head) == ["method", "seed", "UA", "RA"]
+    rows = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", row) for row in body.split("</tr>")[:-1]]
+    assert rows == [["a", "0", "1", "4"], ["a", "1", "2", "5"], ["b", "0", "3", "6"]]
+    assert "rowspan" not in mended
+    grouped = pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_product([["x"], ["y", "z"]]))
+    assert mend(grouped.to_html()).split("</thead>")[0].count("<tr") == 2  # both rows say something

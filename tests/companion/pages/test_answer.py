@@ -179,7 +179,7 @@ def test_the_leaderboard_holds_every_method_of_every_setting(book: Path) -> None
         found = {row[0]: row for row in rows if row[3] == name}
         own = data[data["setting"] == name].set_index("label")
         assert set(found) == set(own["method"])
-        assert found["UGradSL+"][1].startswith(f"{own.loc['ugradsl+', 'mean_of_gaps']:.2f} ± ")
+        assert found["UGradSL+"][1].startswith(f"{own.loc['ugradsl+', 'mean_of_gaps']:.2f}|± ")
         assert found["UGradSL+"][2] == found["SalUn"][2] == "1–2"
         assert set(own.index[own["best"]]) == {"ugradsl+", "salun"}
         assert found["FT"][5] == "5"

@@ -60,6 +60,7 @@ def test_before_a_run_the_paper_stands_alone() -> None:
     assert '<td colspan="6">not run yet</td>' in page
     assert "ours (not run yet)" in page
     assert set(downloaded(page)["source"]) == {"paper, Table 4"}
+    assert set(downloaded(page)["scale"]) == {"paper"}
 
 
 def test_tables_that_need_records_say_that_there_are_none() -> None:

@@ -131,8 +131,7 @@ def test_every_part_says_what_is_missing_where_nothing_has_run() -> None:
         assert part.startswith("<p><em>Not run yet: ")
     for show in (findings.strip, findings.luck, findings.signed_figure):
         assert "Not run yet" in show(nothing).data
-    shown = findings.columns(nothing, NAME, [10])  # the paper's numbers stand alone
-    assert "smallest first. Table 10, paper scale: UGradSL+ (adaptive) 1.5, " in shown.alt
+    assert "Not run yet" in findings.columns(nothing, NAME, [10]).data
 
 
 def test_every_step_of_a_campaign_can_be_shown(whole: Evidence) -> None:
