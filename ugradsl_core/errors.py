@@ -46,13 +46,10 @@ def unknown_name(kind: str, name: object, valid: Iterable[str]) -> ConfigError:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = choices
     if len(choices) > LISTED:
-        listed = sorted(choices, key=lambda choice: _distance(wanted, choice))[:LISTED]
+        likeness = {x: difflib.SequenceMatcher(None, x, wanted).ratio() for x in choices}
+        listed = sorted(choices, key=lambda choice: -likeness[choice])[:LISTED]
         listed.append(f"and {len(choices) - LISTED} more")
     return ConfigError(f"unknown {kind} {name!r}.{hint} Valid: {', '.join(listed)}")
-
-
-def _distance(wanted: str, choice: str) -> float:
-    return -difflib.SequenceMatcher(None, choice, wanted).ratio()
 
 
 LARGEST = 2**63 - 1

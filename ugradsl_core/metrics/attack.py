@@ -194,7 +194,6 @@ def fit_attack(
     Raises:
         ConfigError: unknown solver.
     """
-
     from scipy.linalg import solve_triangular
 
     if solver not in {"newton", "svc"}:

@@ -7,14 +7,8 @@ from companion.experiments.settings.preset import SCALES, load_presets, preset_c
 from companion.pages.markdown import list_table
 from companion.tables.config_text import shown
 from companion.tables.presets import places_text
-from ugradsl_core.methods.pabi import (
-    PABIConfig,
-    epsilon,
-    guarantee,
-    noise_scale,
-    noisy_steps,
-    renyi_rate,
-)
+from companion.theory.renyi import epsilon, guarantee, renyi_rate
+from ugradsl_core.methods.pabi import PABIConfig, noise_scale, noisy_steps
 
 SMALL = 1e-6
 EVERYWHERE = "the code's own, and every preset"

@@ -21,10 +21,11 @@ from companion.pages.references import cited_keys, references
 from companion.paper import statements as paper_text
 from companion.paper.numbers import load_table
 from companion.tables import config_text
+from companion.theory.renyi import epsilon, guarantee
 from toys import images, seeded_model
 from ugradsl_core.errors import DataError
 from ugradsl_core.methods import METHODS
-from ugradsl_core.methods.pabi import PABIConfig, epsilon, guarantee
+from ugradsl_core.methods.pabi import PABIConfig
 from ugradsl_core.training import SGDConfig
 
 ROOT = Path(__file__).parents[3]
