@@ -42,7 +42,7 @@ def findings_list(findings: Iterable[Finding], kinds: Sequence[str] = tuple(KIND
     open_, folded = ([f for f in found if (f.severity in FOLDED) is away] for away in (False, True))
     text = _list(open_) if open_ else ""
     if folded:
-        counts = Counter(finding.severity for finding in folded)
+        counts = Counter[str](finding.severity for finding in folded)
         words = " and ".join(
             f"{counts[s]} {COUNTED[s][counts[s] > 1]}" for s in FOLDED if counts[s]
         )

@@ -161,7 +161,7 @@ def _beside_data(
     number, preset = place
     columns = ["label", "method", *(f"{n}{end}" for n in names for end in ("", "_std")), "avg_gap"]
     facts = {"source": f"paper, Table {number}", "setting": paper_scale(preset)}
-    parts = [paper.assign(**facts, scale="paper", seeds=pd.NA)]
+    parts = [paper.assign(**facts, scale="paper", seeds=None)]
     if records:
         first, ours = one_setting(records), summary(records)
         facts = {"source": "ours", "setting": describe(first), "scale": first.scale}
