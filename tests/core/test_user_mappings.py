@@ -11,7 +11,6 @@ from torch.utils.data import Subset, TensorDataset
 from companion.theory.risks import one_tensor
 from toys import CPU, SIDE, TINY, TOKENS, VOCABULARY, K, same_bits
 from ugradsl_core import METHODS, DataError, UGradSLError, evaluate, unlearn
-from ugradsl_core.api.data import declared_labels
 from ugradsl_core.samples.inputs import cat, size, take, to_device
 from ugradsl_core.training import Execution
 from user_sets import Items, Numbered, Sentences, Texts, line, number, tokens
@@ -165,9 +164,6 @@ class Table(Items):
 
 def test_a_table_with_columns() -> None:
     table = Table()
-    found = declared_labels(table)
-    assert found is not None
-    assert torch.equal(found, LABELS[8:])
     named = run("ft", texts(), retain=table, forget=plain()["forget"]).model.state_dict()
     assert same_bits(named, run("ft", texts(), **plain()).model.state_dict())
     assert table.asked == [8] * 6

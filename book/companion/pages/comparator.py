@@ -99,16 +99,18 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 def script(name: str, outputs: Outputs) -> str:
     """What a model said of every sample, as a script: base64 of deflated uint16 and float16.
 
-    Predictions are stored as the exclusive or with the labels, which is 0 for the right ones.
+    Samples are in the order of their labels, which deflate to nothing so. Predictions are stored as
+    the exclusive or with the labels, which is 0 for the right ones.
     """
     sets = {}
     for part in SETS:
         own = outputs.sets[part]
-        labels, predictions = own.labels.astype("<u2"), own.predictions.astype("<u2")
+        order = np.argsort(own.labels, kind="stable")  # the same for all models of a set
+        labels, predictions = (x[order].astype("<u2") for x in (own.labels, own.predictions))
         sets[part] = {
             "labels": _deflated(labels),
             "predictions": _deflated(predictions ^ labels),
-            "margins": _deflated(own.margins.astype("<f2")),
+            "margins": _deflated(own.margins[order].astype("<f2")),
         }
     data = json.dumps(sets, separators=(",", ":"))
     return f"(window.ugsOutputs??={{}})[{json.dumps(name)}]={data};\n"

@@ -76,7 +76,7 @@ def test_losses_that_couple_a_batch_refuse_by_name(
 def test_more_micro_batches_than_samples_are_refused() -> None:
     with pytest.raises(ConfigError, match="accumulate: should be at most 2, the samples"):
         unlearned("ft", replaced(problem("linear"), execution=THREE), batch_size=2)
-    with pytest.raises(ConfigError, match="accumulate: should be at least 1; found 0"):
+    with pytest.raises(ConfigError, match="accumulate: should be a whole number from 1; found 0"):
         Execution(accumulate=0)
 
 
