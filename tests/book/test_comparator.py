@@ -49,7 +49,7 @@ def test_accuracies_and_attacks_are_those_of_the_records(preset: str, page: Page
     for place, label in enumerate(("retrain", "ugradsl+")):
         metrics = records[label, 0].metrics
         for name in ("UA", "MIA", "RA", "TA", "add_MIA"):
-            cell = shown[f"{'additional MIA' if name == 'add_MIA' else name} %"][place]
+            cell = shown[f"{'additional MIA' if name == 'add_MIA' else name}, %"][place]
             assert cell == f"{metrics[name]:.1f}", (label, name)
 
 

@@ -87,7 +87,7 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
         {"train_size": 100, "hidden": 16, "models": 4, "methods": "ugradsl+,ft", "seed": 5},
         ["UGradSL+", "FT"],
     ),
-    ("algorithm_1", {"alpha": -0.2, "p": 0.7, "epochs": 1}, []),
+    ("algorithm_1", {"alpha": -0.2, "p": 0.7, "epochs": 3}, []),
     ("algorithm_1", {"distance": "euclidean", "adaptive_sign": "positive", "seed": 4}, []),
 ]
 

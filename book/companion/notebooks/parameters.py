@@ -338,7 +338,7 @@ class Algorithm1(Config):
     beta: float | None = Field(None, ge=0, le=1, description="distance threshold β; None: median")
     distance: Literal["cosine", "euclidean"] = "cosine"
     adaptive_sign: Literal["positive", "negative", "inverse"] = "negative"
-    epochs: int = Field(2, ge=1, le=20, description="E")
+    epochs: int = Field(2, ge=2, le=20, description="E; the paper's loop runs E − 1 epochs")
     batch_size: int = Field(16, ge=2, le=64, description="samples of B_f and of B_r")
     lr: float = Field(0.05, gt=0, description="learning rate")
     seed: int = Field(0, ge=0)

@@ -360,20 +360,19 @@ def results(evidence: Evidence) -> str:
         cells: list[Cell] = [title_of(label) + diverged_of(row)]
         for measure, column in shown.items():
             std = column.replace("mean_of_gaps", "mean_of_gaps_std")
-            cells += [mean_and_std(row[column], row[std]), rank_text(ranked[measure], label)]
+            gap, place = mean_and_std(row[column], row[std]), rank_text(ranked[measure], label)
+            ranks = f"rank {place}" if label in ranked[measure].ranks else place
+            cells.append(gap if label == REFERENCE else (gap, ranks))
         cells += [metric_cell(row, name, 1) for name in names]
         rows.append([*cells, f"{(row['forward'] + row['backward']) / 1000:,.1f}"])
-    header = ["Method"]
-    for measure in shown:
-        header += [measure, "Rank"]
-    header += [*map(percent, names), "Passes, thousands"]
+    header = ["Method", *shown, *map(percent, names), "Passes, thousands"]
     families = ", ".join(
         f"{each.family} pairs of {len(each.labels)} methods" for each in ranked.values()
     )
     caption = (
         f"Ours: {briefly(first)}; {seeds_of(records)}. Mean ± sample standard deviation over "
         f"seeds. {FOUR}: the mean over seeds of each seed's gap to Retrain over UA, MIA, RA and "
-        f"TA; {FIVE}: with the additional MIA as well; in percentage points. Rank: every "
+        f"TA; {FIVE}: with the additional MIA as well; in percentage points. Below it, every "
         "rank that a method may have; two methods differ where a paired t test says so at the 5 % "
         f"level after Holm's correction ({families}) and by more than the noise floor. In bold: "
         f"what cannot be told from the best by {FOUR}. Passes: thousands of samples, forward "
