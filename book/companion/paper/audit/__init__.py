@@ -8,8 +8,10 @@ shows where numbers contradict each other, seldom which of them is wrong.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+from companion.files import PAPER_FOLDER
 from companion.paper.audit.copies import copies
 from companion.paper.audit.findings import Finding, sorted_findings
 from companion.paper.audit.gaps import EXPLANATIONS, Fit, GapCheck, check_gaps, lost_cells
@@ -90,7 +92,8 @@ def audit(
         DataError: a CSV file that cannot be read or breaks its schema.
     """
     read_lines(tables, root)
-    whole = audit_lines(read_lines(RESULT_TABLES, root), tolerance)
+    files = sorted((root or PAPER_FOLDER).glob("*.csv"))
+    whole = _whole(root, tolerance, tuple(file.read_bytes() for file in files))
     chosen = set(tables)
     return Audit(
         tuple(line for line in whole.lines if line.table in chosen),
@@ -100,6 +103,12 @@ def audit(
         {block: fit for block, fit in whole.others.items() if block[0] in chosen},
         tuple(finding for finding in whole.findings if chosen & set(finding.tables)),
     )
+
+
+@lru_cache(maxsize=1)
+def _whole(root: Path | None, tolerance: float, _: tuple[bytes, ...]) -> Audit:
+    """The audit of all tables; the contents of their files tell whether it is still the same."""
+    return audit_lines(read_lines(RESULT_TABLES, root), tolerance)
 
 
 def explained(checks: Sequence[GapCheck]) -> dict[int, dict[str, int]]:
