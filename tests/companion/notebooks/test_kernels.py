@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from importlib.metadata import entry_points
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def started(
     (tmp_path / "imported_before.py").write_text("import os\nPROCESS = os.getpid()\n", "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(kernels, "PRELOADED", ["ipykernel.kernelapp", "imported_before"])
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # perhaps of other tests
     name = kernels.CHOICE[1]
     (point,) = entry_points(group=KernelProvisionerFactory.GROUP_NAME, name=name)
     assert point.load() is kernels.PreloadedProvisioner
@@ -52,6 +54,7 @@ def started(
     yield manager, client
     client.stop_channels()
     manager.shutdown_kernel(now=True)
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # other tests import more
 
 
 @LINUX
