@@ -338,7 +338,7 @@ def rank_text(found: Ranking, label: str) -> str:
 
 
 def results(evidence: Evidence) -> str:
-    """The table of a setting: gaps with ranks as sets, metrics, and samples passed."""
+    """The table of a setting: methods with the samples they pass, gaps with ranks, metrics."""
     records = evidence.results
     if not records:
         return not_yet(evidence, "the results")
@@ -357,15 +357,15 @@ def results(evidence: Evidence) -> str:
             continue
         if label in ranked[FOUR].best:
             kinds[len(rows)] = "strong"
-        cells: list[Cell] = [title_of(label) + diverged_of(row)]
+        passes = f"{(row['forward'] + row['backward']) / 1000:,.1f} thousand passes"
+        cells: list[Cell] = [(title_of(label) + diverged_of(row), passes)]
         for measure, column in shown.items():
             std = column.replace("mean_of_gaps", "mean_of_gaps_std")
             gap, place = mean_and_std(row[column], row[std]), rank_text(ranked[measure], label)
             ranks = f"rank {place}" if label in ranked[measure].ranks else place
             cells.append(gap if label == REFERENCE else (gap, ranks))
-        cells += [metric_cell(row, name, 1) for name in names]
-        rows.append([*cells, f"{(row['forward'] + row['backward']) / 1000:,.1f}"])
-    header = ["Method", *shown, *map(percent, names), "Passes, thousands"]
+        rows.append([*cells, *(metric_cell(row, name, 1) for name in names)])
+    header = ["Method", *shown, *map(percent, names)]
     families = ", ".join(
         f"{each.family} pairs of {len(each.labels)} methods" for each in ranked.values()
     )
@@ -375,8 +375,8 @@ def results(evidence: Evidence) -> str:
         f"TA; {FIVE}: with the additional MIA as well; in percentage points. Below it, every "
         "rank that a method may have; two methods differ where a paired t test says so at the 5 % "
         f"level after Holm's correction ({families}) and by more than the noise floor. In bold: "
-        f"what cannot be told from the best by {FOUR}. Passes: thousands of samples, forward "
-        "and backward together."
+        f"what cannot be told from the best by {FOUR}. Passes: samples, forward and backward "
+        "together."
     )
     return to_html(header, rows, caption, table, f"{evidence.name}-results.csv", kinds)
 
