@@ -357,7 +357,7 @@ def results(evidence: Evidence) -> str:
             continue
         if label in ranked[FOUR].best:
             kinds[len(rows)] = "strong"
-        passes = f"{(row['forward'] + row['backward']) / 1000:,.1f} thousand passes"
+        passes = f"{(row['forward'] + row['backward']) / 1000:,.1f} k passes"
         cells: list[Cell] = [(title_of(label) + diverged_of(row), passes)]
         for measure, column in shown.items():
             std = column.replace("mean_of_gaps", "mean_of_gaps_std")
@@ -375,8 +375,8 @@ def results(evidence: Evidence) -> str:
         f"TA; {FIVE}: with the additional MIA as well; in percentage points. Below it, every "
         "rank that a method may have; two methods differ where a paired t test says so at the 5 % "
         f"level after Holm's correction ({families}) and by more than the noise floor. In bold: "
-        f"what cannot be told from the best by {FOUR}. Passes: samples, forward and backward "
-        "together."
+        f"what cannot be told from the best by {FOUR}. k passes: thousands of samples, "
+        "forward and backward together."
     )
     return to_html(header, rows, caption, table, f"{evidence.name}-results.csv", kinds)
 

@@ -177,7 +177,7 @@ def test_the_table_of_results(whole: Evidence) -> None:
     assert below["PABI"] == "needs more passes than the budget"
     assert below["RL (1 diverged)"] == below["FF"] == "lost a run"
     assert any("without signal" in cell for cell in found["FF"])
-    assert found["FT"][0] == "FT|2.0 thousand passes"
+    assert found["FT"][0] == "FT|2.0 k passes"
     assert page.count('<tr class="strong">') == 2
     assert set(downloaded(page)["label"]) == {record_label(r) for r in whole.results}
     assert {len(row) for row in rows} == {8}
