@@ -122,7 +122,7 @@ def write_records(app: Sphinx, exception: Exception | None) -> None:
         return
     target, root = Path(app.outdir) / sources.RECORDS, Path(app.srcdir) / "book" / "results"
     target.mkdir(exist_ok=True)
-    for place in sorted((root / PROTOCOL).iterdir()):
+    for place in sorted((root / PROTOCOL).glob("*-*")):  # none before the campaign
         name, _, scale = place.name.rpartition("-")
         evidence = load_evidence(name, scale, root)
         for kind in sources.KINDS:
