@@ -13,7 +13,6 @@ import json
 import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -154,17 +153,32 @@ def cores() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
-def build_html() -> int:
-    """Every Sphinx warning is an error; all of them are listed before the build fails.
+def build_html(jobs: int) -> int:
+    """Write the pages with Jupyter Book, whose command line cannot work side by side.
 
-    Pages are built into an empty folder, so that no file of an earlier build stands in for one
-    that this build lacks.
+    Every Sphinx warning is an error; all of them are listed before the build fails. Pages are
+    built into an empty folder, so that no file of an earlier build stands in for one that this
+    build lacks.
     """
+    from jupyter_book.sphinx import build_sphinx
+
     shutil.rmtree(HTML, ignore_errors=True)
-    jupyter_book = Path(sys.executable).with_name("jupyter-book")
-    command = [jupyter_book, "build", SOURCE, "--path-output", ROOT]
-    strict = ["-n", "-W", "--keep-going", "--all"]
-    return subprocess.run([*command, *strict], check=False, cwd=ROOT).returncode
+    result = build_sphinx(
+        SOURCE,
+        HTML,
+        noconfig=True,
+        path_config=SOURCE / "_config.yml",
+        confoverrides={
+            "external_toc_path": (SOURCE / "_toc.yml").as_posix(),
+            "latex_individualpages": False,
+            "nitpicky": True,
+        },
+        warningiserror=True,
+        keep_going=True,
+        freshenv=True,
+        jobs=jobs,
+    )
+    return result if isinstance(result, int) else 1
 
 
 def main() -> int:
@@ -188,7 +202,7 @@ def main() -> int:
     except NotebookError as failure:
         print(f"\nThe book was not built: {failure}", file=sys.stderr)
         return 1
-    if code := build_html():
+    if code := build_html(arguments.jobs):
         print("\nThe book was not built: see the warnings above.", file=sys.stderr)
         return code
     print(f"\nThe book is built. Open {(HTML / 'index.html').as_uri()}")

@@ -1,6 +1,7 @@
 """What a card shows of runs: passes and seconds counted, and live rows beside other methods."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,7 @@ def cost(label: str, book: Path) -> str:
         f"{memory_of(label)}."
     )
     rows = []
-    for where, records in _runs(book).items():
-        found = {row["label"]: row for row in summary(records).to_dict(orient="records")}
+    for where, found in _rows(book).items():
         if not {label, "retrain"} <= set(found) or not found[label]["n"]:
             continue
         rows.append([where, *_counts(found[label], found["retrain"])])
@@ -47,13 +47,18 @@ def _counts(row: Mapping[Any, Any], reference: Mapping[Any, Any]) -> list[str]:
     return [*counts, f"{100 * share:.1f} %", f"{row['RTE']:.1f}"]
 
 
-def _runs(book: Path) -> dict[str, list[Record]]:
-    """Where passes were counted: the live run, then published records."""
+@cache
+def _rows(book: Path) -> dict[str, dict[str, dict[Any, Any]]]:
+    """Rows by label, of each place where passes were counted: the live run, published records."""
     found = {"live run, smoke scale": live.kept_records(book.parent / "notebooks" / NOTEBOOK)}
     for scale in SCALES:
         for preset in load_presets(scale):
             found[f"{preset}, {scale} scale"] = published(preset, scale, book / "results")
-    return {where: records for where, records in found.items() if records}
+    return {
+        where: {row["label"]: row for row in summary(records).to_dict(orient="records")}
+        for where, records in found.items()
+        if records
+    }
 
 
 def comparison(label: str, book: Path) -> str:

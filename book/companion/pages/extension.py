@@ -138,6 +138,9 @@ def write_moved(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect these steps to Sphinx."""
+    # This extension of the table of contents does not say whether pages may be read side by side,
+    # so Sphinx assumes not. It numbers sections after all are read, and here it has none to number.
+    app.extensions["sphinx_multitoc_numbering"].parallel_read_safe = True
     app.connect("builder-inited", write_fragments)
     app.connect("builder-inited", write_notebook_styles)
     app.connect("html-page-context", shape_page, priority=900)

@@ -1,6 +1,7 @@
 """The cost of one sample and one copy of a model, counted on the ``meta`` device: nothing runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,7 +12,6 @@ from companion import backbones
 from companion.backbones import ModelSpec
 from companion.backbones.spec import is_own
 from companion.backbones.text import TextLogits
-from companion.theory.cost import counted_flops
 from ugradsl_core.models import last_layers, own_tensors
 
 SAMPLES = 2
@@ -56,8 +56,13 @@ def example(shape: Sequence[int], vocabulary: int | None, n: int, device: str) -
     return torch.ones(n, *shape, dtype=torch.long, device=device)
 
 
-def saved_bytes(model: nn.Module, inputs: Tensor) -> int:
-    """Bytes that a forward pass keeps for the backward pass, the model's own tensors left out."""
+@contextmanager
+def saved_bytes(model: nn.Module) -> Iterator[dict[int, int]]:
+    """Bytes that forward passes keep for the backward pass, the model's own tensors left out.
+
+    Yields:
+        A mapping that grows: storage → bytes.
+    """
     own = {t.untyped_storage()._cdata for t in [*model.parameters(), *model.buffers()]}
     kept: dict[int, int] = {}
 
@@ -68,9 +73,7 @@ def saved_bytes(model: nn.Module, inputs: Tensor) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        outputs = model(inputs)
-    del outputs
-    return sum(kept.values())
+        yield kept
 
 
 def freeze_all_but_last(model: nn.Module, k: int, inputs: Tensor) -> None:
@@ -128,23 +131,21 @@ def _footprint(
 
 
 def _measured(model: nn.Module, inputs: Tensor) -> Footprint:
-    def both() -> None:
-        model(inputs).sum().backward()
+    from torch.utils.flop_counter import FlopCounterMode
 
-    def once() -> None:
-        with torch.no_grad():
-            model(inputs)
-
-    forward, whole = (
-        sum(counted_flops(run, elementwise=False).values()) // len(inputs) for run in (once, both)
-    )
+    with FlopCounterMode(display=False) as counter:
+        with saved_bytes(model) as saved:
+            outputs = model(inputs)
+        forward = counter.get_total_flops()
+        outputs.sum().backward()
+    model.zero_grad()
     numbers = [(p.numel(), p.requires_grad) for p in model.parameters()]
     return Footprint(
         parameters=sum(n for n, _ in numbers),
         trained=sum(n for n, trained in numbers if trained),
-        forward=forward,
-        backward=whole - forward,
-        saved=saved_bytes(model, inputs) // len(inputs),
+        forward=forward // len(inputs),
+        backward=counter.get_total_flops() // len(inputs) - forward // len(inputs),
+        saved=sum(saved.values()) // len(inputs),
     )
 
 
