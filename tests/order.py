@@ -2,12 +2,13 @@
 
 The cells whose outputs nbval compares show published records and theory, and know nothing of the
 seeds, methods and grids of live runs. The cells of live runs, whose outputs are not compared, run
-with the first seed, the first distance and sign, the ends of their other grids, and few epochs and
-models where a notebook trains its own. One notebook runs all methods; the others that do take six
-of them. ``make book`` runs each notebook as it is.
+with the first seed, the first distance and sign, the ends of their other grids, and few epochs,
+models, points and steps. One notebook runs all methods; the others that run most take six of them.
+``make book`` runs each notebook as it is.
 """
 
 import re
+from functools import partial
 
 import pytest
 
@@ -16,10 +17,13 @@ from companion.notebooks import longest
 GRID = re.compile(
     r'^((seeds|distances|signs|fractions|(?:p|alpha|beta)_values|epochs): str = ")([^"]+)"', re.M
 )
-TRAINING = re.compile(r"^((?:trained_)?epochs|models)(: int = )\d+", re.M)
-BRIEF = {"epochs": 2, "trained_epochs": 2, "models": 6}
+BRIEF = {
+    "*": {"epochs": 2, "trained_epochs": 2, "models": 6, "widest": 64, "forget_sets": 3},
+    "theory_8_landscape": {"points": 5, "steps": 5, "starts": 1},
+}
+SIZE = re.compile(r"^(\w+)(: int = )\d+", re.M)
 FIRST = {"seeds", "distances", "signs"}  # of these the first alone
-ALL = 'methods: str = "all"'
+METHODS = re.compile(r'^methods: str = "(?:all|.*,salun,.*,ugradsl:adaptive,.*)"', re.M)
 SIX = 'methods: str = "retrain,no-step,ft,ga,ugradsl,ugradsl+"'
 RUNS_ALL = "method_comparison"
 LONGEST = (  # unit tests that start processes or train, though they are few
@@ -46,12 +50,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         cell = getattr(item, "cell", None)  # of a notebook
         if cell is not None and "parameters" in cell.metadata.get("tags", []):
             cell.source = GRID.sub(_shorter, cell.source)
-            cell.source = TRAINING.sub(lambda m: f"{m[1]}{m[2]}{BRIEF[m[1]]}", cell.source)
+            brief = {**BRIEF["*"], **BRIEF.get(item.path.stem, {})}
+            cell.source = SIZE.sub(partial(_smaller, brief), cell.source)
             if item.path.stem != RUNS_ALL:
-                cell.source = cell.source.replace(ALL, SIX)
+                cell.source = METHODS.sub(SIX, cell.source)
 
 
 def _shorter(found: re.Match[str]) -> str:
     first, *others = found[3].split(",")
     ends = [first] if found[2] in FIRST else [first, *others[-1:]]
     return f'{found[1]}{",".join(ends)}"'
+
+
+def _smaller(brief: dict[str, int], found: re.Match[str]) -> str:
+    return f"{found[1]}{found[2]}{brief[found[1]]}" if found[1] in brief else found[0]
