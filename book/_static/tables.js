@@ -5,6 +5,7 @@
 
   const PHONE = window.matchMedia("(max-width: 600px)");
   const LONG = 18; // characters that half a card's width cannot hold
+  const WIDE = 24; // characters of a name and its cell that it cannot hold side by side
   const element = (tag, options = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), options);
     made.append(...children);
@@ -36,7 +37,9 @@
         Array.from(row.cells).forEach((cell, column) => {
           if (!column) return;
           cell.dataset.label = names[column];
-          if (textOf(cell).length > LONG) cell.classList.add("long");
+          const length = textOf(cell).length;
+          if (length > LONG || (length && length + names[column].length > WIDE))
+            cell.classList.add("long");
           cell.replaceChildren(element("span", {}, ...cell.childNodes));
         });
   };
