@@ -24,7 +24,22 @@ from ugradsl_core.training.execution import Execution
 __version__ = VERSION
 
 __all__ = [
-    "METHODS", "Comparison", "ConfigError", "DataError", "DivergenceError", "Epoch", "Execution",
-    "ModelError", "Report", "Run", "StoreError", "UGradSLError", "Unlearned", "compare", "evaluate",
-    "load_result", "model_card", "unlearn",
-]  # fmt: skip
+    "METHODS",
+    "Comparison",
+    "ConfigError",
+    "DataError",
+    "DivergenceError",
+    "Epoch",
+    "Execution",
+    "ModelError",
+    "Report",
+    "Run",
+    "StoreError",
+    "UGradSLError",
+    "Unlearned",
+    "compare",
+    "evaluate",
+    "load_result",
+    "model_card",
+    "unlearn",
+]

@@ -5,6 +5,7 @@ import operator
 from collections.abc import Iterable
 from contextlib import suppress
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,8 +50,7 @@ def unknown_name(kind: str, name: object, valid: Iterable[str]) -> ConfigError:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = choices
     if len(choices) > LISTED:
-        likeness = {x: difflib.SequenceMatcher(None, x, wanted).ratio() for x in choices}
-        listed = sorted(choices, key=lambda choice: -likeness[choice])[:LISTED]
+        listed = difflib.get_close_matches(wanted, choices, n=LISTED, cutoff=0)
         listed.append(f"and {len(choices) - LISTED} more")
     return ConfigError(f"unknown {kind} {name!r}.{hint} Valid: {', '.join(listed)}")
 
@@ -60,9 +60,7 @@ LARGEST = 2**63 - 1
 
 def is_truth(value: object) -> bool:
     """Tell whether a value is a boolean of Python, NumPy or PyTorch, which no number should be."""
-    return not isinstance(value, str) and str(value) in {
-        "True", "False", "tensor(True)", "tensor(False)",
-    }  # fmt: skip
+    return isinstance(value, bool) or getattr(value, "dtype", None) in (torch.bool, np.bool_)
 
 
 def whole_number(value: object, name: str, least: int = 0) -> int:

@@ -175,7 +175,7 @@ class Pictures(TensorDataset):
         self.samples = samples
 
     def __getitem__(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        image = self.samples.framing.read(self.samples.files.path(number))
+        image = self.samples.crop.read(self.samples.files.path(number))
         return torch.from_numpy(image.copy()), self.samples.labels[number]
 
 

@@ -15,6 +15,7 @@ from ugradsl_core.config import Config
 from ugradsl_core.methods import METHODS, make_config
 from ugradsl_core.methods.problem import Problem, UnlearnResult
 from ugradsl_core.samples import Augmentation, Batch, Samples
+from ugradsl_core.samples.reading import Source
 from ugradsl_core.training import Execution
 
 K = 4
@@ -117,15 +118,17 @@ def sentences(n: int, seed: int = 0) -> UserSamples:
     tokens = torch.randint(K + 1, VOCABULARY, (n, TOKENS), generator=generator)
     tokens[:, 0] = 1 + labels
     tokens[::2, 5:] = 0
-    return UserSamples(TensorDataset(tokens, labels), labels, K, torch.device("cpu"))
+    return UserSamples(
+        Source("samples", TensorDataset(tokens, labels)), labels, K, torch.device("cpu")
+    )
 
 
 def taken(samples: Any, index: Tensor) -> Any:
     """A part of :func:`images` or :func:`sentences`."""
     if isinstance(samples, Dataset):
         return samples.take(index)
-    tensors = [tensor[index] for tensor in samples.dataset.tensors]
-    return UserSamples(TensorDataset(*tensors), tensors[1], K, samples.device)
+    tensors = [tensor[index] for tensor in samples.source.dataset.tensors]
+    return UserSamples(Source("samples", TensorDataset(*tensors)), tensors[1], K, samples.device)
 
 
 class Spy:

@@ -15,7 +15,7 @@ from toys import METHODS, problem, replaced, unlearned
 from ugradsl_core.errors import ConfigError, StoreError
 from ugradsl_core.methods import make_config
 from ugradsl_core.training import Execution, World, predict
-from ugradsl_core.training.processes import join, leave, other_noise
+from ugradsl_core.training.processes import join, other_noise
 
 VARIANTS = {
     "ugradsl, adaptive": ("ugradsl", {"alpha": None}),
@@ -113,7 +113,7 @@ def main(target: str) -> None:
     }
     if world.is_first:
         torch.save(found, target)
-    leave()
+    torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -33,7 +33,10 @@ from ugradsl_core.training.progress import SILENT, Progress
 BLOCK = 256  # items that are read at a time for their labels or contents
 
 
-def _chosen(inputs: Mapping[str, Tensor], columns: tuple[str, ...]) -> Inputs:
+def _chosen(inputs: Inputs, columns: tuple[str, ...] | None) -> Inputs:
+    """The named inputs ``columns``, as :class:`UserSamples` has them."""
+    if columns is None or isinstance(inputs, Tensor):
+        return inputs
     if not columns:
         (only,) = inputs.values()
         return only
@@ -87,14 +90,6 @@ def _loaded(loader: DataLoader[Any], name: str) -> Any:
     return whole
 
 
-def _known_labels(source: Source, num_classes: int) -> Tensor | None:
-    """All labels where they need not be read; DataError names one outside 0…K−1."""
-    labels = source.all_labels
-    if labels is not None:
-        errors.check_labels(labels, num_classes, source.name)
-    return labels
-
-
 @dataclass(frozen=True, eq=False)
 class UserSamples:
     """A user's data set behind the interface of ``samples.Samples``.
@@ -102,35 +97,26 @@ class UserSamples:
     Augmentation is the data set's own.
 
     Attributes:
-        dataset: map-style.
+        source: the data set, and how it is read.
         known: the labels, int64, (N,), where they are known to be those of the items.
         num_classes: K.
         device: of the batches.
-        name: in messages.
-        collate: makes a batch of a list of items; None is ``default_collate``.
         columns: of items that are mappings, those that the model takes; None is all, and one
             without a name is the only one, as a tensor.
         workers: processes that read; None reads here.
         progress: bars.
     """
 
-    dataset: MapStyle
+    source: Source
     known: Tensor | None
     num_classes: int
     device: torch.device
-    name: str = "samples"
-    collate: Collate | None = None
     columns: tuple[str, ...] | None = None
     workers: Workers | None = None
     progress: Progress = SILENT
 
     def __len__(self) -> int:
-        return len(self.dataset)
-
-    @cached_property
-    def source(self) -> Source:
-        """The data set and how it is read."""
-        return Source(self.name, self.dataset, self.collate)
+        return len(self.source.dataset)
 
     @cached_property
     def labels(self) -> Tensor:
@@ -164,9 +150,10 @@ class UserSamples:
         if generator is not None:
             seeds.set_state(generator.get_state())
         drawn = torch.randint(2**62, (len(orders),), generator=seeds).tolist()
-        jobs = [Job(self.name, rows, seed) for rows, seed in zip(orders, drawn, strict=True)]
-        workers = self.workers or Workers({self.name: self.source})
-        found = self.progress.over(self.name, workers.run(jobs), len(jobs))
+        name = self.source.name
+        jobs = [Job(name, rows, seed) for rows, seed in zip(orders, drawn, strict=True)]
+        workers = self.workers or Workers({name: self.source})
+        found = self.progress.over(name, workers.run(jobs), len(jobs))
         for rows, batch in zip(orders, found, strict=True):
             yield self._placed(batch, rows)
 
@@ -177,12 +164,10 @@ class UserSamples:
             if low < 0 or high >= self.num_classes:
                 place = int(((labels < 0) | (labels >= self.num_classes)).nonzero()[0])
                 raise DataError(
-                    f"{self.name}: labels should lie in 0…{self.num_classes - 1}; found "
+                    f"{self.source.name}: labels should lie in 0…{self.num_classes - 1}; found "
                     f"{int(labels[place])} (item {int(rows[place])})"
                 )
-        if self.columns is not None and not isinstance(inputs, Tensor):
-            inputs = _chosen(inputs, self.columns)
-        return to_device(inputs, self.device), send(labels, self.device)
+        return to_device(_chosen(inputs, self.columns), self.device), send(labels, self.device)
 
 
 @contextmanager
@@ -284,9 +269,7 @@ def prepare(
         for name, (inputs, _) in probed.items()
     }
     probes = {
-        name: to_device(
-            inputs if isinstance(inputs, Tensor) else _chosen(inputs, columns[name] or ()), device
-        )
+        name: to_device(_chosen(inputs, columns[name]), device)
         for name, (inputs, _) in probed.items()
     }
     interface = probe(model, probes, device, training=training)
@@ -295,18 +278,12 @@ def prepare(
         errors.check_labels(labels, num_classes, name)
     if execution.channels_last and not works_with_channels_last(model, interface, probes, device):
         execution = replace(execution, channels_last=False)
-    samples = {
-        name: UserSamples(
-            source.dataset,
-            _known_labels(source, num_classes) if name in probes else None,
-            num_classes,
-            device,
-            name,
-            source.collate,
-            columns.get(name),
-            sets,
-            execution.progress,
+    samples = {}
+    for name, source in sets.sources.items():
+        known = source.all_labels if name in probes else None
+        if known is not None:
+            errors.check_labels(known, num_classes, name)
+        samples[name] = UserSamples(
+            source, known, num_classes, device, columns.get(name), sets, execution.progress
         )
-        for name, source in sets.sources.items()
-    }
     return samples, execution, interface

@@ -155,8 +155,9 @@ def made(
         )
     fresh = core_of(copied(found))
     theirs = _kinds(model)
-    if _kinds(fresh) != theirs:
-        _build(fresh, call)
+    if _kinds(fresh) != theirs:  # a pass builds what is lazy; one that fails leaves the shapes odd
+        with suppress(Exception), modes(fresh, training=False), torch.no_grad():
+            call(fresh)
     ours = _kinds(fresh)
     for name in [*theirs, *ours]:
         kinds = [found.get(name, "missing") for found in (ours, theirs)]
@@ -172,12 +173,6 @@ def made(
         raise ModelError(f"make_{error}") from None
     _check_fresh(fresh, model)
     return fresh
-
-
-def _build(fresh: nn.Module, call: Callable[[nn.Module], Any]) -> None:
-    """Let a forward pass build what is lazy; a model that cannot is refused by its shapes."""
-    with suppress(Exception), modes(fresh, training=False), torch.no_grad():
-        call(fresh)
 
 
 def _check_fresh(fresh: nn.Module, model: nn.Module) -> None:

@@ -232,8 +232,6 @@ def working(model: nn.Module) -> nn.Module:
 
 def main_output(output: Any) -> Any:
     """The logits of a model's output: itself, its ``logits``, or the only part that it has."""
-    if isinstance(output, Tensor):
-        return output
     if isinstance(output, Mapping) and "logits" in output:
         return output["logits"]
     if isinstance(getattr(output, "logits", None), Tensor):

@@ -74,6 +74,14 @@ def make_config(name: str, **parameters: Any) -> Config:
 
 
 __all__ = [
-    "METHODS", "Method", "Passes", "Problem", "UnlearnConfig", "UnlearnResult", "get_method",
-    "is_own_method", "make_config", "passes",
-]  # fmt: skip
+    "METHODS",
+    "Method",
+    "Passes",
+    "Problem",
+    "UnlearnConfig",
+    "UnlearnResult",
+    "get_method",
+    "is_own_method",
+    "make_config",
+    "passes",
+]

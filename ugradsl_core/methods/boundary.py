@@ -134,15 +134,12 @@ def _moved_embeddings(model: nn.Module, inputs: Inputs, labels: Tensor, step: fl
             shift.append(torch.zeros_like(output, requires_grad=True))
         return output + shift[0]
 
-    handle = _embedding(model).register_forward_hook(move)
-    try:
+    with _embedding(model).register_forward_hook(move):
         value = F.cross_entropy(model(inputs), labels, reduction="sum")
         (gradient,) = torch.autograd.grad(value, shift[0])
         shift[0] = step * gradient.sign()
         with torch.no_grad():
             return model(inputs)  # type: ignore[no-any-return]
-    finally:
-        handle.remove()
 
 
 def _relabelled(

@@ -1,5 +1,6 @@
 """Fisher forgetting (FF): noise where the weights do not matter to D_r (Golatkar et al., 2020)."""
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -104,22 +105,12 @@ def _gradients(
     log_p: Tensor, parameters: list[nn.Parameter], classes: Tensor, *, keep: bool
 ) -> list[Tensor | None]:
     """∂ log p_y for each class, stacked; one class is cheaper without a batch of gradients."""
+    grad = partial(torch.autograd.grad, inputs=parameters, retain_graph=keep, allow_unused=True)
     if len(classes) == 1:
-        value = log_p[int(classes)]
-        single = torch.autograd.grad(value, parameters, retain_graph=keep, allow_unused=True)
-        return [None if g is None else g[None] for g in single]
+        return [None if g is None else g[None] for g in grad(log_p[int(classes)])]
     directions = torch.eye(len(log_p), device=log_p.device, dtype=log_p.dtype)
     directions = directions[int(classes[0]) : int(classes[-1]) + 1]
-    return list(
-        torch.autograd.grad(
-            log_p,
-            parameters,
-            directions,
-            is_grads_batched=True,
-            allow_unused=True,
-            retain_graph=keep,
-        )
-    )
+    return list(grad(log_p, grad_outputs=directions, is_grads_batched=True))
 
 
 def noise_variance(fisher: Tensor, alpha: float, *, many_outputs: bool, boosted: bool) -> Tensor:

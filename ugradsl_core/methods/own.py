@@ -17,7 +17,6 @@ from ugradsl_core.config import Config
 from ugradsl_core.errors import ConfigError, UGradSLError, unknown_name
 from ugradsl_core.methods.method import Method
 from ugradsl_core.methods.problem import Problem, UnlearnResult
-from ugradsl_core.samples.inputs import Inputs
 from ugradsl_core.samples.protocol import Samples
 
 CONTRACT = "(problem, config, *, generator)"
@@ -116,7 +115,8 @@ def _held_to_the_contract(function: Callable[..., Any], name: str) -> Callable[.
                 "problem.trained_model(), which is a copy"
             )
         for symbol, samples in sets.items():
-            if not _same(before[symbol], _first(samples)):
+            pairs = zip(before[symbol], _first(samples), strict=True)
+            if not all(torch.equal(*pair) for pair in pairs):
                 raise ConfigError(f"method: {name} changes the samples of {symbol} in place")
         return result
 
@@ -134,20 +134,12 @@ def _check_state(result: UnlearnResult, problem: Problem, name: str) -> None:
         )
 
 
-def _first(samples: Samples) -> tuple[Inputs, Tensor]:
+def _first(samples: Samples) -> list[Tensor]:
+    """Copies of the labels and inputs of the first samples."""
     rows = torch.arange(min(LOOKED_AT, len(samples)))
     inputs, labels = next(iter(samples.batches([rows])))
-    if isinstance(inputs, Tensor):
-        return inputs.clone(), labels.clone()
-    return {key: value.clone() for key, value in inputs.items()}, labels.clone()
-
-
-def _same(before: tuple[Inputs, Tensor], after: tuple[Inputs, Tensor]) -> bool:
-    def parts(batch: tuple[Inputs, Tensor]) -> list[Tensor]:
-        inputs, labels = batch
-        return [labels, *([inputs] if isinstance(inputs, Tensor) else inputs.values())]
-
-    return all(torch.equal(a, b) for a, b in zip(parts(before), parts(after), strict=True))
+    parts = [inputs] if isinstance(inputs, Tensor) else inputs.values()
+    return [part.clone() for part in (labels, *parts)]
 
 
 def find_function(name: str, field: str) -> Callable[..., Any]:

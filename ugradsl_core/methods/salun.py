@@ -88,15 +88,9 @@ def salun(problem: Problem, config: SalUnConfig, *, generator: Generator) -> Unl
         for name, p in parameters.items():
             p.register_hook(mask[name].to(p.dtype).mul)  # type: ignore[no-untyped-call]
     plan, steps = random_label_plan(problem, config, config.order, retain_stream, forget_stream)
+    after = restore if config.variant == "exact" else None
     result = run_training(
-        problem,
-        model,
-        plan,
-        steps,
-        cross_entropy,
-        config,
-        model_stream,
-        after_step=restore if config.variant == "exact" else None,
+        problem, model, plan, steps, cross_entropy, config, model_stream, after_step=after
     )
     n_f = len(problem.forget)
     return result.after(n_f, n_f, seconds[0])

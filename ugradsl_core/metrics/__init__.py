@@ -20,7 +20,20 @@ from ugradsl_core.metrics.scores import (
 )
 
 __all__ = [
-    "FIVE_METRICS", "GAP_METRICS", "GAP_NAMES", "NO_SIGNAL_GAP", "NO_SPAN", "MIAScores", "Report",
-    "accuracy", "additional_mia", "attack_scalars", "average_gap", "collapsed", "gap_of_means",
-    "mia", "report", "unlearning_accuracy",
-]  # fmt: skip
+    "FIVE_METRICS",
+    "GAP_METRICS",
+    "GAP_NAMES",
+    "NO_SIGNAL_GAP",
+    "NO_SPAN",
+    "MIAScores",
+    "Report",
+    "accuracy",
+    "additional_mia",
+    "attack_scalars",
+    "average_gap",
+    "collapsed",
+    "gap_of_means",
+    "mia",
+    "report",
+    "unlearning_accuracy",
+]

@@ -10,7 +10,18 @@ from ugradsl_core.models.layers import (
 from ugradsl_core.models.modes import STATISTICS, is_frozen, modes, seeded, trainable
 
 __all__ = [
-    "NORMALISATION", "STATISTICS", "FeatureTap", "find_head", "head_name", "is_frozen",
-    "last_layers", "load_weights", "modes", "own_tensors", "seeded", "trainable", "widen_head",
+    "NORMALISATION",
+    "STATISTICS",
+    "FeatureTap",
+    "find_head",
+    "head_name",
+    "is_frozen",
+    "last_layers",
+    "load_weights",
+    "modes",
+    "own_tensors",
+    "seeded",
+    "trainable",
+    "widen_head",
     "with_parametrisations",
-]  # fmt: skip
+]

@@ -47,12 +47,7 @@ def find_head(
     def keep(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
         outputs[module] = output
 
-    handles = [head.register_forward_hook(keep) for head in heads]
-    try:
-        logits = forward(model, inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
+    logits = forward(model, inputs, [head.register_forward_hook(keep) for head in heads])
     found = [head for head in heads if head in outputs and torch.equal(outputs[head], logits)]
     if not found:
         raise ModelError(
@@ -93,8 +88,7 @@ def head_name(
 ) -> str:
     """The name of :func:`find_head`'s layer in ``model.named_modules()``."""
     head = find_head(model, num_classes, name, inputs)
-    names = [found for found, module in model.named_modules() if module is head]
-    return str(names[0])
+    return str(next(found for found, module in model.named_modules() if module is head))
 
 
 def widen_head(model: nn.Module, name: str, outputs: int) -> None:

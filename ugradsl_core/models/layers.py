@@ -1,8 +1,11 @@
 """The layers of a model in the order in which a forward pass calls them."""
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
+from torch.utils.hooks import RemovableHandle
 
 from ugradsl_core.errors import ModelError
 from ugradsl_core.models.modes import modes
@@ -18,10 +21,17 @@ NORMALISATION = (
 )
 
 
-def forward(model: nn.Module, inputs: Inputs) -> Tensor:
-    """A forward pass in evaluation mode, without gradients; each module keeps its mode."""
-    with modes(model, training=False), torch.no_grad():
-        return model(inputs)  # type: ignore[no-any-return]
+def forward(model: nn.Module, inputs: Inputs, handles: Collection[RemovableHandle] = ()) -> Tensor:
+    """A forward pass in evaluation mode, without gradients; each module keeps its mode.
+
+    The hooks ``handles`` are there for this pass alone and are removed after it.
+    """
+    try:
+        with modes(model, training=False), torch.no_grad():
+            return model(inputs)  # type: ignore[no-any-return]
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def call_order(model: nn.Module, inputs: Inputs) -> list[nn.Module]:
@@ -36,12 +46,7 @@ def call_order(model: nn.Module, inputs: Inputs) -> list[nn.Module]:
         last_call[module] = called[0] = called[0] + 1
 
     called = [0]
-    handles = [module.register_forward_pre_hook(note) for module in model.modules()]
-    try:
-        forward(model, inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
+    forward(model, inputs, [module.register_forward_pre_hook(note) for module in model.modules()])
     rank: dict[str, int] = {}
     modules = dict(model.named_modules())
     for name, module in modules.items():

@@ -62,11 +62,10 @@ def modes(
     """
     before = {module: module.training for module in model.modules()}
     model.train(training)
+    if isinstance(frozen_statistics, bool):
+        frozen_statistics = before if frozen_statistics else ()
     for module in model.modules():
-        if isinstance(frozen_statistics, bool):
-            keep = frozen_statistics
-        else:
-            keep = module in frozen_statistics
+        keep = module in frozen_statistics
         if (isinstance(module, STATISTICS) and (keep or is_frozen(module))) or (
             (isinstance(module, _SpectralNorm) or _has_spectral_hook(module)) and keep
         ):

@@ -15,6 +15,16 @@ from ugradsl_core.training.loop import (
 from ugradsl_core.training.processes import World
 
 __all__ = [
-    "Execution", "Passes", "SGDConfig", "World", "batch_count", "cycled", "is_frozen", "modes",
-    "predict", "shuffled", "synchronise", "train",
-]  # fmt: skip
+    "Execution",
+    "Passes",
+    "SGDConfig",
+    "World",
+    "batch_count",
+    "cycled",
+    "is_frozen",
+    "modes",
+    "predict",
+    "shuffled",
+    "synchronise",
+    "train",
+]

@@ -251,16 +251,15 @@ def train(
                 epoch_losses.append(value)
                 advance(1, value)
                 samples += sum(len(labels) for _, labels in batches)
-            losses += torch.stack(epoch_losses).tolist() if epoch_losses else []
-            _check_losses(losses[len(losses) - len(epoch_losses) :], epoch)
+            latest: list[float] = torch.stack(epoch_losses).tolist() if epoch_losses else []
+            losses += latest
+            _check_losses(latest, epoch)
             if checkpoint is not None and checkpoint.is_due(epoch + 1, sgd.epochs):
                 counted: dict[str, list[float] | float] = {"samples": samples, "epoch": epoch + 1}
                 counted["seconds"] = earlier + time.perf_counter() - start
                 _keep(checkpoint, model, optimiser, {**counted, "losses": losses})
             if on_epoch is not None:
-                stopped, pause = _off_the_clock(
-                    on_epoch, device, epoch + 1, losses[len(losses) - len(epoch_losses) :]
-                )
+                stopped, pause = _off_the_clock(on_epoch, device, epoch + 1, latest)
                 earlier -= pause
                 if stopped is True:
                     break

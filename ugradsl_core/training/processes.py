@@ -69,12 +69,6 @@ class World:
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view(gradient.shape))
 
-    def agree(self, tensors: Sequence[Tensor]) -> None:
-        """Give every process the values that process 0 has, in place."""
-        if self.size > 1:
-            for tensor in tensors:
-                torch.distributed.broadcast(tensor.detach(), 0)
-
     def from_first(self, work: Callable[[], T]) -> T:
         """The result of ``work``, returned or raised, in process 0 alone; the others wait."""
         if self.size == 1:
@@ -124,12 +118,6 @@ def join(device: str = "auto") -> World:
 
     state = PartialState(cpu=device != "cuda")
     return World(state.process_index, state.num_processes)
-
-
-def leave() -> None:
-    """Take the group of processes apart, where there is one."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
 
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
@@ -249,7 +237,8 @@ def in_step(model: nn.Module, device: torch.device, world: World) -> Iterator[No
     if world.size == 1:
         yield
         return
-    world.agree([*model.parameters(), *model.buffers()])
+    for tensor in (*model.parameters(), *model.buffers()):
+        torch.distributed.broadcast(tensor.detach(), 0)
     changed: dict[nn.Module, type[nn.Module]] = {}
     for module in model.modules():
         if isinstance(module, nn.modules.instancenorm._InstanceNorm) and module.track_running_stats:

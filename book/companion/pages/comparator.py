@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from companion.experiments.records.outputs import FOLDER, SETS, Outputs, read_outputs
-from companion.experiments.records.summary import PROTOCOL, published, record_label
+from companion.experiments.records.summary import published, published_settings, record_label
 from companion.experiments.runs.evidence import COMMAND
 from companion.experiments.settings.labels import place_of, title_of
 from companion.experiments.settings.preset import preset_setting
@@ -34,9 +34,9 @@ LABEL = "Two models side by side: accuracies, losses, confidences, an attack, an
 
 def _folders(results: Path) -> Iterator[tuple[str, str, Path]]:
     """Preset, scale and folder of every setting with outputs."""
-    for folder in sorted((results / PROTOCOL).glob(f"*/{FOLDER}")):
-        preset, _, scale = folder.parent.name.rpartition("-")
-        yield preset, scale, folder
+    for preset, scale, setting in published_settings(results):
+        if (setting / FOLDER).is_dir():
+            yield preset, scale, setting / FOLDER
 
 
 def _models(folder: Path) -> list[tuple[Path, Outputs]]:

@@ -30,7 +30,7 @@ from sphinx.application import Sphinx
 from sphinx.builders.html._assets import _CascadingStyleSheet, _JavaScript
 from sphinx.util.fileutil import copy_asset
 
-from companion.experiments.records.summary import PROTOCOL
+from companion.experiments.records.summary import published_settings
 from companion.experiments.runs.evidence import load_evidence
 from companion.pages import (
     accessible,
@@ -122,8 +122,7 @@ def write_records(app: Sphinx, exception: Exception | None) -> None:
         return
     target, root = Path(app.outdir) / sources.RECORDS, Path(app.srcdir) / "book" / "results"
     target.mkdir(exist_ok=True)
-    for place in sorted((root / PROTOCOL).glob("*-*")):  # none before the campaign
-        name, _, scale = place.name.rpartition("-")
+    for name, scale, _ in published_settings(root):  # none before the campaign
         evidence = load_evidence(name, scale, root)
         for kind in sources.KINDS:
             for file, text in sources.record_files(*sources.published_set(evidence, kind)).items():

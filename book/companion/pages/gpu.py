@@ -6,7 +6,7 @@ from pathlib import Path
 from companion.experiments.records.summary import published, summary
 from companion.pages.markdown import list_table, raw_html
 from companion.pages.measurements import FOLDER, Line, measured, where
-from companion.tables.comparison import beside
+from companion.tables.comparison import side_by_side
 
 LINES = FOLDER / "gpu.jsonl"
 SCALE = "full"
@@ -92,7 +92,7 @@ def records(book: Path) -> str:
         if not here:
             found.append(f"**`{name}`**: not measured.")
             continue
-        found.append(raw_html(beside(here, name, number)))
+        found.append(raw_html(side_by_side(here, name, number)))
         bench = dict(summary(there)[["label", "mean_of_gaps"]].values) if there else {}
         rows = [
             (row["method"], *map(_number, (row["mean_of_gaps"], bench.get(row["label"]))))

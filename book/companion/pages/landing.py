@@ -107,7 +107,9 @@ marks are the self-adaptive forms.
         "scale. “Adaptive” uses the rate of Algorithm 1 as a negative one, “positive” with the "
         "sign that the algorithm prints "
         "([why](readings.md#the-sign-of-the-self-adaptive-rate)).",
-        raw_html(comparison.beside(records, PRESET, PAPER_TABLE, ["retrain", *selection(records)])),
+        raw_html(
+            comparison.side_by_side(records, PRESET, PAPER_TABLE, ["retrain", *selection(records)])
+        ),
         f"All {count} rows that were run, with their signed distances to Retrain, cost, and "
         "the agreement of our ranking with the paper's, are under "
         "[random forgetting](../notebooks/random_forgetting.ipynb) and [class-wise "

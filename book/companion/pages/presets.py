@@ -159,12 +159,12 @@ def regime(book: Path) -> str:
             record = of_setting(records, digest(setting.identity()))
             for paper in entry.get("stands_for", [preset]):
                 shown = f"`{preset}`" if paper == preset else f"`{preset}`, for `{paper}`"
-                rows.append([shown, *_beside(record, paper_retrain(paper, book / "paper"))])
+                rows.append([shown, *_with_paper(record, paper_retrain(paper, book / "paper"))])
     header = ("Setting", "Original UA", "Original MIA", *(f"Retrain {m}" for m in GAP_METRICS))
     return list_table(header, rows, kind="numbers dense")
 
 
-def _beside(record: Record | None, printed: Mapping[str, str]) -> list[str]:
+def _with_paper(record: Record | None, printed: Mapping[str, str]) -> list[str]:
     """UA and MIA of our original model, then Retrain's metrics, ours and the paper's."""
     theirs = [f"({printed.get(metric, '–')})" for metric in GAP_METRICS]
     if record is None or record.status != "ok":

@@ -8,7 +8,7 @@ from companion.experiments.records import provenance
 from companion.experiments.records.provenance import short_commit
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import read_records
-from companion.experiments.records.summary import PROTOCOL, record_label
+from companion.experiments.records.summary import published_settings, record_label
 from companion.experiments.settings.labels import title_of
 from companion.experiments.theory import figure6
 from companion.pages.markdown import NOT_RUN_YET, list_table
@@ -77,7 +77,7 @@ def status_versions(book: Path) -> str:
 def status_records(book: Path) -> str:
     """One row for each setting of the protocol, then one for every other file of records."""
     root = book / "results"
-    folders = [path for path in sorted((root / PROTOCOL).glob("*")) if path.is_dir()]
+    folders = [folder for _, _, folder in published_settings(root)]
     files = [*sorted(root.glob("*.jsonl")), *sorted((root / BEFORE).glob("*.jsonl"))]
     rows = []
     for path in (*folders, *files):

@@ -69,7 +69,7 @@ def with_add_mia(paper: "pd.DataFrame") -> bool:
     return "add_MIA" in paper
 
 
-def leaders(preset: str, numbers: Sequence[int], count: int = 3) -> str:
+def best_and_worst(preset: str, numbers: Sequence[int], count: int = 3) -> str:
     """A sentence on the smallest and the largest Avg. Gap in the paper's tables."""
     parts = []
     for number in numbers:
@@ -83,7 +83,7 @@ def leaders(preset: str, numbers: Sequence[int], count: int = 3) -> str:
     )
 
 
-def beside(
+def side_by_side(
     records: Sequence[Record],
     preset: str,
     number: int,
@@ -125,7 +125,7 @@ def beside(
         f"{'all five' if add else 'the four'} other columns, in percentage points. Bold: cannot "
         "be told from the best."
     )
-    data = _beside_data(records, paper, names, gap, (number, preset))
+    data = _comparison_data(records, paper, names, gap, (number, preset))
     data = data[data["label"].isin(shown)]
     return to_html(header, rows, caption, data, f"{preset}-beside-table-{number}.csv", kinds)
 
@@ -145,7 +145,7 @@ def _our_cells(label: str, row: Row | None, names: Sequence[str], gap: str) -> l
     return [(first, diverged_of(row).strip()) if row["diverged"] else first, *cells]
 
 
-def _beside_data(
+def _comparison_data(
     records: Sequence[Record],
     paper: "pd.DataFrame",
     names: Sequence[str],

@@ -60,8 +60,8 @@ def _part(place: Place, scale: str, root: Path | None) -> str:
     judged = bool(seed_gaps(evidence.results))
     state = "with our records" if judged else "not run yet"
     if place.stands_in is None:
-        paper = comparison.leaders(place.preset, [place.number])
-        table = comparison.beside(evidence.results, place.preset, place.number)
+        paper = comparison.best_and_worst(place.preset, [place.number])
+        table = comparison.side_by_side(evidence.results, place.preset, place.number)
     else:
         paper = _stood_in(place)
         table = findings.results(evidence) if judged else ""

@@ -11,11 +11,11 @@ from companion.experiments.settings.labels import LABELS, title_of
 from companion.tables import comparison
 from companion.tables.comparison import (
     agreement_table,
-    beside,
     cost_table,
     gap_panels,
     ordered,
     printed,
+    side_by_side,
 )
 from companion.tables.results import NO_RECORDS, signed_table
 from companion.tables.words import signed
@@ -32,7 +32,7 @@ def test_every_method_has_our_line_and_the_papers_where_there_is_one(
     preset: str, number: int
 ) -> None:
     records = every_method(preset)
-    rows = cells(beside(records, preset, number))
+    rows = cells(side_by_side(records, preset, number))
     paper = printed(preset, number).set_index("label")
     ours = [row for row in rows[1:] if row[0] != "the paper"]
     assert [row[0] for row in ours] == [title_of(label) for label in LABELS]
@@ -48,13 +48,13 @@ def test_the_gap_of_table_4_has_five_metrics_and_that_of_table_10_four() -> None
     records = every_method("cifar10-random10")
     table = summary(records).set_index("label")
     for number, column in ((10, "mean_of_gaps"), (4, "mean_of_gaps_add_MIA")):
-        rows = {row[0]: row for row in cells(beside(records, "cifar10-random10", number))}
+        rows = {row[0]: row for row in cells(side_by_side(records, "cifar10-random10", number))}
         assert rows["GA"][1].startswith(f"{table.loc['ga', column]:.2f} ± ")
     assert table.loc["ga", "mean_of_gaps"] != table.loc["ga", "mean_of_gaps_add_MIA"]
 
 
 def test_before_a_run_the_paper_stands_alone() -> None:
-    page = beside([], "cifar10-class", 4)
+    page = side_by_side([], "cifar10-class", 4)
     rows = cells(page)
     assert ["FT", "not run yet"] in rows
     assert '<td colspan="6">not run yet</td>' in page
@@ -69,8 +69,8 @@ def test_tables_that_need_records_say_that_there_are_none() -> None:
     assert agreement_table([], "cifar10-class", [4]) == NO_RECORDS
 
 
-def test_the_papers_leaders_are_read_from_its_table() -> None:
-    text = comparison.leaders("cifar10-random10", [10, 4], 2)
+def test_the_papers_best_and_worst_are_read_from_its_table() -> None:
+    text = comparison.best_and_worst("cifar10-random10", [10, 4], 2)
     expected = (
         "Table 10 UGradSL+ (adaptive) 1.52, UGradSL (adaptive) 1.76, and the largest IU 10.91"
     )
@@ -82,7 +82,7 @@ def test_the_papers_leaders_are_read_from_its_table() -> None:
 def test_a_method_that_only_the_paper_names_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     paper = comparison.paper_rows(1, "cifar100", "class-wise")
     monkeypatch.setattr(comparison, "printed", lambda preset, number: paper)
-    rows = cells(beside(every_method("cifar10-class"), "cifar10-class", 1))
+    rows = cells(side_by_side(every_method("cifar10-class"), "cifar10-class", 1))
     place = rows.index(["GLI", "not defined, not run"])
     assert place == len(rows) - 2
     assert rows[-1][0] == "the paper"
@@ -91,11 +91,11 @@ def test_a_method_that_only_the_paper_names_is_not_run(monkeypatch: pytest.Monke
 
 def test_diverged_runs_are_named() -> None:
     records = every_method("cifar10-random10", diverged="scrub")
-    rows = cells(beside(records, "cifar10-random10", 10))
+    rows = cells(side_by_side(records, "cifar10-random10", 10))
     assert ["SCRUB", "diverged in 3 runs"] in rows
     one = [replace(r, status="diverged", metrics={}) if r.seed == 2 else r for r in records]
     records = [b if a.method == "ga" else a for a, b in zip(records, one, strict=True)]
-    rows = cells(beside(records, "cifar10-random10", 10))
+    rows = cells(side_by_side(records, "cifar10-random10", 10))
     ga = next(row for row in rows if row[0] == "GA")
     assert ga[1].endswith("|(1 diverged)")
     assert "SCRUB" not in [row[0] for row in cells(signed_table(records, "x.csv"))]
@@ -104,7 +104,7 @@ def test_diverged_runs_are_named() -> None:
 
 def test_only_the_chosen_methods_are_shown_and_downloaded() -> None:
     records = every_method("cifar10-random10")
-    page = beside(records, "cifar10-random10", 10, ["retrain", "ga"])
+    page = side_by_side(records, "cifar10-random10", 10, ["retrain", "ga"])
     names = [row[0] for row in cells(page)]
     assert names == ["Method", "Retrain", "the paper", "GA", "the paper"]
     data = downloaded(page)

@@ -48,7 +48,7 @@ every_model = pytest.mark.parametrize("kind", ALL_MODELS)
 
 
 def stored(samples: Samples) -> torch.Tensor:
-    return samples.inputs if isinstance(samples, Dataset) else samples.dataset.tensors[0]
+    return samples.inputs if isinstance(samples, Dataset) else samples.source.dataset.tensors[0]
 
 
 def test_every_variant_of_every_method_is_a_case() -> None:

@@ -16,6 +16,7 @@ from ugradsl_core.methods.common import evaluation_model
 from ugradsl_core.methods.problem import Problem
 from ugradsl_core.methods.rl import RLConfig, random_label_plan
 from ugradsl_core.methods.salun import saliency_mask
+from ugradsl_core.samples.reading import Source
 
 ORDERS = ["sequential", "shuffled"]
 RARE = 1e-4  # the level of each of ten tests
@@ -26,7 +27,9 @@ def numbered(n: int, first: int) -> UserSamples:
     """Samples whose only input is their own number."""
     labels = torch.arange(n) % K
     inputs = torch.arange(first, first + n).float()[:, None]
-    return UserSamples(TensorDataset(inputs, labels), labels, K, torch.device("cpu"))
+    return UserSamples(
+        Source("samples", TensorDataset(inputs, labels)), labels, K, torch.device("cpu")
+    )
 
 
 def numbers(n_r: int, n_f: int) -> Problem:
@@ -178,7 +181,9 @@ def test_the_absolute_value_comes_after_the_sum() -> None:
     """Two samples that pull a weight in opposite directions make it irrelevant."""
     x = torch.tensor([[1.0, 1.0], [-1.0, 1.0]])
     labels = torch.zeros(2, dtype=torch.long)
-    samples = UserSamples(TensorDataset(x, labels), labels, 2, torch.device("cpu"))
+    samples = UserSamples(
+        Source("samples", TensorDataset(x, labels)), labels, 2, torch.device("cpu")
+    )
 
     def build() -> nn.Module:
         model = nn.Sequential(nn.Linear(2, 2, bias=False))

@@ -273,12 +273,12 @@ def test_items_are_right_where_targets_are_stale() -> None:
     sets = {"retain": Coarse(8, 24), "forget": Coarse(0, 8), "test": Coarse(32, 8)}
     plain = {"retain": Numbered(8, 24), "forget": Numbered(0, 8), "test": Numbered(32, 8)}
     assert evaluate(line(), **sets) == evaluate(line(), **plain)
-    labels = UserSamples(Coarse(0, 40), None, K, DEVICE).labels
+    labels = UserSamples(Source("samples", Coarse(0, 40)), None, K, DEVICE).labels
     assert labels.tolist() == [i % K for i in range(40)]
 
 
 def test_all_labels_are_read_in_batches() -> None:
-    samples = UserSamples(Numbered(3, 300), None, K, DEVICE)
+    samples = UserSamples(Source("samples", Numbered(3, 300)), None, K, DEVICE)
     assert samples.labels.tolist() == [i % K for i in range(3, 303)]
 
 
@@ -616,7 +616,7 @@ def test_transforms_follow_the_seed_and_leave_the_global_state() -> None:
 
 
 def test_noise_is_drawn_anew_in_each_batch_and_epoch() -> None:
-    samples = UserSamples(Noisy(0, 8), None, K, DEVICE)
+    samples = UserSamples(Source("samples", Noisy(0, 8)), None, K, DEVICE)
     generator = torch.Generator().manual_seed(0)
     epochs = []
     for _ in range(2):

@@ -40,6 +40,17 @@ def published(name: str, scale: str, root: Path | None = None) -> list[Record]:
     return found or (read_records(path) if path.exists() else [])
 
 
+def published_settings(root: Path | None = None) -> list[tuple[str, str, Path]]:
+    """Preset, scale and folder of every setting with records of the protocol, in order of folders.
+
+    Args:
+        root: folder of the record files; the repository's by default.
+    """
+    folders = sorted(path for path in ((root or RESULTS) / PROTOCOL).glob("*-*") if path.is_dir())
+    names = [folder.name.rpartition("-") for folder in folders]
+    return [(name, scale, folder) for (name, _, scale), folder in zip(names, folders, strict=True)]
+
+
 def campaign_records(name: str, scale: str, root: Path | None = None) -> list[Record]:
     """Every record of the protocol in a setting: one file for each label, trials and results.
 

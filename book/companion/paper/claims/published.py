@@ -7,7 +7,12 @@ from typing import Any
 
 from companion.experiments.records.record import Record
 from companion.experiments.records.store import read_records
-from companion.experiments.records.summary import PROTOCOL, one_setting, record_label
+from companion.experiments.records.summary import (
+    PROTOCOL,
+    one_setting,
+    published_settings,
+    record_label,
+)
 from companion.experiments.runs.evidence import Evidence, load_evidence, transferred
 from companion.experiments.settings.labels import completed
 from companion.experiments.settings.setting import digest
@@ -73,8 +78,8 @@ def load_published(scale: str = "bench", root: Path | None = None) -> Published:
             elif record.kind not in ("result", "trial"):
                 others.append(record)
     found: dict[str, Evidence] = {}
-    for place in sorted((folder / PROTOCOL).glob(f"*-{scale}")):
-        evidence = load_evidence(place.name.removesuffix(f"-{scale}"), scale, root)
+    for preset in (n for n, its_scale, _ in published_settings(root) if its_scale == scale):
+        evidence = load_evidence(preset, scale, root)
         if evidence.results:
             title = setting_title(one_setting(evidence.results).setting)
             found[f"{title} ({evidence.name})" if title in found else title] = evidence

@@ -9,7 +9,7 @@ from PIL import Image
 
 from companion.experiments import data
 from companion.experiments.data.decoding import as_rgb, read_images
-from companion.experiments.data.streamed.file_list import Framing
+from companion.experiments.data.streamed.file_list import SquareCrop
 from pictures import write_image
 from ugradsl_core.errors import DataError
 
@@ -42,7 +42,7 @@ def test_values_without_a_range_are_refused_by_name(tmp_path: Path, mode: str, d
     path = tmp_path / "a.tif"
     Image.fromarray(np.full((8, 8), 0.4 if mode == "F" else 70000, dtype=dtype)).save(path)
     with pytest.raises(DataError, match=f"a.tif: cannot be read as an image .its mode is {mode}"):
-        Framing(8, 8).read(str(path))
+        SquareCrop(8, 8).read(str(path))
     with pytest.raises(DataError, match=f"its mode is {mode}, 32-bit"):
         read_images([path], "mine", 8)
 

@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 from benches import bench_of
 from companion.experiments import data
 from companion.experiments.data import DataBundle, Dataset, StreamedDataset
-from companion.experiments.data.streamed.file_list import FileList, Folder, Framing
+from companion.experiments.data.streamed.file_list import FileList, Folder, SquareCrop
 from companion.experiments.data.streamed.stream import default_workers
 from companion.experiments.records.store import load_state, open_store
 from companion.experiments.runs import problems
@@ -231,14 +231,14 @@ def test_few_images_are_decoded_ahead_however_long_the_plan(
 
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     decoded: list[str] = []
-    read = Framing.read
+    read = SquareCrop.read
 
-    def counted(framing: Framing, path: str) -> np.ndarray:
-        image = read(framing, path)
+    def counted(crop: SquareCrop, path: str) -> np.ndarray:
+        image = read(crop, path)
         decoded.append(path)
         return image
 
-    monkeypatch.setattr(Framing, "read", counted)
+    monkeypatch.setattr(SquareCrop, "read", counted)
     return decoded
 
 
@@ -300,7 +300,7 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str, ending: str) -> None:
 
     path = tmp_path / f"x.{ending}"
     write_image(path, 0, (9, 7), mode)
-    image = Framing(7, 7).read(str(path))
+    image = SquareCrop(7, 7).read(str(path))
     assert image.shape == (7, 7, 3)
     assert image.dtype == np.uint8
     with Image.open(path) as opened:
@@ -310,7 +310,7 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str, ending: str) -> None:
 
 @pytest.mark.parametrize(("size", "resize"), [(6, 8), (8, 8), (5, 20)])
 @pytest.mark.parametrize("shape", [(8, 8), (13, 8), (8, 13), (40, 31)])
-def test_framing_is_resize_and_centre_crop(
+def test_a_square_crop_is_resize_and_centre_crop(
     tmp_path: Path, size: int, resize: int, shape: tuple[int, int]
 ) -> None:
     from PIL import Image
@@ -320,7 +320,7 @@ def test_framing_is_resize_and_centre_crop(
     reference = v2.Compose([v2.Resize(resize), v2.CenterCrop(size)])
     with Image.open(tmp_path / "x.png") as opened:
         expected = np.asarray(reference(opened.convert("RGB")))
-    assert np.array_equal(Framing(size, resize).read(str(tmp_path / "x.png")), expected)
+    assert np.array_equal(SquareCrop(size, resize).read(str(tmp_path / "x.png")), expected)
 
 
 NAMES = st.lists(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from companion.experiments.data.originals import DATA_ROOT_VARIABLE, data_root
 from companion.experiments.data.parts import DataBundle
-from companion.experiments.data.streamed.file_list import Framing
+from companion.experiments.data.streamed.file_list import SquareCrop
 from companion.experiments.data.streamed.listing import class_folders, tiny_imagenet_parts
 from companion.experiments.data.streamed.reading import (
     Checksum,
@@ -51,7 +51,9 @@ def load_tiny_imagenet(
     (folder,) = whole or found
     parts = tiny_imagenet_parts(folder, name)
     source = "Tiny-ImageNet (Le and Yang, 2015), JPEG files"
-    return bundle_folders(name, folder, parts, source, _framing(image_size, image_size), reading)
+    return bundle_folders(
+        name, folder, parts, source, _square_crop(image_size, image_size), reading
+    )
 
 
 def load_imagenet(
@@ -84,9 +86,9 @@ def load_imagenet(
                 f"for each class; {part} is missing"
             )
     train, val = (class_folders(folder / part, folder, "imagenet") for part in ("train", "val"))
-    framing = _framing(image_size, round(image_size * 256 / 224))
+    crop = _square_crop(image_size, round(image_size * 256 / 224))
     source = "ImageNet (ILSVRC 2012), JPEG files"
-    return bundle_folders("imagenet", folder, (train, val), source, framing, reading)
+    return bundle_folders("imagenet", folder, (train, val), source, crop, reading)
 
 
 def load_folder(
@@ -142,8 +144,8 @@ def load_folder(
         raise DataError(f"{name}: {folder} has {tests[0]}, but no train")
     else:
         parts = class_folders(folder, folder, name), ()
-    framing = None if image_size is None else _framing(image_size, image_size)
-    return bundle_folders(name, folder, parts, f"images in {path}", framing, reading)
+    crop = None if image_size is None else _square_crop(image_size, image_size)
+    return bundle_folders(name, folder, parts, f"images in {path}", crop, reading)
 
 
 def named_path(path: str) -> str:
@@ -165,7 +167,7 @@ def _not_downloaded(root: Path | None, name: str, download: bool) -> Path:
     return data_root(root, name, download=False)
 
 
-def _framing(size: int, resize: int) -> Framing:
+def _square_crop(size: int, resize: int) -> SquareCrop:
     if size < 1:
         raise ConfigError(f"image_size: should be at least 1; found {size}")
-    return Framing(size, resize)
+    return SquareCrop(size, resize)

@@ -20,7 +20,7 @@ SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True)
-class Framing:
+class SquareCrop:
     """From an image of any size to a square: shorter side to ``resize``, then the centre.
 
     Attributes:

@@ -13,7 +13,7 @@ from torch import Tensor
 from companion.experiments.data.decoding import as_rgb
 from companion.experiments.data.images import Transform
 from companion.experiments.data.parts import DataBundle
-from companion.experiments.data.streamed.file_list import FileList, Folder, Framing
+from companion.experiments.data.streamed.file_list import FileList, Folder, SquareCrop
 from companion.experiments.data.streamed.stream import StreamedDataset, default_workers
 from ugradsl_core.errors import ConfigError, DataError
 
@@ -56,7 +56,7 @@ def bundle_folders(
     root: Path,
     parts: Parts,
     source: str,
-    framing: Framing | None,
+    crop: SquareCrop | None,
     reading: FolderOptions,
 ) -> DataBundle:
     """Training and test set of listed folders; without test folders, every fifth image is one.
@@ -66,7 +66,7 @@ def bundle_folders(
         root: the folder that all paths are relative to.
         parts: training and test folders, the latter perhaps none.
         source: where the data come from.
-        framing: how an image becomes a square; None takes the shorter side of the first image
+        crop: how an image becomes a square; None takes the shorter side of the first image
             (of the first that can be read, where others are left out), at most 224.
         reading: options.
 
@@ -90,14 +90,14 @@ def bundle_folders(
             f"workers: should lie in 1…{total}, the number of images in {name}; "
             f"found {reading.workers}"
         )
-    framing = framing or _framing_of_first(name, files[0], skip_corrupt=reading.skip_corrupt)
+    crop = crop or _crop_of_first(name, files[0], skip_corrupt=reading.skip_corrupt)
     sets = [
         StreamedDataset(
             name=name,
             files=own,
-            framing=framing,
+            crop=crop,
             num_classes=len(classes),
-            transform=transform_of(framing.size),
+            transform=transform_of(crop.size),
             class_names=tuple(classes),
             source=source,
             group_names=tuple(groups),
@@ -110,7 +110,7 @@ def bundle_folders(
         sets = [_without_corrupt(samples) for samples in sets]
     stream = reading.stream
     if stream is None:
-        stream = total * framing.size**2 * 3 > IN_MEMORY
+        stream = total * crop.size**2 * 3 > IN_MEMORY
     train, test = sets
     return DataBundle(train, test) if stream else DataBundle(train.in_memory(), test.in_memory())
 
@@ -153,7 +153,7 @@ def every_fifth(labels: Tensor, classes: Sequence[str], name: str) -> np.ndarray
     return held_out
 
 
-def _framing_of_first(name: str, files: FileList, *, skip_corrupt: bool) -> Framing:
+def _crop_of_first(name: str, files: FileList, *, skip_corrupt: bool) -> SquareCrop:
     """A square with the shorter side of the first image, or of the first that can be read."""
     for number in range(len(files)):
         try:
@@ -161,7 +161,7 @@ def _framing_of_first(name: str, files: FileList, *, skip_corrupt: bool) -> Fram
                 size = min(*image.size, LARGEST)
                 if skip_corrupt:  # one that breaks off is left out, whatever its header says
                     as_rgb(image)
-            return Framing(size, size)
+            return SquareCrop(size, size)
         except Exception as error:  # Pillow's decoders raise whatever a damaged file provokes
             if not skip_corrupt:
                 raise DataError(

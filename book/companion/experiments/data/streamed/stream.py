@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from companion.experiments.data.images import Dataset, Transform
-from companion.experiments.data.streamed.file_list import FileList, Framing
+from companion.experiments.data.streamed.file_list import FileList, SquareCrop
 from ugradsl_core.errors import ConfigError, DataError
 from ugradsl_core.samples import Augmentation, Batch
 from ugradsl_core.samples.inputs import send
@@ -51,7 +51,7 @@ class StreamedDataset:
     Attributes:
         name: the data set's name.
         files: where the images are, with labels and groups.
-        framing: how an image becomes a square.
+        crop: how an image becomes a square.
         num_classes: K.
         transform: how stored values become model inputs.
         class_names: K names.
@@ -65,7 +65,7 @@ class StreamedDataset:
 
     name: str
     files: FileList
-    framing: Framing
+    crop: SquareCrop
     num_classes: int
     transform: Transform
     class_names: tuple[str, ...]
@@ -108,7 +108,7 @@ class StreamedDataset:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input as a model sees it: (C, H, W)."""
-        return 3, self.framing.size, self.framing.size
+        return 3, self.crop.size, self.crop.size
 
     @property
     def vocabulary(self) -> int | None:
@@ -196,7 +196,7 @@ class StreamedDataset:
 
         def check(number: int) -> bool:
             try:
-                self.framing.read(self.files.path(number))
+                self.crop.read(self.files.path(number))
             except DataError:
                 return False
             return True
@@ -209,7 +209,7 @@ class StreamedDataset:
         return found
 
     def _pixels(self, n: int) -> Tensor:
-        return torch.empty(n, self.framing.size, self.framing.size, 3, dtype=torch.uint8)
+        return torch.empty(n, self.crop.size, self.crop.size, 3, dtype=torch.uint8)
 
     def _dataset(self, stored: Tensor, labels: Tensor) -> Dataset:
         """Decoded images as a data set in memory."""
@@ -233,7 +233,7 @@ class StreamedDataset:
 
         def decode(start: int, end: int) -> None:
             for place in range(start, end):
-                images[place] = self.framing.read(self.files.path(numbers[place]))
+                images[place] = self.crop.read(self.files.path(numbers[place]))
 
         step = max(1, min(CHUNK, -(-len(rows) // self.workers)))
         cuts = [*range(0, len(rows), step), len(rows)]
