@@ -1,9 +1,9 @@
-"""Bars, histograms and curves."""
+"""Bars and histograms."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from companion.figures.style import DASHES, INK, PALETTE, colour, styled, subplots
+from companion.figures.style import INK, PALETTE, colour, styled, subplots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,35 +59,5 @@ def bars(
     axis.set_ylabel(ylabel)
     axis.grid(axis="y")
     axis.set_axisbelow(True)
-    figure.legend(loc="outside upper left", ncols=3, labelcolor=INK, fontsize=9.5)
-    return figure
-
-
-@styled
-def curves(
-    series: Mapping[str, Sequence[float]],
-    x: Sequence[float],
-    xlabel: str,
-    ylabel: str,
-    marked: float | None = None,
-) -> "Figure":
-    """Lines over a common axis.
-
-    Args:
-        series: name → one value for each of ``x``.
-        x: the common axis.
-        xlabel: its name and unit.
-        ylabel: name and unit of the values.
-        marked: a value of ``x`` to mark with a vertical line.
-    """
-    figure, axes = subplots(1, 1, 3.1)
-    axis = axes[0, 0]
-    for number, (name, values) in enumerate(series.items()):
-        axis.plot(x, values, color=PALETTE[number % 4], ls=DASHES[number % 4], lw=2, label=name)
-    if marked is not None:
-        axis.axvline(marked, color=INK, lw=1, ls=(0, (4, 3)))
-    axis.set_xlabel(xlabel)
-    axis.set_ylabel(ylabel)
-    axis.grid()
     figure.legend(loc="outside upper left", ncols=3, labelcolor=INK, fontsize=9.5)
     return figure

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from ugradsl_core.config import Config
 
 _ENTRY = re.compile(r"^(\w+): (.*)$")
+SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 @dataclass(frozen=True)
@@ -72,25 +73,15 @@ def _is_choice(annotation: object) -> bool:
 
 def _bounds(metadata: list[object]) -> str:
     """``> 0``, ``[0, 1)`` and the like."""
-    low: tuple[str, object] | None = None
-    high: tuple[str, object] | None = None
+    limits: dict[str, object] = {}
     for rule in metadata:
-        match rule:
-            case Ge(ge=limit):
-                low = ("≥", limit)
-            case Gt(gt=limit):
-                low = (">", limit)
-            case Le(le=limit):
-                high = ("≤", limit)
-            case Lt(lt=limit):
-                high = ("<", limit)
-            case _:
-                continue
-    if low and high:
-        left, right = ("[" if low[0] == "≥" else "("), ("]" if high[0] == "≤" else ")")
-        return f"in {left}{shown(low[1])}, {shown(high[1])}{right}"
-    bound = low or high
-    return f"{bound[0]} {shown(bound[1])}" if bound else ""
+        if isinstance(rule, Ge | Gt | Le | Lt):
+            limits |= asdict(rule)
+    low, high = limits.keys() & {"ge", "gt"}, limits.keys() & {"le", "lt"}
+    if not (low and high):
+        return "".join(f"{SIGNS[name]} {shown(limit)}" for name, limit in limits.items())
+    left, right = ("[" if "ge" in low else "("), ("]" if "le" in high else ")")
+    return f"in {left}{shown(limits[low.pop()])}, {shown(limits[high.pop()])}{right}"
 
 
 def _attributes(config: type[Config]) -> dict[str, str]:

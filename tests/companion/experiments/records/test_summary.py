@@ -17,6 +17,7 @@ from companion.experiments.records.summary import (
     one_setting,
     paired,
     published,
+    published_settings,
     summary,
 )
 from companion.experiments.settings.labels import LABELS
@@ -148,6 +149,18 @@ def test_a_file_of_the_campaign_holds_one_method_by_the_protocol(tmp_path: Path)
     write_records(folder / "ga.jsonl", [replace(two[0], protocol="")])
     with pytest.raises(DataError, match=r"records of protocol passes-1; found one of none"):
         campaign_records("cifar10-random10", "bench", tmp_path)
+
+
+def test_settings_with_records_are_found_in_order_with_name_and_scale(tmp_path: Path) -> None:
+    assert published_settings(tmp_path) == []
+    folder = tmp_path / "passes-1"
+    for place in ("svhn-class-bench", "cifar10-random10-smoke"):
+        write_records(folder / place / "ga.jsonl", [campaign.run("ga", 0, 1.0)])
+    (folder / "notes-of-a-run").write_text("no folder", "utf-8")
+    assert published_settings(tmp_path) == [
+        ("cifar10-random10", "smoke", folder / "cifar10-random10-smoke"),
+        ("svhn-class", "bench", folder / "svhn-class-bench"),
+    ]
 
 
 def test_published_records_are_found_by_name_and_scale(tmp_path: Path) -> None:
