@@ -430,10 +430,10 @@ def test_a_killed_job_resumes_to_the_same_records(
     assert compared[0] == compared[1]
 
 
-def test_snakemake_reads_the_plan(tmp_path: Path) -> None:
+def test_snakemake_reads_the_plan(python: str, tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text(yaml.safe_dump(PLAN))
-    words = [sys.executable, "-m", "snakemake", "--snakefile", str(WORKFLOW / "Campaign.smk")]
+    words = [python, "-m", "snakemake", "--snakefile", str(WORKFLOW / "Campaign.smk")]
     words += ["--dry-run", "--cores", "2", "--directory", str(tmp_path), "--config"]
     words += [f"plan={path}", f"store={tmp_path / 'store'}", f"publish={tmp_path / 'published'}"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
