@@ -4,6 +4,7 @@ Each is a process as one that a user starts, which can be killed; what is left o
 PyTorch once more for each. Elsewhere than on Linux each imports it.
 """
 
+import gc
 import json
 import multiprocessing
 import os
@@ -84,7 +85,8 @@ def interpreter(folder: Path) -> Iterator[str]:
 
 
 def _serve(address: str) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them here
+    signal.signal(signal.SIGCHLD, _reap)
+    gc.freeze()  # or each process would copy what its collector looks at
     parent = multiprocessing.parent_process()
     assert parent is not None
     with socket.socket(socket.AF_UNIX) as listener:
@@ -96,6 +98,12 @@ def _serve(address: str) -> None:
                 listener.close()
                 _answer(connection)
             connection.close()
+
+
+def _reap(*_: object) -> None:
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _answer(connection: socket.socket) -> NoReturn:

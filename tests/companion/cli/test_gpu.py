@@ -288,9 +288,9 @@ def test_what_a_bare_machine_lacks_is_not_imported() -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_rehearsal(tmp_path: Path) -> None:
+def test_the_whole_rehearsal(python: str, tmp_path: Path) -> None:
     """The tests, the table and the records on the CPU; nothing of it is skipped by mistake."""
-    words = [sys.executable, "-m", "companion", "gpu", "--rehearse", "--minutes", "30"]
+    words = [python, "-m", "companion", "gpu", "--rehearse", "--minutes", "30"]
     words += ["--store", str(tmp_path / "store"), "--publish", str(tmp_path / "published")]
     words += ["--measurements", str(tmp_path / "gpu.jsonl")]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=900)
