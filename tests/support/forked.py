@@ -121,7 +121,7 @@ def _answer(connection: socket.socket) -> NoReturn:
             os.dup2(file, target)
             os.close(file)
         sys.stdin, sys.stdout, sys.stderr = (  # those of the server are not for pipes
-            open(file, mode, buffering, closefd=False)
+            open(file, mode, buffering, closefd=False)  # noqa: SIM115
             for file, mode, buffering in ((0, "r", -1), (1, "w", -1), (2, "w", 1))
         )
         threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
