@@ -2,12 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
 import threadpoolctl
 import torch
+
+import forked
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for subprocesses
 torch.set_num_threads(1)
@@ -37,3 +39,10 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return int(code or 0), out, err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Python that has imported what ``ugradsl`` needs, where a test starts many."""
+    with forked.interpreter(tmp_path_factory.mktemp("python")) as path:
+        yield path

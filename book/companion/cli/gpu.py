@@ -97,7 +97,9 @@ def gpu(
 
 def _run(folder: Path, environment: dict[str, str], seconds: float, processes: int) -> bool:
     """Whether pytest passes on a folder in that time; what it prints is shown."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
+    # nbval's imports take two seconds; no notebook is tested here
+    plugins = ["-p", "no:cacheprovider", "-p", "no:nbval"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, str(folder)]
     cores = os.cpu_count() or 1
     if min(processes, cores) > 1 and find_spec("xdist"):
         command += ["--numprocesses", str(min(processes, cores))]

@@ -94,6 +94,8 @@ def run(
     if target.resolve() in {path.resolve() for path in sources}:
         raise ConfigError("output: would overwrite the notebook itself; choose another file")
     check_notebook(target)
+    # or jsonschema compiles grammars of addresses for two seconds, which no notebook has
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     import papermill
 
     try:

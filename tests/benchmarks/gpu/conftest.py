@@ -3,6 +3,7 @@
 The helpers are those of ``tests/benchmarks``; a size in the environment wins.
 """
 
+import gc
 import os
 import time
 
@@ -21,6 +22,11 @@ for name, value in (TINY if DEVICE == "cpu" else CARD).items():
     os.environ.setdefault(f"UGRADSL_BENCHMARK_{name}", str(value))
 if DEVICE == "cpu":
     torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported is no garbage; each measurement collects what is."""
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -29,6 +29,7 @@ from companion.experiments.costs.estimate import Speed
 from companion.experiments.grid.grid import WORKFLOW
 from companion.experiments.records.store import read_records
 from companion.experiments.runs.problems import Bench, load_data
+from companion.experiments.settings import preset
 from companion.experiments.settings.preset import load_presets, preset_setting
 from companion.experiments.settings.setting import digest
 from companion.pages import gpu as pages_gpu
@@ -110,12 +111,12 @@ def test_the_plan_of_the_scale_full_is_valid_and_in_order() -> None:
 
 
 def test_the_scale_full_is_the_papers_data_and_network_and_says_whose_values_it_has() -> None:
-    for name, preset in load_presets("full").items():
+    for name, known in load_presets("full").items():
         ours, paper = (preset_setting(name, scale) for scale in ("full", "paper"))
         assert (ours.model, ours.train_size, ours.paradigm) == (paper.model, None, paper.paradigm)
         assert (ours.training.schedule, ours.training.epochs) == ("one-cycle", 30)
-        assert "shorter training" in preset["note"]
-        for entry in preset["methods"].values():
+        assert "shorter training" in known["note"]
+        for entry in known["methods"].values():
             assert entry["source"]["kind"] == "public code"
             assert entry["source"]["note"].startswith("Not searched; ")
 
@@ -288,13 +289,20 @@ def test_what_a_bare_machine_lacks_is_not_imported() -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_rehearsal(tmp_path: Path) -> None:
+def test_the_whole_rehearsal(
+    python: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The tests, the table and the records on the CPU; nothing of it is skipped by mistake."""
-    words = [sys.executable, "-m", "companion", "gpu", "--rehearse", "--minutes", "30"]
-    words += ["--store", str(tmp_path / "store"), "--publish", str(tmp_path / "published")]
-    words += ["--measurements", str(tmp_path / "gpu.jsonl")]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
+    monkeypatch.undo()  # the calibration is the real one
+    monkeypatch.setattr(sys, "executable", python)
+    presets = json.loads(preset.preset_path("smoke").read_text("utf-8"))
+    presets["digits-random10"]["setting"]["training"]["epochs"] = 2
+    (tmp_path / "smoke.json").write_text(json.dumps(presets))
+    monkeypatch.setattr(preset, "preset_path", lambda scale: tmp_path / f"{scale}.json")
+    where = ("--store", tmp_path / "store", "--publish", tmp_path / "published")
+    more = ("--measurements", tmp_path / "gpu.jsonl")
+    code, out, err = cli("gpu", "--rehearse", "--minutes", "30", *where, *more)
+    assert code == 0, out + err
     lines = [json.loads(line) for line in (tmp_path / "gpu.jsonl").read_text().splitlines()]
     assert {line["name"] for line in lines} >= {
         "limits",

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -351,14 +350,14 @@ def test_where_no_image_can_be_read_that_is_said(tmp_path: Path) -> None:
         own(tmp_path, skip_corrupt=True)
 
 
-def test_the_warning_shows_no_line_of_code(tmp_path: Path) -> None:
+def test_the_warning_shows_no_line_of_code(python: str, tmp_path: Path) -> None:
     write_parts(tmp_path, {"a": 2, "b": 1}, {"a": 1, "b": 1})
     damaged(tmp_path / "train" / "a" / "000.png")
     code = "from companion.experiments import data\n"
     code += f"data.load('folder:{tmp_path}', skip_corrupt=True)\n"
     script = tmp_path / "script.py"
     script.write_text(code)
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    done = subprocess.run([python, script], capture_output=True, text=True, check=True)
     (line,) = done.stderr.splitlines()
     assert line.endswith(f"folder:{tmp_path}: left out 1 of 3 images that cannot be read: "
                          "train/a/000.png")  # fmt: skip

@@ -1,5 +1,6 @@
 """The grid: its file, its commands, dry runs of every profile, and a real run that resumes."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -53,15 +54,15 @@ def written(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def snakemake(path: Path, profile: str, *more: str) -> list[str]:
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(WORKFLOW / "Snakefile")]
+def snakemake(python: str, path: Path, profile: str, *more: str) -> list[str]:
+    command = [python, "-m", "snakemake", "--snakefile", str(WORKFLOW / "Snakefile")]
     return [*command, "--configfile", str(path), "--profile", str(WORKFLOW / "profiles" / profile),
             *more]  # fmt: skip
 
 
-def run(path: Path, profile: str, *more: str, **variables: str) -> str:
+def run(python: str, path: Path, profile: str, *more: str, **variables: str) -> str:
     done = subprocess.run(
-        snakemake(path, profile, *more),
+        snakemake(python, path, profile, *more),
         cwd=path.parent,
         env={**os.environ, **variables},
         capture_output=True,
@@ -80,7 +81,7 @@ def counts(said: str) -> dict[str, int]:
     return {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
 
 
-def test_a_dry_run_for_slurm(folder: Path) -> None:
+def test_a_dry_run_for_slurm(python: str, folder: Path) -> None:
     """Names with a colon, an underscore, a dot or a capital are methods of the workflow as well."""
     (folder / "ideas").mkdir()
     body = "from ugradsl_core.methods import UnlearnConfig\n"
@@ -90,7 +91,7 @@ def test_a_dry_run_for_slurm(folder: Path) -> None:
     changed = {"training.epochs": 3, "ft.lr": 0.01}
     path = written(folder, methods=methods, gpus=1, minutes=30, parameters=changed)
     here = os.pathsep.join([str(folder), *sys.path])
-    said = run(path, "slurm", "--dry-run", "--printshellcmds", PYTHONPATH=here)
+    said = run(python, path, "slurm", "--dry-run", "--printshellcmds", PYTHONPATH=here)
     assert counts(said) == {
         "original": 2, "retrain": 2, "unlearn": 8, "table": 1, "all": 1, "total": 14
     }  # fmt: skip
@@ -102,11 +103,11 @@ def test_a_dry_run_for_slurm(folder: Path) -> None:
     assert said.count("-p ft.lr=0.01") == 2
 
 
-def test_a_dry_run_for_kubernetes(folder: Path) -> None:
+def test_a_dry_run_for_kubernetes(python: str, folder: Path) -> None:
     """With an empty bucket in place of the one that its jobs would share."""
     path = written(folder, methods=["ff"], gpus=2, processes=2, seeds=[0], store="/models/store")
     said = run(
-        path, "kubernetes", "--dry-run", "--default-storage-provider", "bucket",
+        python, path, "kubernetes", "--dry-run", "--default-storage-provider", "bucket",
         "--default-storage-prefix", "bucket://here", "--container-image", "none",
         PYTHONPATH=str(HERE / "storage"),
     )  # fmt: skip
@@ -117,44 +118,72 @@ def test_a_dry_run_for_kubernetes(folder: Path) -> None:
     assert "gpu=1, gpu_manufacturer=nvidia" in rules["unlearn"]  # FF has one process
 
 
-@pytest.mark.slow
+HELD = """
+import os, time
+from pathlib import Path
+from typing import ClassVar
+from ugradsl_core.methods import METHODS, UnlearnConfig, make_config
+
+class Config(UnlearnConfig):
+    TITLE: ClassVar[str] = "Held"
+
+def held(problem, config: Config, *, generator):
+    Path("pid").write_text(str(os.getpid()))
+    while Path("hold").exists():
+        time.sleep(0.02)
+    return METHODS["ft"](problem, make_config("ft", epochs=1), generator=generator)
+"""
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups to kill")
-def test_a_killed_grid_resumes_and_a_removed_record_is_made_again_alone(folder: Path) -> None:
+def test_a_killed_grid_resumes_and_a_removed_record_is_made_again_alone(
+    python: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while a method of the user's own is running, which waits for that."""
+    (folder / "own.py").write_text(HELD)
+    monkeypatch.setenv("PYTHONPATH", str(folder), os.pathsep)
     small = {"train_size": 80, "validation_size": 0, "model.width": 2, "training.epochs": 1}
-    path = written(folder, seeds=[0], parameters={**small, "ft.epochs": 1})
+    path = written(folder, seeds=[0], methods=["own:held"], parameters=small)
     records = folder / "grid" / "records" / "digits-random10"
+    (folder / "hold").touch()
     process = subprocess.Popen(
-        snakemake(path, "local", "--cores", "1"),
+        snakemake(python, path, "local", "--cores", "1"),
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     deadline = time.monotonic() + 400
-    while not list(records.glob("*.jsonl")):
+    pid = folder / "pid"
+    while not (pid.exists() and pid.read_text()):
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.kill(int(pid.read_text()), 0)
+            time.sleep(0.02)
+    (folder / "hold").unlink()
     survived = {file: file.read_bytes() for file in records.glob("*.jsonl")}
-    assert len(survived) == 1
+    assert [file.name for file in survived] == ["retrain-0.jsonl"]
     assert all(len(read_records(file)) == 1 for file in survived)  # whole, not half-written
     shutil.rmtree(folder / ".snakemake" / "locks")  # the killed one has left it; as --unlock does
-    run(path, "local")
+    run(python, path, "local")
     for file, content in survived.items():
         assert file.read_bytes() == content
     merged = read_records(folder / "grid" / "digits-random10.jsonl")
-    assert [(r.seed, r.method) for r in merged] == [(0, "retrain"), (0, "ft")]
-    assert "FT" in (folder / "grid" / "digits-random10.txt").read_text("utf-8")
+    assert [(r.seed, r.method) for r in merged] == [(0, "retrain"), (0, "own:held")]
+    assert "Held" in (folder / "grid" / "digits-random10.txt").read_text("utf-8")
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("grid/**/*.json*")}
-    (records / "ft-0.jsonl").unlink()
-    said = run(path, "local")
+    (records / "own--held-0.jsonl").unlink()
+    said = run(python, path, "local")
     assert counts(said) == {"unlearn": 1, "table": 1, "all": 1, "total": 3}
     changed = {f.name for f, at in before.items() if f.stat().st_mtime_ns != at}
-    assert changed == {"ft-0.jsonl", "digits-random10.jsonl"}
+    assert changed == {"own--held-0.jsonl", "digits-random10.jsonl"}
     assert read_records(folder / "grid" / "digits-random10.jsonl") == merged
-    assert "Nothing to be done" in run(path, "local", "--dry-run")
+    assert "Nothing to be done" in run(python, path, "local", "--dry-run")
 
 
 def test_the_command_of_a_job() -> None:
@@ -337,7 +366,7 @@ def test_the_command_hands_options_over(cli: Cli, folder: Path, monkeypatch: Any
     path = written(folder)
     assert cli("grid", path, "-n", "--", "--cores", "1")[0] == 0
     assert asked[0][-3:] == ["--dry-run", "--cores", "1"]
-    assert asked[0][:-3] == snakemake(path, "local")
+    assert asked[0][:-3] == snakemake(sys.executable, path, "local")
     code, _, err = cli("grid", path)
     assert code == 2
     assert "Snakemake ended with exit code 1" in err

@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,16 @@ from ugradsl_core.training import Execution, World
 from ugradsl_core.training.processes import ALONE, in_step, join, spread
 
 Found = dict[str, Any]
-LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 HERE = Path(__file__).parents[3] / "support"
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Found:
+def two(python: str, tmp_path_factory: pytest.TempPathFactory) -> Found:
     target = tmp_path_factory.mktemp("two") / "found.pt"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
     done = subprocess.run(
-        [*LAUNCH, str(HERE / "two_processes.py"), str(target)],
+        [python, *LAUNCH, str(HERE / "two_processes.py"), str(target)],
         env=environment,
         capture_output=True,
         text=True,
@@ -72,11 +71,11 @@ def test_processes_draw_different_noise(two: Found) -> None:
     assert not torch.equal(first, second)
 
 
-def test_the_command_refuses_before_it_computes(tmp_path: Path) -> None:
+def test_the_command_refuses_before_it_computes(python: str, tmp_path: Path) -> None:
     """One sentence from the first process, and nothing written."""
     store = tmp_path / "store"
     words = [
-        sys.executable, "-m", "companion", "experiment", "digits-random10", "--device", "cpu",
+        python, "-m", "companion", "experiment", "digits-random10", "--device", "cpu",
         "--methods", "retrain", "--store", str(store), "-p", "training.batch_size", "1",
     ]  # fmt: skip
     with socket.socket() as free:
