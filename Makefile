@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 endif
 READY := $(VENV)/.ready
+export PYTHONDONTWRITEBYTECODE := # where it is set, each process would compile the project anew
 # An index of PyTorch's wheels to take it from when .venv is made, in place of PyPI; set it to that
 # of the CPU wheels on Linux, where PyPI's bring gigabytes of CUDA libraries.
 TORCH_INDEX ?=

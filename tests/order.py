@@ -8,11 +8,16 @@ models, points and steps. One notebook runs all methods; the others that run mos
 """
 
 import re
+import sys
 from functools import partial
 
 import pytest
 
 from companion.notebooks import longest
+
+# nbval is imported after this: without this library jsonschema does not compile grammars of
+# addresses, which no notebook has, for two seconds in each process.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 GRID = re.compile(
     r'^((seeds|distances|signs|fractions|(?:p|alpha|beta)_values|epochs): str = ")([^"]+)"', re.M
