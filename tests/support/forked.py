@@ -18,6 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import process
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -40,9 +41,9 @@ def begun(function: Callable[..., None], *arguments: object) -> BaseProcess:
     """A function of this folder with the arguments."""
     if sys.platform == "linux":
         CONTEXT.set_forkserver_preload(IMPORTED)
-    process = CONTEXT.Process(target=function, args=arguments)
-    process.start()
-    return process
+    made = CONTEXT.Process(target=function, args=arguments)
+    made.start()
+    return made
 
 
 def _run(arguments: list[str]) -> None:
@@ -71,6 +72,7 @@ def interpreter(folder: Path) -> Iterator[str]:
         return
     address = f"ugradsl-tests-{os.getpid()}"
     server = begun(_serve, address)
+    process._children.discard(server)  # type: ignore[attr-defined]  # tests count their own
     script = folder / "python"
     words = [sys.executable, "-IS", str(CLIENT), address, str(script)]
     script.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')

@@ -40,7 +40,9 @@ def started(
     (tmp_path / "imported_before.py").write_text("import os\nPROCESS = os.getpid()\n", "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(kernels, "PRELOADED", ["ipykernel.kernelapp", "imported_before"])
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # perhaps of other tests
+    server = forkserver.ForkServer()  # that of other tests has imported more
+    for part in ("ensure_running", "connect_to_new_process", "set_forkserver_preload"):
+        monkeypatch.setattr(forkserver, part, getattr(server, part))
     name = kernels.CHOICE[1]
     (point,) = entry_points(group=KernelProvisionerFactory.GROUP_NAME, name=name)
     assert point.load() is kernels.PreloadedProvisioner
@@ -54,7 +56,7 @@ def started(
     yield manager, client
     client.stop_channels()
     manager.shutdown_kernel(now=True)
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # other tests import more
+    server._stop()  # type: ignore[attr-defined]
 
 
 @LINUX

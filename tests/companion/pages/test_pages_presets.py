@@ -88,7 +88,9 @@ def test_a_method_that_was_searched_later_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "bench.json"
-    path.write_text(presets.preset_path("bench").read_text("utf-8"), "utf-8")
+    known = json.loads(presets.preset_path("bench").read_text("utf-8"))
+    known["mnist-m-random10"]["methods"] = {}  # as before its campaign
+    path.write_text(json.dumps(known), "utf-8")
     monkeypatch.setattr(presets, "preset_path", lambda _: path)
     source = {"kind": "search", "trials": 8, "validation_gap": 1.0}
     presets.store_winner("ft", "mnist-m-random10", "bench", {"lr": 0.5}, source)

@@ -58,7 +58,6 @@ def test_all_figures_draw(records: list[Record]) -> None:
         results.signed_gaps(statistics.signed_gaps(records), ["UA", "MIA", "TA"]),
         charts.histograms({"Original": [0.1, 0.9], "Retrain": [0.5]}, "confidence"),
         charts.bars({"a": [1, -1], "b": [2, 0]}, ["x", "y"], "class", "value"),
-        charts.curves({"a": [1.0, 2.0]}, [0.0, 1.0], "α", "loss", 0.5),
     ]
     assert all("</svg>" in style.to_svg(figure) for figure in drawn)
 
