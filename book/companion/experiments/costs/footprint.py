@@ -138,7 +138,6 @@ def _measured(model: nn.Module, inputs: Tensor) -> Footprint:
             outputs = model(inputs)
         forward = counter.get_total_flops()
         outputs.sum().backward()
-    model.zero_grad()
     numbers = [(p.numel(), p.requires_grad) for p in model.parameters()]
     return Footprint(
         parameters=sum(n for n, _ in numbers),
